@@ -1,0 +1,32 @@
+# make setup | demo | test | lint | bench
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup demo test lint bench clean
+
+setup: .venv/ready
+
+.venv/ready: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/blindspot demo
+
+test: lint
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+# mypy does not follow the editable install's import hook: show it the packages under their real names.
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	mkdir -p .typecheck/blindspot
+	for name in agents cli graphs storage tools; do ln -sfn ../../$$name .typecheck/blindspot/$$name; done
+	MYPYPATH=.typecheck $(BIN)/mypy -p blindspot
+
+bench: setup
+	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+clean:
+	rm -rf .venv .typecheck .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info

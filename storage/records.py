@@ -1,0 +1,279 @@
+"""The records: one frozen dataclass per table, the words of the project with their types.
+
+A record's id is made from what caused it (`make_id`), never drawn: running a step again gives the same
+ids, and adding a row that is there already changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+Fields = Mapping[str, str]
+"""The text of a sample: field name -> text, e.g. {"sentence1": …, "sentence2": …}."""
+
+Split = Literal["train", "validation", "test"]
+UuKind = Literal["natural", "adversarial"]
+HypothesisKind = Literal["abstraction", "extrapolation"]
+
+
+def make_id(prefix: str, *causes: object) -> str:
+    """Make a short id out of what caused a row: the same causes always give the same id.
+
+    Args:
+        prefix: what kind of thing it is, e.g. "atk".
+        causes: anything whose `str` identifies it.
+    Returns: e.g. "atk-3f9a0c1d2e4b5a69" (64 bits).
+    """
+    text = "\x1f".join(str(cause) for cause in causes)
+    return f"{prefix}-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
+
+
+def now() -> datetime:
+    """The time in UTC, without a zone: DuckDB's TIMESTAMP."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Rounds with one configuration."""
+
+    run_id: str  # "<name>-<number>"
+    name: str
+    status: str  # running | stopped | finished | failed
+    settings: Mapping[str, Any]
+    seed: int
+    teacher: str
+    dataset_id: str
+    tau: float
+    versions: Mapping[str, str]  # package -> version
+    started_at: datetime
+    finished_at: datetime | None = None
+    stop_reason: str | None = None
+    original_model_id: str | None = None
+    final_model_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One pass of the loop."""
+
+    run_id: str
+    round: int  # from 1
+    model_id: str  # the model version the round started with
+    started_at: datetime
+    new_model_id: str | None = None
+    accepted: bool | None = None
+    verdict: str | None = None  # why it was accepted or not, in words and numbers
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Where samples come from and what they look like."""
+
+    dataset_id: str
+    name: str
+    source: str
+    fields: tuple[str, ...]
+    labels: tuple[str, ...]
+    task: str
+    rows: Mapping[str, int]  # split -> rows used
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One labelled input."""
+
+    sample_id: str
+    dataset_id: str
+    split: str
+    row: int  # position in the source, from 0
+    fields: Fields
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """One set of weights of the classifier."""
+
+    model_id: str
+    run_id: str
+    round: int  # 0 for the original
+    parent_id: str | None  # the weights it was trained from, None for a base model
+    kind: str  # original | retrained
+    folder: str
+    rows_train: int
+    rows_synthetic: int
+    settings: Mapping[str, Any]
+    final_loss: float | None
+    seconds: float
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What one model version says of one text."""
+
+    model_id: str
+    subject_id: str  # sample_id, attack_id or synthetic_id
+    subject_kind: str  # sample | attack | synthetic
+    label: str
+    predicted: str
+    confidence: float  # largest softmax probability, in [0, 1]
+    probabilities: tuple[float, ...]  # in the order of the data set's labels
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """One recipe run against one model version on one sample."""
+
+    attack_id: str
+    run_id: str
+    model_id: str
+    sample_id: str
+    split: str
+    recipe: str
+    status: str  # flipped | failed | skipped (wrong before the attack) | error
+    fields: Fields | None  # perturbed text where flipped
+    label: str
+    predicted: str | None  # after the attack
+    confidence: float | None
+    original_predicted: str | None
+    original_confidence: float | None
+    queries: int
+    words: int
+    perturbed_words: int | None
+    error: str | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Uu:
+    """An unknown unknown: wrong with confidence >= tau."""
+
+    uu_id: str
+    run_id: str
+    round: int
+    model_id: str
+    kind: str  # natural | adversarial
+    recipe: str | None
+    sample_id: str
+    attack_id: str | None
+    fields: Fields  # the text that fools the model
+    label: str
+    predicted: str
+    confidence: float
+    selected: bool = False  # shown to the teacher
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """The teacher's explanation of a blind spot."""
+
+    hypothesis_id: str
+    run_id: str
+    round: int
+    uu_id: str
+    kind: str  # abstraction | extrapolation
+    parent_id: str | None  # the abstraction that an extrapolation reasons from
+    text: str
+    reasoning: str
+    teacher: str
+    call_id: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticSample:
+    """A text and label that the teacher wrote after a hypothesis, with every filter verdict."""
+
+    synthetic_id: str
+    run_id: str
+    round: int
+    hypothesis_id: str
+    position: int  # 0 for a hypothesis's first sample
+    fields: Fields
+    label: str
+    reasoning: str
+    call_id: str | None
+    accepted: bool | None = None  # None: not yet filtered
+    rejected_by: str | None = None  # name of the first check that failed
+    verdicts: Mapping[str, bool] | None = None  # check -> passed
+    scores: Mapping[str, float] | None = None  # characters, bertscore, nearest_duplicate, …
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherCall:
+    """One question to a teacher, its answer and its price."""
+
+    call_id: str
+    run_id: str
+    round: int
+    phase: str  # abstract | extrapolate | generate
+    uu_id: str
+    cache_key: str
+    teacher: str
+    prompt: str
+    prompt_hash: str  # content hash of the prompt's template
+    reply: str | None
+    model: str | None  # as the provider names it
+    tokens_in: int
+    tokens_out: int
+    cost_usd: float | None  # None: the price is not known
+    latency_s: float
+    attempts: int
+    cache_hit: bool
+    error: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One tool that the state machine (or a teacher) ran."""
+
+    tool_call_id: str
+    run_id: str
+    round: int
+    tool: str
+    caller: str  # graph | teacher
+    arguments: Mapping[str, Any]
+    result: Mapping[str, Any]
+    seconds: float
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One figure, long form."""
+
+    evaluation_id: str
+    run_id: str
+    round: int
+    model_id: str
+    baseline_id: str | None  # set where the value is a difference to this model version
+    metric: str
+    value: float
+    low: float | None  # 95 % interval
+    high: float | None
+    p_value: float | None
+    split: str
+    recipe: str | None
+    threshold: float | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something worth telling that happened in a run."""
+
+    event_id: str
+    run_id: str
+    round: int
+    at: datetime
+    phase: str
+    level: str  # info | warning | error
+    message: str

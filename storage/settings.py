@@ -1,0 +1,221 @@
+"""The settings of a run: what a TOML file may say, with defaults, ranges and one line for each mistake."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from blindspot.storage.errors import SettingsError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A table of the TOML file; an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RunSection(Section):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")] = "run"
+    workspace: str = "blindspot-workspace"
+    seed: Annotated[int, Field(ge=0)] = 0
+    rounds: Count = 1
+    tau: Share = 0.65
+
+
+class Limit(Section):
+    """At most so many rows of a split, drawn at random from the seed."""
+
+    train: Count | None = None
+    validation: Count | None = None
+    test: Count | None = None
+
+
+class DataSection(Section):
+    path: str | None = None  # a folder with train, validation and test files, or a Hugging Face data set id
+    train: str | None = None  # one file for each split, in place of `path`
+    validation: str | None = None
+    test: str | None = None
+    fields: Annotated[tuple[str, ...], Field(min_length=1)] = ("text",)
+    label: str = "label"
+    labels: tuple[str, ...] | None = None  # their order; None: as found in the training split, sorted
+    task: str = "text classification"  # one sentence that tells the teacher what is classified
+    limit: Limit = Limit()
+
+    @model_validator(mode="after")
+    def check_source(self) -> DataSection:
+        files = [self.train, self.validation, self.test]
+        if self.path is None and not all(files):
+            raise ValueError("give `path`, or all three of `train`, `validation` and `test`")
+        if self.path is not None and any(files):
+            raise ValueError("give either `path` or the three files, not both")
+        return self
+
+
+class ClassifierSection(Section):
+    model: str = "minilm"  # minilm, a local folder or a Hugging Face id
+    fine_tune: bool = True  # false: the folder holds a classifier that is fine-tuned already
+    max_tokens: Annotated[int, Field(ge=8, le=8192)] = 256
+    device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
+
+
+class AttackSection(Section):
+    recipes: tuple[str, ...] = ("deepwordbug",)
+    samples: Annotated[int, Field(ge=0)] = 200  # validation samples attacked with each recipe
+    max_queries: Count | None = None  # a sample's attack stops there
+    together: Count = 64  # samples attacked at once
+
+
+class SelectSection(Section):
+    share: Annotated[float, Field(gt=0, le=1)] = 0.01  # UUs shown to the teacher, as a share of the training rows
+    most: Count | None = None  # never more UUs than this
+
+
+class TeacherSection(Section):
+    spec: str = "rules"  # rules, openai:MODEL[@BASE_URL], anthropic:MODEL[@BASE_URL]
+    samples_per_hypothesis: Count = 1
+    requests_per_minute: Count = 500
+    requests_per_second: Count = 20
+    concurrency: Count = 16
+    timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    attempts: Count = 5
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None  # None: the provider's default
+    max_tokens: Count = 1500
+    max_calls: Count | None = None  # answers bought in one run
+
+
+class FilterSection(Section):
+    min_characters: Annotated[int, Field(ge=0)] = 40
+    near_duplicate: Share = 0.9  # reject at or above this similarity of characters
+    bertscore: Literal["calibrated"] | float = "calibrated"
+    encoder: str = "minilm"
+    references: Count = 500  # training samples that candidates are compared with
+
+
+class RetrainSection(Section):
+    preset: Literal["minilm", "ibs-bert", "ibs-llama"] = "minilm"
+    start: Literal["base", "current"] = "base"
+    epochs: Annotated[float, Field(gt=0)] | None = None  # None: the preset's
+    batch_size: Count | None = None
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    synthetic_weight: Annotated[float, Field(gt=0)] = 1.0  # weight of a synthetic sample in the loss
+
+
+class EvaluateSection(Section):
+    samples: Annotated[int, Field(ge=0)] = 300  # test samples attacked with each recipe
+    thresholds: tuple[Share, ...] = (0.65, 0.8, 0.9)
+    resamples: Annotated[int, Field(ge=100)] = 2000  # of the paired bootstrap
+
+
+class AcceptSection(Section):
+    max_accuracy_drop: Share = 0.01
+    target_reduction: Share = 0.9  # stop when UUs have fallen by this share
+
+
+class Settings(Section):
+    """A whole mitigation run."""
+
+    run: RunSection = RunSection()
+    data: DataSection
+    classifier: ClassifierSection = ClassifierSection()
+    attack: AttackSection = AttackSection()
+    select: SelectSection = SelectSection()
+    teacher: TeacherSection = TeacherSection()
+    filter: FilterSection = FilterSection()
+    retrain: RetrainSection = RetrainSection()
+    evaluate: EvaluateSection = EvaluateSection()
+    accept: AcceptSection = AcceptSection()
+
+
+def load_settings(path: Path, overrides: Iterable[str] = ()) -> Settings:
+    """Read a TOML file and apply `section.key=value` overrides to it.
+
+    Relative paths in `[data]` and `[classifier]` are taken from the file's own folder where they exist there.
+
+    Raises: SettingsError, with the key and what is wrong with it.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: no such file; `blindspot init` writes one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from None
+    for override in overrides:
+        apply_override(table, override)
+    resolve_paths(table, path.resolve().parent)
+    return check_settings(table, where=str(path))
+
+
+def apply_override(table: dict[str, Any], override: str) -> None:
+    """Set one `section.key=value` in place; the value is TOML, or a plain string where that fails."""
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or len(parts) < 2 or not all(parts):
+        raise SettingsError(f"--set {override}: write section.key=value, e.g. --set run.seed=3")
+    try:
+        value = tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    for part in parts[:-1]:
+        inner = table.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise SettingsError(f"--set {override}: {part} is a value, not a section")
+        table = inner
+    table[parts[-1]] = value
+
+
+def resolve_paths(table: dict[str, Any], folder: Path) -> None:
+    """Make data and model paths absolute that are written relative to the TOML file."""
+    for section, keys in {"data": ("path", "train", "validation", "test"), "classifier": ("model",)}.items():
+        values = table.get(section)
+        for key in keys if isinstance(values, dict) else ():
+            text = values.get(key)
+            if isinstance(text, str) and (folder / text).exists():
+                values[key] = str((folder / text).resolve())
+
+
+def check_settings(table: dict[str, Any], *, where: str) -> Settings:
+    """Validate a table of settings.
+
+    Raises: SettingsError, naming the first wrong key and how many more there are.
+    """
+    try:
+        return Settings.model_validate(table)
+    except ValidationError as error:
+        first, *others = error.errors()
+        key = ".".join(str(part) for part in first["loc"]) or "settings"
+        more = f" (and {len(others)} more)" if others else ""
+        raise SettingsError(f"{where}: {key}: {explain(dict(first), key)}{more}") from None
+
+
+def explain(problem: dict[str, Any], key: str) -> str:
+    """Say in the operator's words what is wrong with one key."""
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key{suggest(key)}"
+    if problem["type"] == "missing":
+        return "missing"
+    message: str = problem["msg"].removeprefix("Value error, ")
+    return (
+        f"{message[0].lower()}{message[1:]}, got {problem['input']!r}" if problem["type"] != "value_error" else message
+    )
+
+
+def suggest(key: str) -> str:
+    """Name the known key nearest to an unknown one."""
+    import difflib
+
+    section, _, name = key.rpartition(".")
+    known: dict[str, Any] = dict(Settings.model_fields)
+    for part in section.split(".") if section else ():
+        field = known.get(part)
+        known = dict(getattr(getattr(field, "annotation", None), "model_fields", {}))
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(known)}"
