@@ -1,0 +1,159 @@
+"""Fixtures that several test files share: a teacher's server on loopback that misbehaves on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+Behaviour = Callable[[web.Request], Awaitable[web.StreamResponse]]
+"""Answers one request."""
+
+KEY = "sk-test-0123456789abcdef"
+
+
+@dataclass
+class Asked:
+    """One request that arrived."""
+
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+    at: float  # monotonic seconds
+
+
+@dataclass
+class TeacherServer:
+    """Speaks /v1/chat/completions and /v1/messages; plays its script, then says `default` for ever."""
+
+    default: str = "{}"
+    url: str = ""
+    asked: list[Asked] = field(default_factory=list)
+    script: deque[Behaviour] = field(default_factory=deque)
+    in_flight: int = 0
+    most_in_flight: int = 0
+    delay_s: float = 0.0  # before each answer
+
+    def spec(self, provider: str, model: str = "small-1") -> str:
+        """Name a teacher behind this server. OpenAI's base URLs end in /v1, Anthropic's do not."""
+        return f"{provider}:{model}@{self.url}{'/v1' if provider == 'openai' else ''}"
+
+    def then(self, *behaviours: Behaviour) -> None:
+        """Add to the script."""
+        self.script.extend(behaviours)
+
+    def say(self, text: str, *, cut_off: bool = False) -> Behaviour:
+        """A good answer."""
+
+        async def behave(request: web.Request) -> web.StreamResponse:
+            return web.json_response(answer(request.path, text, cut_off=cut_off))
+
+        return behave
+
+    def refuse(self, status: int, message: str = "no", headers: dict[str, str] | None = None) -> Behaviour:
+        """An error status, with a message."""
+
+        async def behave(_: web.Request) -> web.StreamResponse:
+            body = {"type": "error", "error": {"type": "some_error", "message": message}}
+            return web.json_response(body, status=status, headers=headers)
+
+        return behave
+
+    def send(self, body: str, content_type: str = "application/json") -> Behaviour:
+        """Status 200 with any body at all."""
+
+        async def behave(_: web.Request) -> web.StreamResponse:
+            return web.Response(text=body, content_type=content_type)
+
+        return behave
+
+    async def drop(self, request: web.Request) -> web.StreamResponse:
+        """Close the connection without an answer."""
+        assert request.transport is not None
+        request.transport.close()
+        return web.Response()
+
+    async def truncate(self, request: web.Request) -> web.StreamResponse:
+        """Announce a whole body, send half of it, close."""
+        body = json.dumps(answer(request.path, self.default)).encode()
+        response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body))})
+        await response.prepare(request)
+        await response.write(body[: len(body) // 2])
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    async def drip(self, request: web.Request) -> web.StreamResponse:
+        """Send a byte now and then, for ever, until the other side hangs up."""
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        while request.transport is not None and not request.transport.is_closing():
+            await response.write(b" ")
+            await asyncio.sleep(0.02)
+        return response
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Note the request and play the next behaviour."""
+        body = await request.json()
+        self.asked.append(Asked(request.path, dict(request.headers), body, time.monotonic()))
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        behaviour = self.script.popleft() if self.script else self.say(self.default)
+        try:
+            await asyncio.sleep(self.delay_s)
+            return await behaviour(request)
+        finally:
+            self.in_flight -= 1
+
+
+def answer(path: str, text: str, *, cut_off: bool = False) -> dict[str, Any]:
+    """Put a text into the wire format of a path; 11 tokens in, 7 out."""
+    if path.endswith("/chat/completions"):
+        choice = {
+            "index": 0,
+            "message": {"role": "assistant", "content": text},
+            "finish_reason": "length" if cut_off else "stop",
+        }
+        usage = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+        return {"id": "c1", "object": "chat.completion", "created": 1, "model": "small-1-served"} | {
+            "choices": [choice],
+            "usage": usage,
+        }
+    return {
+        "id": "m1",
+        "type": "message",
+        "role": "assistant",
+        "model": "small-1-served",
+        "content": [{"type": "text", "text": text}],
+        "stop_reason": "max_tokens" if cut_off else "end_turn",
+        "usage": {"input_tokens": 11, "output_tokens": 7},
+    }
+
+
+@pytest.fixture
+async def teacher_server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[TeacherServer]:
+    """A server on a free port of loopback, and keys in the environment that only it will see."""
+    for name in ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "127.0.0.1")
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.setenv(name, KEY)
+    server = TeacherServer()
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", server.handle)
+    app.router.add_post("/v1/messages", server.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield server
+    await runner.cleanup()
