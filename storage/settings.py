@@ -61,6 +61,10 @@ class DataSection(Section):
 class ClassifierSection(Section):
     model: str = "minilm"  # minilm, a local folder or a Hugging Face id
     fine_tune: bool = True  # false: the folder holds a classifier that is fine-tuned already
+    preset: Literal["minilm", "ibs-bert", "ibs-llama"] = "minilm"  # how it is fine-tuned, here and after teaching
+    epochs: Annotated[float, Field(gt=0)] | None = None  # None: the preset's
+    batch_size: Count | None = None
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
     max_tokens: Annotated[int, Field(ge=8, le=8192)] = 256
     device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
 
@@ -99,10 +103,8 @@ class FilterSection(Section):
 
 
 class RetrainSection(Section):
-    preset: Literal["minilm", "ibs-bert", "ibs-llama"] = "minilm"
-    start: Literal["base", "current"] = "base"
-    epochs: Annotated[float, Field(gt=0)] | None = None  # None: the preset's
-    batch_size: Count | None = None
+    start: Literal["base", "current"] = "base"  # fresh from the base model, or on from the current version
+    epochs: Annotated[float, Field(gt=0)] | None = None  # None: the classifier's
     learning_rate: Annotated[float, Field(gt=0)] | None = None
     synthetic_weight: Annotated[float, Field(gt=0)] = 1.0  # weight of a synthetic sample in the loss
 

@@ -1,0 +1,82 @@
+"""How blindspot talks to DuckDB: connections, transactions, and the one mapping of its errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import duckdb
+
+from blindspot.storage.errors import StoreError
+
+# Nothing is fetched over the network, and a mistyped table never turns out to be a Python variable.
+CONFIG = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "python_enable_replacements": False,
+}
+
+DISK_ERRORS = (
+    duckdb.IOException,
+    duckdb.OutOfMemoryException,
+    duckdb.SerializationException,
+    duckdb.FatalException,
+    OSError,
+)
+
+
+def connect(
+    path: Path, *, read_only: bool = False, config: Mapping[str, bool] | None = None
+) -> duckdb.DuckDBPyConnection:
+    """Open a database file.
+
+    Raises: StoreError, when it is in use, is no database or cannot be read.
+    """
+    with disk_errors(path):
+        return duckdb.connect(str(path), read_only=read_only, config={**CONFIG, **(config or {})})
+
+
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Commit what the block did, or undo all of it."""
+    connection.begin()
+    try:
+        yield
+        connection.commit()
+    except BaseException:
+        # A failed commit has rolled back by itself; committing after a failed statement would lose rows in silence.
+        with suppress(duckdb.TransactionException):
+            connection.rollback()
+        raise
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn what the machine did to a database file into a StoreError; a mistake in SQL stays what it is."""
+    try:
+        yield
+    except DISK_ERRORS as error:
+        raise StoreError(explain(path, str(error))) from error
+    except duckdb.TransactionException as error:
+        if "Failed to commit" not in str(error):
+            raise
+        raise StoreError(explain(path, str(error))) from error
+
+
+def explain(path: Path, message: str) -> str:
+    """Say in one line what is wrong with a database file, and what to do."""
+    reason, _, _ = message.partition("\n")
+    if "Conflicting lock" in reason:
+        holder = re.search(r"PID (\d+)", reason)
+        who = f"process {holder[1]}" if holder else "another process"
+        return f"{path} is in use by {who}; wait until it ends, stop it, or choose another workspace"
+    if "not a valid DuckDB database" in reason:
+        return f"{path} is not a DuckDB database; move it away or choose another workspace"
+    return f"{path}: {reason}; mend that (space, permissions, memory) and start again: what was committed is kept"
+
+
+def literal(text: object) -> str:
+    """Quote a text for the statements that take no parameters (ATTACH, COMMENT ON)."""
+    return "'" + str(text).replace("'", "''") + "'"

@@ -1,0 +1,390 @@
+"""The store: what is added is there, whatever happens to the process, the disk or the file's age."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from blindspot.storage.errors import StoreError
+from blindspot.storage.migrations import MIGRATIONS, migrate
+from blindspot.storage.records import Event, Prediction, Round, Run, Sample
+from blindspot.storage.results import Results
+from blindspot.storage.store import BULK_ROWS, Store
+from blindspot.storage.tables import TABLES, Column, Record
+from blindspot.storage.workspace import Workspace
+
+START = datetime(2026, 1, 2, 3, 4, 5, 678901)
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "VARCHAR": st.text(),
+    "BIGINT": st.integers(-(2**63), 2**63 - 1),
+    "DOUBLE": st.floats(allow_nan=False),
+    "BOOLEAN": st.booleans(),
+    "TIMESTAMP": st.datetimes(),
+    "VARCHAR[]": st.lists(st.text(), max_size=4).map(tuple),
+    "FLOAT[]": st.lists(st.floats(allow_nan=False, width=32), max_size=4).map(tuple),
+    "JSON": st.dictionaries(st.text(), JSON_VALUES, max_size=3),
+}
+
+
+def values_of(column: Column) -> st.SearchStrategy[Any]:
+    return VALUES[column.sql_type] | st.none() if column.optional else VALUES[column.sql_type]
+
+
+def record_of(kind: type[Record]) -> st.SearchStrategy[Record]:
+    return st.builds(kind, **{column.name: values_of(column) for column in TABLES[kind].columns})
+
+
+def event(number: int, message: str = "as planned") -> Event:
+    return Event(f"evt-{number:05d}", "run-1", 1, START, "attack", "info", message)
+
+
+def prediction(number: int, model_id: str = "mdl-1") -> Prediction:
+    return Prediction(model_id, f"smp-{number:05d}", "sample", "yes", "no", 0.75, (0.25, 0.75))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "workspace") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with Store.open(tmp_path_factory.mktemp("shared")) as opened:
+        yield opened
+
+
+numbers = itertools.count()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.tuples(*(record_of(kind) for kind in TABLES)))
+def test_what_is_added_is_read_back_equal(shared_store: Store, drawn: tuple[Record, ...]) -> None:
+    batch = [fresh(record) for record in drawn]
+    assert shared_store.add(batch) == len(batch)
+    for record in batch:
+        assert shared_store.rows(type(record), **key_of(record)) == [record]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.sampled_from(list(TABLES)).flatmap(lambda kind: st.tuples(record_of(kind), record_of(kind))))
+def test_what_is_put_replaces_the_row_with_its_key(shared_store: Store, drawn: tuple[Record, Record]) -> None:
+    first = fresh(drawn[0])
+    second = replace(drawn[1], **key_of(first))
+    shared_store.put(first)
+    shared_store.put(second)
+    assert shared_store.one(type(first), **key_of(first)) == second
+
+
+def fresh(record: Record) -> Record:
+    """The same record under a key that no other has."""
+    name = fields(record)[0].name
+    return replace(record, **{name: f"{next(numbers)} {getattr(record, name)}"})
+
+
+def key_of(record: Record) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in TABLES[type(record)].primary_key}
+
+
+def test_a_large_set_is_read_back_equal_too(store: Store) -> None:
+    """Large sets take another way into the database than small ones."""
+    samples = [Sample(f"smp-{n:05d}", "dat-1", "train", n, {"text": f"“{n}”\n\x00🎉"}, "yes") for n in range(BULK_ROWS)]
+    rounds = [Round(f"run-{n:05d}", n, "mdl-1", START, accepted=[None, True][n % 2]) for n in range(BULK_ROWS)]
+    predictions = [replace(prediction(n), probabilities=(0.5,) * (n % 3)) for n in range(BULK_ROWS)]
+    assert store.add([*samples, *rounds, *predictions]) == 3 * BULK_ROWS
+    assert store.add(samples) == 0
+    assert store.rows(Sample) == samples
+    assert store.rows(Round) == rounds
+    assert store.rows(Prediction) == predictions
+    store.put_many([replace(sample, label="no") for sample in samples])
+    assert store.count(Sample, label="no") == BULK_ROWS
+
+
+def test_adding_leaves_rows_as_they_are_and_counts_the_new_ones(store: Store) -> None:
+    assert store.add([event(1), event(2), event(2, "again")]) == 2
+    assert store.add([event(1, "changed"), event(3)]) == 1
+    assert store.add([]) == 0
+    assert store.rows(Event) == [event(1), event(2), event(3)]
+
+
+def test_of_two_records_with_one_key_the_last_put_stays(store: Store) -> None:
+    store.put_many([event(1, "first"), event(2), event(1, "last")])
+    assert store.rows(Event) == [event(1, "last"), event(2)]
+
+
+def test_rows_are_found_by_their_fields_in_the_order_of_their_keys(store: Store) -> None:
+    rounds = [Round("run-1", number, "mdl-1", START) for number in (10, 2, 1)]
+    store.add([*rounds, replace(rounds[0], run_id="run-0", new_model_id="mdl-2")])
+    assert [row.round for row in store.rows(Round, run_id="run-1")] == [1, 2, 10]
+    assert store.one(Round) == replace(rounds[0], run_id="run-0", new_model_id="mdl-2")
+    assert store.count(Round, new_model_id=None, model_id="mdl-1") == 3
+    assert store.one(Round, new_model_id="mdl-3") is None
+    with pytest.raises(ValueError, match="rounds has no column 'nope'"):
+        store.rows(Round, nope=1)
+
+
+def test_a_batch_that_fails_leaves_nothing_behind(store: Store) -> None:
+    broken = replace(prediction(1), label=None)  # type: ignore[arg-type]
+    with pytest.raises(duckdb.ConstraintException):
+        store.add([event(1), broken])
+    assert store.count(Event) == 0
+    assert store.add([event(1)]) == 1
+
+
+def test_each_table_has_the_fields_of_its_record_in_order(store: Store) -> None:
+    columns = published(
+        store, "SELECT table_name, column_name, data_type, is_nullable FROM duckdb_columns() WHERE NOT internal"
+    )
+    for kind, table in TABLES.items():
+        found = [tuple(row[1:]) for row in columns if row[0] == table.name]
+        assert [row[0] for row in found] == [field.name for field in fields(kind)]
+        assert found == [(column.name, column.sql_type, column.optional) for column in table.columns]
+
+
+def test_every_table_view_and_column_is_described(store: Store) -> None:
+    described = "SELECT {0}_name, comment FROM duckdb_{0}s() WHERE NOT internal"
+    tables = published(store, described.format("table"))
+    views = published(store, described.format("view"))
+    columns = published(
+        store, "SELECT table_name, column_name, comment FROM duckdb_columns() WHERE NOT internal ORDER BY ALL"
+    )
+    assert len(tables) == len(TABLES) + 1
+    assert len(views) == 7
+    assert {row[0] for row in columns} == {row[0] for row in tables + views}
+    assert [row for row in tables + views + columns if not row[-1]] == []
+
+
+def published(store: Store, sql: str) -> list[tuple[Any, ...]]:
+    store.publish()
+    with Results.open(store.workspace.folder) as results:
+        return results.query(sql)[1]
+
+
+def test_threads_that_share_a_store_get_their_own_answers(store: Store) -> None:
+    def work(thread: int) -> None:
+        for number in range(12):
+            assert store.add([prediction(number, f"mdl-{thread}"), event(number)]) in (1, 2)
+            mine = store.rows(Prediction, model_id=f"mdl-{thread}")
+            assert mine == [prediction(n, f"mdl-{thread}") for n in range(number + 1)]
+            assert store.one(Event, event_id=f"evt-{number:05d}") == event(number)
+            store.publish_if_due(every_s=0.05)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    assert store.count(Prediction) == 8 * 12
+    assert store.count(Event) == 12
+
+
+def run_python(code: str, *arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_second_process_is_told_who_holds_the_store(tmp_path: Path) -> None:
+    code = "import sys, duckdb; c = duckdb.connect(sys.argv[1]); print('open', flush=True); input()"
+    path = Workspace(tmp_path).store
+    with run_python(code, path) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "open\n"
+        with pytest.raises(StoreError) as caught:
+            Store.open(tmp_path)
+        holder.communicate("\n")
+    message = str(caught.value)
+    assert message.startswith(f"{path} is in use by process {holder.pid}; ")
+    assert "choose another workspace" in message
+    assert "\n" not in message
+    Store.open(tmp_path).close()
+
+
+WRITER = """
+import sys
+from datetime import datetime
+from pathlib import Path
+from blindspot.storage.records import Event
+from blindspot.storage.store import Store
+store = Store.open(Path(sys.argv[1]))
+for number in range(100_000):
+    ids = [f"evt-{number:05d}-{k}" for k in range(3)]
+    store.add([Event(name, "run-1", 1, datetime(2026, 1, 2), "attack", "info", "x") for name in ids])
+    print(number, flush=True)
+    store.publish_if_due(0.01)
+"""
+
+
+def test_a_killed_writer_loses_nothing_that_it_was_told_is_there(tmp_path: Path) -> None:
+    with run_python(WRITER, tmp_path) as writer:
+        assert writer.stdout is not None
+        committed = 0
+        while committed < 30:
+            committed = int(writer.stdout.readline())
+        writer.kill()
+        committed = max(map(int, writer.stdout.read().split()), default=committed)
+    with Store.open(tmp_path) as store:
+        found = store.count(Event)
+        assert found >= 3 * (committed + 1)
+        assert found % 3 == 0  # no half of a batch
+        assert store.add([event(1)]) == 1
+        assert published(store, "SELECT count(*) FROM events") == [(found + 1,)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results.duckdb", "store.duckdb"]
+
+
+FULL_DISK = """
+import json, resource, sys
+from datetime import datetime
+from pathlib import Path
+from blindspot.storage.errors import StoreError
+from blindspot.storage.records import Event
+from blindspot.storage.store import Store
+
+def batch(start):
+    return [Event(f"evt-{n}", "run-1", 1, datetime(2026, 1, 2), "attack", "info", f"{n * 7919:x}" * 40)
+            for n in range(start, start + 1500)]
+
+def failed(call, *arguments):
+    try:
+        call(*arguments)
+    except StoreError as error:
+        return str(error)
+
+store = Store.open(Path(sys.argv[1]))
+store.add(batch(0))
+def limit(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+limit(150_000)
+story = {"publish": failed(store.publish), "add": failed(store.add, batch(5000)), "kept": store.count(Event)}
+story["left"] = [path.name for path in store.workspace.folder.glob("results*")]
+limit(resource.RLIM_INFINITY)
+story["added"] = store.add(batch(5000))
+store.publish()
+print(json.dumps(story))
+"""
+
+
+def test_a_full_disk_is_one_line_and_the_store_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    with run_python(FULL_DISK, tmp_path) as child:
+        story = json.loads(child.communicate()[0])
+    for step in ("publish", "add"):
+        assert "File too large" in story[step]
+        assert "what was committed is kept" in story[step]
+        assert "\n" not in story[step]
+    assert story["kept"] == 1500
+    assert story["left"] == []
+    assert story["added"] == 1500
+    with Results.open(tmp_path) as results:
+        assert results.query("SELECT count(*) FROM events")[1] == [(3000,)]
+
+
+@pytest.mark.parametrize("name", ["file", "file/inside"])
+def test_a_workspace_that_cannot_be_made_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(StoreError, match="no workspace can be made here"):
+        Store.open(tmp_path / name)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    Workspace(tmp_path).store.write_text("something else " * 1000)
+    with pytest.raises(StoreError, match="is not a DuckDB database; move it away"):
+        Store.open(tmp_path)
+
+
+def test_only_the_owner_may_read_a_workspace(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "new" / "workspace") as store:
+        store.add([event(1)])
+        store.publish()
+        workspace = store.workspace
+        modes = [path.stat().st_mode & 0o777 for path in (workspace.folder, workspace.store, workspace.results)]
+    assert modes == [0o700, 0o600, 0o600]
+
+
+def test_a_folder_that_holds_other_things_keeps_its_permissions(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    tmp_path.chmod(0o750)
+    Store.open(tmp_path).close()
+    assert tmp_path.stat().st_mode & 0o777 == 0o750
+
+
+def add_mood(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("ALTER TABLE events ADD COLUMN mood VARCHAR DEFAULT 'calm'")
+
+
+def fail_halfway(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("ALTER TABLE events ADD COLUMN half VARCHAR")
+    raise RuntimeError("the machine stopped")
+
+
+def test_an_older_store_is_upgraded_and_keeps_its_rows(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        store.add([event(1)])
+        path = store.workspace.store
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("DROP VIEW lineage")
+        migrate(connection, path, [*MIGRATIONS, add_mood])
+        assert connection.execute("SELECT event_id, mood FROM events").fetchall() == [("evt-00001", "calm")]
+        notes = connection.execute("SELECT number, name FROM _migrations ORDER BY number").fetchall()
+        assert notes == [(1, "create_tables"), (2, "add_mood")]
+        assert connection.execute("SELECT count(*) FROM lineage").fetchall() == [(0,)]
+
+
+def test_a_migration_that_fails_leaves_no_trace(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        path = store.workspace.store
+    with duckdb.connect(str(path)) as connection:
+        with pytest.raises(RuntimeError):
+            migrate(connection, path, [*MIGRATIONS, fail_halfway])
+        migrate(connection, path, [*MIGRATIONS, add_mood])
+        found = connection.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = 'events'").fetchall()
+        assert ("mood",) in found
+        assert ("half",) not in found
+
+
+def test_a_newer_store_is_refused_naming_both_versions(tmp_path: Path) -> None:
+    newer = len(MIGRATIONS) + 4
+    with Store.open(tmp_path) as store:
+        path = store.workspace.store
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("INSERT INTO _migrations VALUES (?, 'from_the_future', ?)", [newer, START])
+    with pytest.raises(StoreError, match=rf"has version {newer}.* up to {len(MIGRATIONS)}: upgrade blindspot"):
+        Store.open(tmp_path)
+
+
+def test_opening_a_store_and_adding_a_row_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = """
+import sys
+from datetime import datetime
+from pathlib import Path
+from blindspot.storage.records import Event
+from blindspot.storage.results import Results
+from blindspot.storage.store import Store
+with Store.open(Path(sys.argv[1])) as store:
+    store.add([Event("e", "r", 1, datetime(2026, 1, 2), "attack", "info", "m")])
+    store.publish()
+print(sorted({"pandas", "pyarrow", "torch"} & set(sys.modules)))
+"""
+    with run_python(code, tmp_path) as child:
+        assert child.communicate()[0] == "[]\n"
+
+
+def test_a_run_is_read_back_with_its_settings(store: Store) -> None:
+    table = {"run": {"name": "é", "tau": 0.65, "rounds": None}, "recipes": ["deepwordbug"]}
+    run = Run("run-1", "é", "running", table, 0, "rules", "dat-1", 0.65, {"torch": "2"}, START)
+    store.put(run)
+    store.put(replace(run, status="finished", finished_at=START))
+    assert store.one(Run, run_id="run-1") == replace(run, status="finished", finished_at=START)
