@@ -45,14 +45,16 @@ def verdict(
     p_value: float = 0.001,
     matched: Change = (120, 100, -33, -8),
     natural: Change = (30, 29, -5, 3),
+    natural_p: float = 1.0,
     accuracy: Change = (0.81, 0.812, -0.006, 0.01),
-    recipe: str | None = "all",
+    attacked: bool = True,
 ) -> Verdict:
     rows = [
-        *compared("uus", uus, p_value=p_value, recipe=recipe, threshold=0.65),
-        *compared("uus", (9, 9, 0, 0), recipe=recipe, threshold=0.9),
-        *compared("uus_matched", matched, recipe=recipe, threshold=0.65),
-        *(compared("uus", natural, p_value=p_value, threshold=0.65) if recipe else []),
+        *compared("uus", natural if attacked else uus, p_value=natural_p if attacked else p_value, threshold=0.65),
+        *compared("uus_matched", natural if attacked else matched, threshold=0.65),
+        *(compared("uus", uus, p_value=p_value, recipe="all", threshold=0.65) if attacked else []),
+        *(compared("uus_matched", matched, recipe="all", threshold=0.65) if attacked else []),
+        *compared("uus", (9, 9, 0, 0), threshold=0.9),
         *compared("accuracy", accuracy, p_value=0.6),
     ]
     return judge(rows, model_id="new", baseline_id="old", tau=0.65, max_accuracy_drop=0.01)
@@ -62,16 +64,24 @@ def test_a_model_with_clearly_fewer_uus_and_the_same_accuracy_is_taken() -> None
     found = verdict((120, 96, -38, -10))
     assert found.accepted
     assert found.text == (
-        "took the new model: UUs went 120 -> 96 (-24, 95 % interval -38 to -10); "
+        "took the new model: natural UUs 30 -> 29 (-1, 95 % interval -5 to +3), inside the noise; "
+        "UUs under attack 120 -> 96 (-24, 95 % interval -38 to -10), "
         "at matched coverage 120 -> 100 (-20, 95 % interval -33 to -8); "
         "accuracy 81.0 % -> 81.2 % (McNemar p = 0.6)"
     )
 
 
+def test_fewer_natural_uus_are_a_repair_even_where_attacks_still_succeed() -> None:
+    found = verdict((46, 45, -9, 7), p_value=0.9, natural=(87, 13, -90, -58), natural_p=1e-9)
+    assert found.accepted
+    assert "natural UUs 87 -> 13 (-74, 95 % interval -90 to -58), at matched coverage" in found.text
+
+
 def test_a_change_inside_the_noise_is_called_that() -> None:
     found = verdict((120, 112, -20, 4), p_value=0.2)
     assert not found.accepted
-    assert found.text == "kept the old model: UUs went 120 -> 112 (-8, 95 % interval -20 to +4): inside the noise"
+    assert found.text.startswith("kept the old model: ")
+    assert "UUs under attack 120 -> 112 (-8, 95 % interval -20 to +4), inside the noise;" in found.text
 
 
 def test_a_fall_that_rests_on_a_handful_of_samples_is_noise_too() -> None:
@@ -80,27 +90,35 @@ def test_a_fall_that_rests_on_a_handful_of_samples_is_noise_too() -> None:
     assert "too few samples changed, p = 0.12" in found.text
 
 
+def test_two_chances_to_pass_make_each_of_them_harder() -> None:
+    assert not verdict((40, 28, -23, -1), p_value=0.04).accepted
+    assert verdict((40, 28, -23, -1), p_value=0.04, attacked=False).accepted
+
+
 def test_an_interval_that_ends_at_zero_is_not_a_fall() -> None:
     assert not verdict((120, 105, -30, 0)).accepted
 
 
 def test_a_rise_is_called_a_rise_and_no_change_no_change() -> None:
-    assert verdict((96, 120, 10, 38)).text.endswith(": more than before")
-    assert verdict((96, 96, 0, 0), p_value=1.0).text.endswith("(0, 95 % interval 0 to 0): no change")
+    assert (
+        "UUs under attack 96 -> 120 (+24, 95 % interval +10 to +38), more than before;"
+        in verdict((96, 120, 10, 38)).text
+    )
+    assert "UUs under attack 96 -> 96, no change;" in verdict((96, 96, 0, 0), p_value=1.0).text
 
 
 @pytest.mark.parametrize("matched", [(120, 120, 0, 0), (120, 123, -9, 15), (120, 117, -12, 6)])
 def test_a_model_that_only_became_shy_is_not_taken(matched: Change) -> None:
     found = verdict((120, 40, -95, -65), matched=matched)
     assert not found.accepted
-    assert "not so at matched coverage, 120 -> " in found.text
-    assert found.text.endswith("less confident, not shown to be less wrong")
+    assert "but at matched coverage 120 -> " in found.text
+    assert "less confident, not shown to be less wrong" in found.text
 
 
 def test_fewer_uus_do_not_buy_a_loss_of_accuracy() -> None:
     found = verdict((120, 96, -38, -10), accuracy=(0.81, 0.787, -0.04, -0.01))
     assert not found.accepted
-    assert "accuracy 81.0 % -> 78.7 % fell by 2.3 points of 1.0 allowed (McNemar p = 0.6)" in found.text
+    assert "accuracy 81.0 % -> 78.7 % (McNemar p = 0.6), which fell by 2.3 points of 1.0 allowed" in found.text
 
 
 def test_a_drop_of_just_what_is_allowed_is_allowed() -> None:
@@ -108,18 +126,14 @@ def test_a_drop_of_just_what_is_allowed_is_allowed() -> None:
 
 
 def test_fewer_adversarial_uus_do_not_buy_more_natural_ones() -> None:
-    found = verdict((120, 96, -38, -10), natural=(30, 45, 6, 24))
+    found = verdict((120, 96, -38, -10), natural=(30, 45, 6, 24), natural_p=0.001)
     assert not found.accepted
-    assert "natural UUs of the whole split rose, 30 -> 45 (+15, 95 % interval +6 to +24)" in found.text
-
-
-def test_several_reasons_are_all_told() -> None:
-    text = verdict((120, 112, -20, 4), p_value=0.2, accuracy=(0.81, 0.70, -0.2, -0.05)).text
-    assert "inside the noise; accuracy" in text
+    assert "natural UUs 30 -> 45 (+15, 95 % interval +6 to +24), more than before" in found.text
 
 
 def test_without_attacks_the_natural_uus_decide() -> None:
-    assert verdict((120, 96, -38, -10), recipe=None).accepted
+    assert verdict((120, 96, -38, -10), attacked=False).accepted
+    assert not verdict((120, 112, -20, 4), p_value=0.2, attacked=False).accepted
 
 
 def test_the_sentence_says_so_when_not_all_rows_could_be_paired() -> None:

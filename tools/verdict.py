@@ -1,14 +1,13 @@
 """Whether a retrained model takes the old one's place, and why, in words and numbers.
 
-One statistic decides: the number of UUs at tau over the P of all recipes together (recipe "all"; a P holds natural UUs
-and flipped ones), or, in a run without attacks, the natural UUs of the clean split. The new model is taken when
+UUs are counted twice: the natural ones of the whole clean split, and those of the P of all recipes together (recipe
+"all": natural and flipped ones of the attacked samples). A repair may be of either sort, so the new model is taken when
 
-1. it fell, and not by chance: the 95 % interval of the difference ends below 0, and the exact sign test over samples
-   has p < 0.05 (the bootstrap knows no noise where only a handful of samples changed: 4 UUs fewer and none more
-   has an interval of -8 to -1, and p = 0.125);
-2. it fell at matched coverage too, by its interval, where a model that is only less sure of everything stays where it
-   was (in a simulation a fall of any size, as the only demand here, let 52 % of such models through; this lets 3 %);
-3. natural UUs of the whole clean split did not rise beyond chance;
+1. at least one of the two counts fell, and not by chance: the 95 % interval of the difference ends below 0, and the
+   exact sign test over samples has p < 0.05 / counts (the bootstrap knows no noise where only a handful of samples
+   changed: 4 UUs fewer and none more has an interval of -8 to -1, and p = 0.125);
+2. that count fell at matched coverage too, where a model that is only less sure of everything stays where it was;
+3. neither count rose beyond chance;
 4. accuracy on the clean split fell by no more than the settings allow. McNemar's p is told, and does not decide: a
    small split would excuse any drop, a large one forbid drops that the operator allows.
 """
@@ -41,15 +40,44 @@ class Change:
     after: float
     difference: Evaluation
 
-    @property
-    def fell(self) -> bool:
+    def fell(self, level: float = SIGNIFICANT) -> bool:
+        """Whether it fell beyond chance."""
         p_value = self.difference.p_value
-        return end(self.difference.high) < 0 and (p_value is None or p_value < SIGNIFICANT)
+        return end(self.difference.high) < 0 and (p_value is None or p_value < level)
+
+    def rose(self, level: float = SIGNIFICANT) -> bool:
+        """Whether it rose beyond chance."""
+        p_value = self.difference.p_value
+        return end(self.difference.low) > 0 and (p_value is None or p_value < level)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """UUs of one sort, at tau and at matched coverage."""
+
+    name: str
+    at_tau: Change
+    matched: Change
+    level: float  # of the sign test
 
     @property
-    def rose(self) -> bool:
-        p_value = self.difference.p_value
-        return end(self.difference.low) > 0 and (p_value is None or p_value < SIGNIFICANT)
+    def is_repaired(self) -> bool:
+        return self.at_tau.fell(self.level) and self.matched.fell()
+
+    def tell(self) -> str:
+        """Say what became of them, and whether it counts."""
+        said = f"{self.name} {counts(self.at_tau)}"
+        if self.at_tau.difference.value == 0:
+            return f"{self.name} {self.at_tau.before:.0f} -> {self.at_tau.after:.0f}, no change"
+        if self.at_tau.rose():
+            return f"{said}, more than before"
+        if not self.at_tau.fell(self.level):
+            p_value = self.at_tau.difference.p_value
+            few = end(self.at_tau.difference.high) < 0 or end(self.at_tau.difference.low) > 0
+            return f"{said}, inside the noise" + (f" (too few samples changed, p = {p_value:.2g})" if few else "")
+        if not self.matched.fell():
+            return f"{said}, but at matched coverage {counts(self.matched)}: less confident, not shown to be less wrong"
+        return f"{said}, at matched coverage {counts(self.matched)}"
 
 
 def judge(
@@ -58,28 +86,34 @@ def judge(
     """Decide between a new model version and the one that it would replace.
 
     Args:
-        evaluations: at least the figures of both model versions and their differences (`evaluate.py`), of one round.
+        evaluations: at least the figures of both model versions and their differences (`evaluate.py`).
         tau: the run's confidence threshold.
         max_accuracy_drop: a share in [0, 1]; 0.01 is one point.
     Raises: ValueError, when a figure that the decision needs is not among the evaluations.
     """
     pair = (model_id, baseline_id)
-    recipe = POOLED if any(row.recipe == POOLED and row.metric == "uus" for row in evaluations) else None
-    total = change(evaluations, pair, ("uus", recipe, tau))
-    matched = change(evaluations, pair, ("uus_matched", recipe, tau))
-    natural = change(evaluations, pair, ("uus", None, tau))
-    right = change(evaluations, pair, ("accuracy", None, None))
-    reasons = [
-        *reasons_of_uus(total, matched),
-        *([f"natural UUs of the whole split rose, {counts(natural)}"] if recipe and natural.rose else []),
-        *reasons_of_accuracy(right, max_accuracy_drop),
+    sorts: dict[str, str | None] = {"natural UUs": None}
+    if any(row.recipe == POOLED and row.metric == "uus" for row in evaluations):
+        sorts["UUs under attack"] = POOLED
+    found = [
+        Count(
+            name,
+            change(evaluations, pair, ("uus", recipe, tau)),
+            change(evaluations, pair, ("uus_matched", recipe, tau)),
+            SIGNIFICANT / len(sorts),
+        )
+        for name, recipe in sorts.items()
     ]
-    if reasons:
-        return Verdict(False, f"kept the old model: UUs went {counts(total)}: {'; '.join(reasons)}")
+    right = change(evaluations, pair, ("accuracy", None, None))
+    drop = -right.difference.value
+    held = drop <= max_accuracy_drop + ROUNDING
+    accepted = any(count.is_repaired for count in found) and not any(count.at_tau.rose() for count in found) and held
+    told = [count.tell() for count in found]
     accuracy = f"accuracy {percent(right.before)} -> {percent(right.after)} ({mcnemar_p(right)})"
-    return Verdict(
-        True, f"took the new model: UUs went {counts(total)}; at matched coverage {counts(matched)}; {accuracy}"
-    )
+    if not held:
+        accuracy += f", which fell by {100 * drop:.1f} points of {100 * max_accuracy_drop:.1f} allowed"
+    decision = "took the new model" if accepted else "kept the old model"
+    return Verdict(accepted, f"{decision}: {'; '.join([*told, accuracy])}")
 
 
 def change(
@@ -102,32 +136,6 @@ def change(
             raise ValueError(f"no evaluation of {key} for {owner}: the verdict needs figures of both and differences")
         found[name] = rows[-1]
     return Change(found["before"].value, found["after"].value, found["difference"])
-
-
-def reasons_of_uus(total: Change, matched: Change) -> list[str]:
-    """Say what speaks against the new model in its UUs; nothing does when they fell, also at matched coverage."""
-    if total.difference.value == 0:
-        return ["no change"]
-    if total.rose:
-        return ["more than before"]
-    if not total.fell:
-        p_value = total.difference.p_value
-        few = end(total.difference.high) < 0 or end(total.difference.low) > 0
-        return [f"inside the noise (too few samples changed, p = {p_value:.2g})" if few else "inside the noise"]
-    if not matched.fell:
-        return [f"not so at matched coverage, {counts(matched)}: it is less confident, not shown to be less wrong"]
-    return []
-
-
-def reasons_of_accuracy(right: Change, max_accuracy_drop: float) -> list[str]:
-    """Say whether accuracy fell by more than is allowed."""
-    drop = -right.difference.value
-    if drop <= max_accuracy_drop + ROUNDING:
-        return []
-    went = f"{percent(right.before)} -> {percent(right.after)}"
-    return [
-        f"accuracy {went} fell by {100 * drop:.1f} points of {100 * max_accuracy_drop:.1f} allowed ({mcnemar_p(right)})"
-    ]
 
 
 def counts(change: Change) -> str:

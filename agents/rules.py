@@ -1,0 +1,140 @@
+"""The `rules` teacher: states the pattern of a UU and rewrites training samples alike. No model, no network.
+
+It sees the training samples and one UU at a time; never the classifier, never the test split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from zlib import crc32
+
+import numpy as np
+
+from blindspot.agents.patterns import Pattern, join, read_pattern, state, turn
+from blindspot.agents.teacher import Case, Draft, Explanation
+from blindspot.storage.records import Fields, Sample
+from blindspot.tools.rewrite import misspell_words, swap_words, transplant
+from blindspot.tools.vocabulary import Vocabulary, overlap, split_sentences, words_of
+
+LEAST_SHARE = 0.12  # of a sample's words that are rewritten: fewer would make a near copy of a training sample
+PAIRS_COMPARED = 20  # training samples among which the one with the most similar overlap is taken
+
+
+class RulesTeacher:
+    """Teaches by rule.
+
+    Args:
+        training: the training samples; a rewritten one keeps its label.
+        field_names: the data set's fields.
+        seed: makes every draw, together with the UU's id.
+    """
+
+    spec = "rules"
+
+    def __init__(self, training: Sequence[Sample], field_names: Sequence[str], *, seed: int) -> None:
+        self.field_names = tuple(field_names)
+        self.seed = seed
+        self.rows = len(training)
+        self.by_label: dict[str, list[Sample]] = {}
+        for sample in sorted(training, key=lambda sample: sample.sample_id):
+            self.by_label.setdefault(sample.label, []).append(sample)
+        self.vocabulary = Vocabulary((sample.label, join(sample.fields)) for sample in training)
+
+    def begin_round(self, run_id: str, number: int) -> None:
+        """Nothing depends on the round."""
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+    async def abstract(self, case: Case) -> Explanation:
+        return state(case, read_pattern(case, self.vocabulary), rows=self.rows)
+
+    async def extrapolate(self, case: Case, abstraction: Explanation) -> Explanation:  # noqa: ARG002 - its own turn
+        return turn(case, read_pattern(case, self.vocabulary))
+
+    async def generate(self, case: Case, hypothesis: Explanation, kind: str, n: int) -> list[Draft]:
+        """Rewrite n training samples in the way the hypothesis says."""
+        pattern = read_pattern(case, self.vocabulary)
+        drafts = []
+        for position in range(n):
+            rng = np.random.default_rng([self.seed, crc32(f"{case.uu_id}:{kind}:{position}".encode())])
+            if pattern.kind == "slips":
+                carrier, fields = self.with_slips(case, pattern, kind, rng)
+            elif len(self.field_names) > 1:
+                carrier, fields = self.with_names(case, kind, rng)
+            else:
+                carrier, fields = self.with_words(case, pattern, kind, rng)
+            reasoning = f"Rewritten from training sample {carrier.row}. {hypothesis.text}"
+            drafts.append(Draft(fields, carrier.label, reasoning, None))
+        return drafts
+
+    def draw(self, label: str, rng: np.random.Generator) -> Sample:
+        """Draw a training sample of a label."""
+        samples = self.by_label[label]
+        return samples[int(rng.integers(len(samples)))]
+
+    def with_slips(self, case: Case, pattern: Pattern, kind: str, rng: np.random.Generator) -> tuple[Sample, Fields]:
+        """Misspell a training sample.
+
+        An abstraction repeats the UU's slips under its label; an extrapolation makes other slips under another label.
+        """
+        label, slips = case.label, pattern.slips
+        others = sorted(set(self.by_label) - {case.label})
+        if kind == "extrapolation" and others:
+            label, slips = others[int(rng.integers(len(others)))], pattern.other_slips
+        carrier = self.draw(label, rng)
+        text = join(carrier.fields)
+        words = [word for word in self.vocabulary.telling(text, label) if len(word) > 2]
+        if not pattern.is_telling:
+            words = [words[int(index)] for index in rng.permutation(len(words))]
+        count = max(2, round(max(pattern.share, LEAST_SHARE) * len(words_of(text))))
+        return carrier, misspell_words(carrier.fields, words[:count], slips, rng)
+
+    def with_words(self, case: Case, pattern: Pattern, kind: str, rng: np.random.Generator) -> tuple[Sample, Fields]:
+        """Bring the UU's words into another sample of its true label.
+
+        An abstraction transplants the UU's own sentence, in the place of the one that speaks most for the label. An
+        extrapolation puts one of the words in the place of the most telling word, after a sentence that says little.
+        """
+        (name,) = self.field_names
+        carrier = self.draw(case.label, rng)
+        text = carrier.fields[name]
+        if kind == "abstraction":
+            sentences = split_sentences((case.perturbed or case.original)[name])
+            holding = [sentence for sentence in sentences if not set(words_of(sentence)).isdisjoint(pattern.words)]
+            weights = [self.sentence_weight(sentence, case.label) for sentence in split_sentences(text)]
+            return carrier, {name: transplant(text, pick(holding, rng), out=int(np.argmax(weights)))}
+        telling = self.vocabulary.telling(text, case.label)[0]
+        rewritten = swap_words(carrier.fields, {telling: pick(pattern.words, rng)})[name]
+        talk = split_sentences(self.draw(case.label, rng).fields[name])
+        return carrier, {name: f"{min(talk, key=lambda one: self.sentence_weight(one, case.label))} {rewritten}"}
+
+    def with_names(self, case: Case, kind: str, rng: np.random.Generator) -> tuple[Sample, Fields]:
+        """Rename what a sample's texts share, in all of them alike.
+
+        An abstraction takes the UU's own rare words. An extrapolation takes another sample's, and renames the training
+        sample whose texts overlap most as the UU's do.
+        """
+        texts = [(case.perturbed or case.original)[name] for name in self.field_names]
+        drawn = [self.draw(case.label, rng) for _ in range(1 if kind == "abstraction" else PAIRS_COMPARED)]
+        carrier = min(drawn, key=lambda sample: abs(overlap(list(sample.fields.values())) - overlap(texts)))
+        donor = " ".join(texts) if kind == "abstraction" else join(self.draw(case.label, rng).fields)
+        first, *others = (
+            [word for word in words_of(carrier.fields[name]) if len(word) > 3] for name in self.field_names
+        )
+        shared = self.rarest([word for word in first if any(word in other for other in others)])
+        names = [word for word in self.rarest(words_of(donor)) if word not in first and len(word) > 3]
+        count = max(3, round(LEAST_SHARE * len(words_of(join(carrier.fields)))))
+        return carrier, swap_words(carrier.fields, dict(zip(shared[:count], names, strict=False)))
+
+    def rarest(self, words: Sequence[str]) -> list[str]:
+        """Each word once, the rarest in training first; ties in alphabetical order."""
+        return sorted(set(words), key=lambda word: (self.vocabulary.texts_with[word], word))
+
+    def sentence_weight(self, sentence: str, label: str) -> float:
+        """The weight of a sentence's most telling word for a label."""
+        return max((self.vocabulary.weight(word, label) for word in words_of(sentence)), default=0.0)
+
+
+def pick(options: Sequence[str], rng: np.random.Generator) -> str:
+    return options[int(rng.integers(len(options)))]

