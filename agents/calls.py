@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from blindspot.agents.gate import Gate
 from blindspot.agents.prompting import load_prompt
 from blindspot.agents.provider import Message, Provider, Reply, Unavailable
-from blindspot.storage.errors import MalformedAnswer, TeacherError
+from blindspot.storage.errors import BudgetSpent, MalformedAnswer, TeacherError
 from blindspot.storage.records import TeacherCall, make_id, now
 
 T = TypeVar("T")
@@ -171,7 +171,7 @@ class Caller:
         """Count an answer as bought before it is asked for, so that requests in flight cannot pass the cap."""
         most = self._limits.max_calls
         if most is not None and self._bought >= most:
-            raise TeacherError(
+            raise BudgetSpent(
                 f"teacher.max_calls = {most} is reached: run {self._run_id} has bought {self._bought} answers, "
                 "or is waiting for them; raise it and resume the run to buy more"
             )

@@ -96,7 +96,8 @@ class TeacherSection(Section):
 
 class FilterSection(Section):
     min_characters: Annotated[int, Field(ge=0)] = 40
-    near_duplicate: Share = 0.9  # reject at or above this similarity of characters
+    near_duplicate: Share = 0.9  # reject at or above this similarity of characters to another synthetic sample
+    near_training: Share = 0.995  # the same to a training sample: one with a few misspelt words may pass
     bertscore: Literal["calibrated"] | float = "calibrated"
     encoder: str = "minilm"
     references: Count = 500  # training samples that candidates are compared with
@@ -178,7 +179,9 @@ def resolve_paths(table: dict[str, Any], folder: Path) -> None:
     """Make data and model paths absolute that are written relative to the TOML file."""
     for section, keys in {"data": ("path", "train", "validation", "test"), "classifier": ("model",)}.items():
         values = table.get(section)
-        for key in keys if isinstance(values, dict) else ():
+        if not isinstance(values, dict):
+            continue
+        for key in keys:
             text = values.get(key)
             if isinstance(text, str) and (folder / text).exists():
                 values[key] = str((folder / text).resolve())

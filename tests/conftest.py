@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,6 +14,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+
+os.environ["OMP_NUM_THREADS"] = (
+    "1"  # before torch is imported: two test workers with two threads each fight for two cores
+)
 
 Behaviour = Callable[[web.Request], Awaitable[web.StreamResponse]]
 """Answers one request."""

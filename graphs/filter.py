@@ -1,0 +1,68 @@
+"""filter: the automatic quality checks on this round's synthetic samples."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from blindspot.graphs.attack import draw_samples
+from blindspot.graphs.state import Context, State
+from blindspot.storage.records import Sample, SyntheticSample
+from blindspot.tools.progress import Report
+
+HELD_OUT = 200  # training samples that the BERTScore threshold is calibrated on
+
+
+def filter_round(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Check what the teacher wrote against training samples, earlier accepted samples and each other."""
+    from blindspot.tools.filter import FilterContext, FilterPlan, filter_samples
+    from blindspot.tools.similarity import BertScorer, text_of
+
+    settings = context.settings.filter
+    written = context.store.rows(SyntheticSample, run_id=context.run_id, round=state["round"])
+    if not written:
+        return {}, {"accepted": "0 of 0"}
+    training = context.samples("train")
+    references, held_out = draw_references(context, training)
+    scorer = BertScorer(settings.encoder, device=context.settings.classifier.device)
+    threshold = settings.bertscore
+    if threshold == "calibrated":
+        names = context.dataset.fields
+        threshold = scorer.calibrate(
+            [text_of(r.fields, names) for r in references], [text_of(r.fields, names) for r in held_out]
+        )
+    plan = FilterPlan(
+        field_names=context.dataset.fields,
+        labels=context.dataset.labels,
+        min_characters=settings.min_characters,
+        near_duplicate=settings.near_duplicate,
+        near_training=settings.near_training,
+        bertscore=threshold,
+    )
+    earlier = [sample for sample in accepted_samples(context) if sample.round < state["round"]]
+    checked = filter_samples(
+        written, FilterContext(plan, scorer, references, training, earlier), report, context.cancelled
+    )
+    context.store.put_many(checked)
+    reasons = Counter(str(sample.rejected_by) for sample in checked if not sample.accepted)
+    return {}, {
+        "accepted": f"{sum(bool(sample.accepted) for sample in checked)} of {len(checked)}",
+        **{f"rejected by {reason}": count for reason, count in sorted(reasons.items())},
+        "BERTScore threshold": round(threshold, 3),
+    }
+
+
+def draw_references(context: Context, training: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
+    """Draw training samples to compare with, and others to calibrate the threshold on; no sample is in both."""
+    wanted = context.settings.filter.references
+    apart = min(HELD_OUT, wanted)
+    drawn = draw_samples(training, wanted + apart, seed=context.settings.run.seed)
+    held_out = drawn[:: max(2, len(drawn) // apart)]
+    chosen = {sample.sample_id for sample in held_out}
+    return [sample for sample in drawn if sample.sample_id not in chosen], held_out
+
+
+def accepted_samples(context: Context) -> list[SyntheticSample]:
+    """The synthetic samples of all rounds that passed the filter."""
+    return context.store.rows(SyntheticSample, run_id=context.run_id, accepted=True)

@@ -1,0 +1,80 @@
+"""What the graph remembers between its steps (State), and what every node is given (Context)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypedDict
+
+from blindspot.storage.records import Dataset, Event, ModelVersion, Run, Sample, Split, make_id, now
+from blindspot.storage.settings import Settings
+from blindspot.storage.store import Store
+from blindspot.storage.workspace import Workspace
+from blindspot.tools.datasets import DataSource, load_split
+
+
+class State(TypedDict):
+    """Ids, counters and the phase; rows live in the store. Saved whole at every step."""
+
+    run_id: str
+    round: int  # from 1; 0 while the original model is prepared
+    model_id: str  # the model version under repair
+    new_model_id: str | None  # what this round trained
+    stop: str | None  # why the run ends, once it does
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a phase is, for a display."""
+
+    run_id: str
+    round: int
+    phase: str
+    done: int
+    total: int
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What nodes work with; made anew when a run is resumed."""
+
+    run_id: str
+    settings: Settings
+    store: Store
+    workspace: Workspace
+    source: DataSource
+    dataset: Dataset
+    cancelled: Callable[[], bool]
+    show: Callable[[Progress], None]
+
+    def samples(self, split: Split) -> list[Sample]:
+        """Read a split, and see that its samples are in the store.
+
+        The test split is for `evaluate` alone; tests hold the other nodes to it.
+        """
+        samples = self.store.rows(Sample, dataset_id=self.dataset.dataset_id, split=split)
+        if len(samples) == self.dataset.rows[split]:
+            return sorted(samples, key=lambda sample: sample.row)
+        samples = load_split(self.source, self.dataset, split)
+        self.store.add(samples)
+        return samples
+
+    def model(self, model_id: str) -> ModelVersion:
+        """Read a model version that must be there."""
+        version = self.store.one(ModelVersion, model_id=model_id)
+        assert version is not None, model_id
+        return version
+
+    def original_id(self) -> str:
+        """The id of the run's original model version."""
+        run = self.store.one(Run, run_id=self.run_id)
+        assert run is not None
+        assert run.original_model_id is not None
+        return run.original_model_id
+
+    def tell(self, round_number: int, phase: str, message: str, *, level: str = "info") -> None:
+        """Record something worth telling, and show it."""
+        event_id = make_id("evt", self.run_id, round_number, phase, message)
+        self.store.add([Event(event_id, self.run_id, round_number, now(), phase, level, message)])
+        self.show(Progress(self.run_id, round_number, phase, 0, 0, message))

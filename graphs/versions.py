@@ -1,0 +1,173 @@
+"""Model versions of a run: training one, loading one, remembering what it predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from blindspot.graphs.state import Context
+from blindspot.storage.records import (
+    Attack,
+    ModelVersion,
+    Prediction,
+    Sample,
+    SyntheticSample,
+    make_id,
+    now,
+)
+from blindspot.tools.progress import Report
+
+if TYPE_CHECKING:
+    from blindspot.tools.classifier import Classifier
+
+
+def version_id(context: Context, round_number: int) -> str:
+    """The id of the model version that a round trains; round 0 is the original."""
+    return make_id("mod", context.run_id, round_number)
+
+
+def load_version(context: Context, version: ModelVersion) -> Classifier:
+    """Load a version's weights.
+
+    Raises: ModelError.
+    """
+    from blindspot.tools.classifier import load_classifier
+
+    return load_classifier(
+        version.folder,
+        model_id=version.model_id,
+        labels=context.dataset.labels,
+        max_tokens=context.settings.classifier.max_tokens,
+        device=context.settings.classifier.device,
+    )
+
+
+def train_version(
+    context: Context,
+    round_number: int,
+    *,
+    parent: ModelVersion | None,
+    synthetic: Sequence[SyntheticSample],
+    report: Report,
+) -> ModelVersion:
+    """Train on the training samples and the synthetic ones, and record the version.
+
+    Args:
+        parent: the version to go on from; None starts from the base model.
+    """
+    from blindspot.tools.classifier import texts_of
+    from blindspot.tools.retrain import Example, Weights, choose_training, retrain
+
+    classifier, settings = context.settings.classifier, context.settings.retrain
+    again = round_number > 0
+    training = choose_training(
+        classifier.preset,
+        epochs=(settings.epochs if again else None) or classifier.epochs,
+        batch_size=classifier.batch_size,
+        learning_rate=(settings.learning_rate if again else None) or classifier.learning_rate,
+    )
+    rows = context.samples("train")
+    names, labels = context.dataset.fields, context.dataset.labels
+    examples = [Example(text, labels.index(row.label)) for text, row in zip(texts_of(rows, names), rows, strict=True)]
+    examples += [
+        Example(text, labels.index(row.label), settings.synthetic_weight)
+        for text, row in zip(texts_of(synthetic, names), synthetic, strict=True)
+    ]
+    model_id = version_id(context, round_number)
+    trained = retrain(
+        Weights(
+            source=parent.folder if parent else classifier.model,
+            fine_tuned=parent is not None or not classifier.fine_tune,
+            labels=labels,
+            max_tokens=classifier.max_tokens,
+            device=classifier.device,
+        ),
+        examples,
+        training,
+        context.workspace.model(model_id),
+        seed=context.settings.run.seed,
+        report=report,
+        cancelled=context.cancelled,
+    )
+    version = ModelVersion(
+        model_id=model_id,
+        run_id=context.run_id,
+        round=round_number,
+        parent_id=parent.model_id if parent else None,
+        kind="retrained" if again else "original",
+        folder=str(trained.folder),
+        rows_train=len(rows),
+        rows_synthetic=len(synthetic),
+        settings=trained.settings,
+        final_loss=trained.final_loss,
+        seconds=trained.seconds,
+        created_at=now(),
+    )
+    context.store.add([version])
+    return version
+
+
+def bring_version(context: Context) -> ModelVersion:
+    """Record a classifier that was fine-tuned elsewhere as the original version, after a look that it loads."""
+    from blindspot.tools.classifier import locate_model
+
+    version = ModelVersion(
+        model_id=version_id(context, 0),
+        run_id=context.run_id,
+        round=0,
+        parent_id=None,
+        kind="original",
+        folder=locate_model(context.settings.classifier.model),
+        rows_train=0,
+        rows_synthetic=0,
+        settings={},
+        final_loss=None,
+        seconds=0.0,
+        created_at=now(),
+    )
+    load_version(context, version)
+    context.store.add([version])
+    return version
+
+
+def is_there(version: ModelVersion | None) -> bool:
+    """Whether a version was recorded and its weights are still where they were left (or on a hub)."""
+    return version is not None and (Path(version.folder).is_dir() or not Path(version.folder).is_absolute())
+
+
+def predict_once(
+    context: Context, classifier: Classifier, subjects: Sequence[Sample | Attack], *, kind: str
+) -> dict[str, Prediction]:
+    """Predict what is not in the store yet.
+
+    Args:
+        subjects: samples, or attacks that flipped (their perturbed texts are predicted).
+        kind: "sample" or "attack".
+    Returns: subject's id -> prediction, for all subjects.
+    """
+    ids = [subject.sample_id if isinstance(subject, Sample) else subject.attack_id for subject in subjects]
+    known = {row.subject_id: row for row in context.store.rows(Prediction, model_id=classifier.model_id)}
+    missing = [(key, subject) for key, subject in zip(ids, subjects, strict=True) if key not in known]
+    texts = [tuple(fields_of(subject)[name] for name in context.dataset.fields) for _, subject in missing]
+    predicted, confidences, probabilities = classifier.predict_labels(texts)
+    new = [
+        Prediction(
+            model_id=classifier.model_id,
+            subject_id=key,
+            subject_kind=kind,
+            label=subject.label,
+            predicted=predicted[index],
+            confidence=float(confidences[index]),
+            probabilities=tuple(float(value) for value in probabilities[index]),
+        )
+        for index, (key, subject) in enumerate(missing)
+    ]
+    context.store.add(new)
+    known |= {row.subject_id: row for row in new}
+    return {key: known[key] for key in ids}
+
+
+def fields_of(subject: Sample | Attack) -> Mapping[str, str]:
+    assert subject.fields is not None, subject
+    return subject.fields

@@ -1,0 +1,87 @@
+"""Imports go one way, and light modules stay light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LAYERS = ("storage", "tools", "agents", "graphs", "cli")
+
+
+def imported_layers(path: Path) -> set[str]:
+    modules = [
+        name
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for name in (
+            [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else []
+        )
+    ]
+    assert not [name for name in modules if name.split(".")[0] in LAYERS], f"{path} imports a folder by its bare name"
+    return {name.split(".")[1] for name in modules if name.startswith("blindspot.")}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_a_layer_imports_only_those_below_it(layer: str) -> None:
+    allowed = set(LAYERS[: LAYERS.index(layer) + 1])
+    files = sorted((ROOT / layer).glob("*.py"))
+    assert files
+    assert {file.name: imported_layers(file) - allowed for file in files if imported_layers(file) - allowed} == {}
+
+
+def test_tools_and_agents_know_no_sql_and_no_graph() -> None:
+    for layer in ("tools", "agents"):
+        for file in (ROOT / layer).glob("*.py"):
+            text = file.read_text(encoding="utf-8")
+            assert "duckdb" not in text, file
+            assert "langgraph" not in text, file
+            assert layer != "tools" or "storage.settings" not in text, file
+
+
+@pytest.mark.parametrize("module", ["blindspot.storage.store", "blindspot.storage.settings", "blindspot.cli.main"])
+def test_a_light_module_imports_no_heavy_library(module: str) -> None:
+    heavy = "{'torch', 'transformers', 'textattack', 'langgraph', 'openai', 'anthropic', 'pyarrow', 'scipy'}"
+    code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_every_folder_of_code_is_a_sub_package_under_its_own_name() -> None:
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert tool["package-dir"] == {f"blindspot.{layer}": layer for layer in LAYERS}
+    assert sorted(tool["packages"]) == sorted(tool["package-dir"])
+
+
+def test_a_wheel_holds_nothing_outside_of_blindspot(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in (*LAYERS, "pyproject.toml", "README.md"):
+        (source / name).symlink_to(ROOT / name)
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        ".",
+        "--no-deps",
+        "--no-build-isolation",
+        "--quiet",
+        "-w",
+        str(tmp_path),
+    ]
+    subprocess.run(command, cwd=source, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    code = f"import zipfile; print('\\n'.join(zipfile.ZipFile({str(wheel)!r}).namelist()))"
+    names = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert {name.split("/")[0] for name in names} == {"blindspot", "blindspot-0.1.0.dist-info"}
+    assert "blindspot/agents/prompts/abstraction.md" in names
+    assert "blindspot/cli/mitigation.toml" in names

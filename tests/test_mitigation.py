@@ -1,0 +1,248 @@
+"""The whole loop on a tiny model: it closes a planted blind spot, survives kills, and leaves the test split alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from blindspot.graphs.run import resume_run, start_run
+from blindspot.graphs.state import Progress
+from blindspot.storage.errors import Cancelled, DataError, ModelError, SettingsError, StoreError, TeacherError
+from blindspot.storage.records import Run
+from blindspot.storage.results import Results
+from blindspot.storage.settings import Settings, check_settings
+from blindspot.tools.planted import write_dataset
+
+ROWS = {"train": 240, "validation": 100, "test": 120}
+TABLES = (
+    "runs", "rounds", "datasets", "samples", "model_versions", "predictions", "attacks", "uus", "hypotheses",
+    "synthetic_samples", "teacher_calls", "tool_calls", "evaluations",
+)  # fmt: skip
+TIMES = ("seconds", "created_at", "started_at", "finished_at", "at", "latency_s", "folder", "settings", "result", "source")
+
+
+def make_settings(base: Path, folder: Path, **changes: dict[str, Any]) -> Settings:
+    table: dict[str, dict[str, Any]] = {
+        "run": {"name": "tiny", "workspace": str(folder / "workspace")},
+        "data": {"path": str(folder / "data"), "task": "sentiment of reviews"},
+        "classifier": {
+            "model": str(base), "epochs": 8, "batch_size": 16, "learning_rate": 1e-2, "max_tokens": 64, "device": "cpu",
+        },
+        "attack": {"samples": 12},
+        "select": {"share": 0.15},
+        "teacher": {"samples_per_hypothesis": 2},
+        "filter": {"references": 40, "bertscore": 0.0},
+        "evaluate": {"samples": 12, "resamples": 200},
+    }  # fmt: skip
+    for section, values in changes.items():
+        table.setdefault(section, {}).update(values)
+    return check_settings(table, where="test")
+
+
+def nothing(_: Progress) -> None:
+    """Show nothing."""
+
+
+def never() -> bool:
+    return False
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("planted")
+    write_dataset(folder / "data", seed=0, rows=ROWS, planted_share=0.3)
+    return folder / "data"
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_base: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "data").symlink_to(data)
+    return folder, start_run(make_settings(tiny_base, folder), show=nothing, cancelled=never)
+
+
+def read(folder: Path, sql: str) -> list[tuple[Any, ...]]:
+    with Results.open(folder / "workspace") as results:
+        return results.query(sql)[1]
+
+
+def tables(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of a workspace, up to times and what depends on them."""
+    columns = ", ".join(f"'{name}'" for name in TIMES)
+    found = {}
+    with Results.open(folder / "workspace") as results:
+        for table in TABLES:
+            names = results.query(
+                f"select column_name from information_schema.columns where table_name = '{table}' "
+                f"and column_name not in ({columns}) order by ordinal_position"
+            )[1]
+            found[table] = results.query(f"select {', '.join(name for (name,) in names)} from {table} order by all")[1]
+    return found
+
+
+def test_the_loop_finds_explains_and_closes_the_planted_blind_spot(finished: tuple[Path, Run]) -> None:
+    folder, run = finished
+    assert run.status == "finished"
+    before, after = (
+        read(folder, f"select value from evaluations where metric='uus' and recipe is null and threshold=0.65 "
+                     f"and baseline_id is null and round={number}")[0][0]
+        for number in (0, 1)
+    )  # fmt: skip
+    assert before >= 15
+    assert after < before / 2
+    assert read(folder, "select accepted from rounds") == [(True,)]
+    hypotheses = read(folder, "select kind, count(*) from hypotheses group by all order by all")
+    assert [kind for kind, _ in hypotheses] == ["abstraction", "extrapolation"]
+    assert run.final_model_id != run.original_model_id
+
+
+def test_analysts_find_every_view_filled(finished: tuple[Path, Run]) -> None:
+    folder, _ = finished
+    for view in (
+        "hypothesis_log",
+        "round_summary",
+        "uu_reduction",
+        "confidence_histogram",
+        "attack_statistics",
+        "lineage",
+    ):
+        assert read(folder, f"select count(*) from {view}")[0][0] > 0, view
+    assert read(folder, "select count(*) from lineage where fixed")[0][0] > 0
+
+
+def test_every_phase_is_recorded_as_a_tool_call(finished: tuple[Path, Run]) -> None:
+    folder, _ = finished
+    tools = {name for (name,) in read(folder, "select distinct tool from tool_calls")}
+    assert tools == {
+        "prepare", "evaluate_original", "open_round", "attack", "select", "teach", "filter", "retrain", "evaluate",
+        "close_round",
+    }  # fmt: skip
+
+
+def test_only_evaluation_depends_on_the_test_split(tiny_base: Path, finished: tuple[Path, Run], tmp_path: Path) -> None:
+    folder, _ = finished
+    shutil.copytree(folder / "data", tmp_path / "data")
+    test = pq.read_table(tmp_path / "data" / "test.parquet").to_pydict()
+    flipped = {"positive": "negative", "negative": "positive"}
+    swapped = {"text": test["text"][::-1], "label": [flipped[label] for label in test["label"][::-1]]}
+    pq.write_table(pa.table(swapped), tmp_path / "data" / "test.parquet")
+    start_run(make_settings(tiny_base, tmp_path), show=nothing, cancelled=never)
+    texts = (
+        "select fields, label from uus order by all",
+        "select h.kind, h.text from hypotheses h order by all",
+        "select fields, label, accepted, scores from synthetic_samples order by all",
+        "select rows_train, rows_synthetic, final_loss from model_versions order by all",
+    )
+    for sql in texts:
+        rows = read(folder, sql)
+        assert rows
+        assert rows == read(tmp_path, sql)
+    measured = "select value from evaluations where metric = 'accuracy' order by all"
+    assert read(folder, measured) != read(tmp_path, measured)
+
+
+MOMENTS = (
+    ("prepare", 20),
+    ("evaluate_original", 2),
+    ("attack", 10),
+    ("select", 0),
+    ("teach", 3),
+    ("filter", 0),
+    ("retrain", 30),
+    ("evaluate", 4),
+    ("close_round", 0),
+)
+
+
+def test_a_run_killed_in_every_phase_ends_with_the_rows_of_one_that_was_not(
+    tiny_base: Path, finished: tuple[Path, Run], tmp_path: Path
+) -> None:
+    whole, _ = finished
+    (tmp_path / "data").symlink_to(whole / "data")
+    (tmp_path / "settings.json").write_text(make_settings(tiny_base, tmp_path).model_dump_json())
+    (tmp_path / "moments.json").write_text(json.dumps(MOMENTS))
+    arguments = [tmp_path / "settings.json", tmp_path / "workspace", tmp_path / "moments.json"]
+    command = [sys.executable, Path(__file__).with_name("killed_runs.py"), *arguments]
+    subprocess.run(command, check=True, timeout=200)
+    run = resume_run(tmp_path / "workspace", None, show=nothing, cancelled=never)
+    assert run.status == "finished"
+    assert tables(tmp_path) == tables(whole)
+
+
+def test_a_stopped_run_says_so_and_goes_on(tiny_base: Path, finished: tuple[Path, Run], tmp_path: Path) -> None:
+    whole, _ = finished
+    (tmp_path / "data").symlink_to(whole / "data")
+    seen: list[Progress] = []
+    with pytest.raises(Cancelled):
+        start_run(
+            make_settings(tiny_base, tmp_path),
+            show=seen.append,
+            cancelled=lambda: bool(seen) and seen[-1].phase == "attack" and seen[-1].done >= 3,
+        )
+    assert read(tmp_path, "select status, stop_reason from runs") == [("stopped", "stopped by the operator")]
+    assert resume_run(tmp_path / "workspace", None, show=nothing, cancelled=never).status == "finished"
+    assert tables(tmp_path) == tables(whole)
+    with pytest.raises(StoreError, match="nothing to resume"):
+        resume_run(tmp_path / "workspace", None, show=nothing, cancelled=never)
+
+
+def test_several_rounds_start_from_the_model_that_was_taken(tiny_base: Path, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").symlink_to(data)
+    settings = make_settings(tiny_base, tmp_path, run={"rounds": 2}, retrain={"start": "current", "epochs": 2})
+    run = start_run(settings, show=nothing, cancelled=never)
+    rounds = read(tmp_path, "select round, model_id, new_model_id, accepted from rounds order by round")
+    assert run.stop_reason is not None
+    if rounds[0][3]:
+        assert len(rounds) == 2
+        assert rounds[1][1] == rounds[0][2]
+    else:
+        assert len(rounds) == 1
+        assert "no gain" in run.stop_reason
+
+
+def test_a_classifier_that_was_fine_tuned_elsewhere_can_be_brought_along(
+    tiny_base: Path, finished: tuple[Path, Run], tmp_path: Path
+) -> None:
+    whole, _ = finished
+    ((original,),) = (read(whole, "select folder from model_versions where kind = 'original'"),)
+    (tmp_path / "data").symlink_to(whole / "data")
+    classifier = {"model": original[0], "fine_tune": False}
+    start_run(make_settings(tiny_base, tmp_path, classifier=classifier), show=nothing, cancelled=never)
+    accuracy = "select value from evaluations where metric = 'accuracy' and round = 0"
+    assert read(tmp_path, accuracy) == read(whole, accuracy)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "said"),
+    [
+        ({"teacher": {"spec": "openai:gpt"}}, TeacherError, "OPENAI_API_KEY"),
+        ({"teacher": {"spec": "oracle"}}, SettingsError, "oracle"),
+        ({"classifier": {"model": "./absent"}}, ModelError, "absent"),
+        ({"data": {"label": "sentiment"}}, DataError, "sentiment"),
+        ({"data": {"fields": ["review"]}}, DataError, "review"),
+        ({"attack": {"recipes": ["deepwordbgu"]}}, SettingsError, "deepwordb"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing_behind(
+    changes: dict[str, dict[str, Any]],
+    error: type[Exception],
+    said: str,
+    tiny_base: Path,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    (tmp_path / "data").symlink_to(data)
+    with pytest.raises(error, match=said) as found:
+        start_run(make_settings(tiny_base, tmp_path, **changes), show=nothing, cancelled=never)
+    assert "\n" not in str(found.value)
+    assert not (tmp_path / "workspace").exists()
