@@ -20,7 +20,7 @@ from blindspot.storage.records import Fields
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-transformers.logging.set_verbosity_error()
+transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads deadlock after a fork
 

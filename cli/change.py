@@ -1,0 +1,81 @@
+"""One metric before and after, and the words and numbers it is told in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.text import Text
+
+POOLED = "all"  # the recipe of figures over every recipe's texts together
+SHOWN = ("accuracy", "uus", "uus_matched", "mean_confidence", "ece", "known_uus_fixed")
+LOWER_IS_BETTER = ("uus", "uus_matched", "ece")
+SHARES = ("accuracy", "known_uus_fixed")
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure with its 95 % interval, where it has one."""
+
+    value: float
+    low: float | None
+    high: float | None
+    p_value: float | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One metric of the original model version, of the one it is compared with, and their difference."""
+
+    metric: str
+    recipe: str | None  # None: the clean test split, "all": every recipe's texts together
+    threshold: float | None
+    before: Estimate | None
+    after: Estimate | None
+    difference: Estimate | None
+
+
+def name_of(change: Change) -> str:
+    """What a row of the table is about, and over how many texts."""
+    recipe = {None: "natural", POOLED: "all attacks"}.get(change.recipe, change.recipe)
+    where = "clean" if change.recipe is None else recipe
+    names = {
+        "accuracy": "accuracy",
+        "uus": f"UUs, {recipe}",
+        "uus_matched": f"UUs at matched coverage, {recipe}",
+        "mean_confidence": f"mean confidence, {where}",
+        "ece": f"ECE, {where}",
+        "known_uus_fixed": f"known UUs fixed, {recipe}",
+    }
+    estimate = change.before or change.after
+    return f"{names[change.metric]} ({estimate.n:,})" if estimate else names[change.metric]
+
+
+def in_words(metric: str, estimate: Estimate | None) -> str:
+    """A figure in its unit."""
+    if estimate is None:
+        return "–"
+    if metric in SHARES:
+        return f"{100 * estimate.value:.1f} %"
+    return f"{estimate.value:,.0f}" if metric.startswith("uus") else f"{estimate.value:.3f}"
+
+
+def difference(change: Change) -> Text:
+    """The difference with its interval; in colour where the interval leaves 0 out."""
+    found = change.difference
+    if found is None:
+        return Text("–")
+    scale, digits = (100, 1) if change.metric in SHARES else (1, 0 if change.metric.startswith("uus") else 3)
+    low, high = found.low, found.high
+
+    def signed(value: float) -> str:
+        text = f"{scale * value:+,.{digits}f}"
+        return text if float(text.replace(",", "")) else text[1:]
+
+    if low is None or high is None:
+        return Text(signed(found.value))
+    better = high < 0 if change.metric in LOWER_IS_BETTER else low > 0
+    worse = low > 0 if change.metric in LOWER_IS_BETTER else high < 0
+    tells = change.metric != "mean_confidence"  # neither more nor less of it is better
+    style = "green" if better and tells else "red" if worse and tells else ""
+    return Text(f"{signed(found.value)} ({signed(low)} to {signed(high)})", style=style)

@@ -1,0 +1,72 @@
+"""The command `blindspot`: its commands, and how their errors reach the operator."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from blindspot.cli import demo, doctor, init, results, run, status
+from blindspot.cli.terminal import visible
+from blindspot.storage.errors import Cancelled, OperatorError
+
+EXIT_OPERATOR = 2
+EXIT_CANCELLED = 130
+
+app = typer.Typer(
+    help="Find the inputs a text classifier gets wrong with confidence, and repair it with a teacher.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("demo")(demo.demo)
+app.command("init")(init.init)
+app.command("run")(run.run)
+app.command("resume")(run.resume)
+app.command("status")(status.status)
+app.command("hypotheses")(results.hypotheses)
+app.command("query")(results.query)
+app.command("doctor")(doctor.doctor)
+
+
+def print_version(wanted: bool) -> None:
+    """Answer --version."""
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"blindspot {version('blindspot')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Take the options that stand before any command."""
+
+
+def main() -> int:
+    """Run one command. Returns: the exit code, 0, 2 (the operator can mend it) or 130 (stopped).
+
+    A wrong command line exits with 2 too; what is a bug keeps its traceback and exits with 1.
+    """
+    os.umask(0o077)  # what a run writes is for its owner only
+    # Threads of libgomp that spin while they wait made training 12 times slower beside one other busy process.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        app(prog_name="blindspot")
+    except OperatorError as error:
+        return say(error, EXIT_OPERATOR)
+    except Cancelled as error:
+        return say(error, EXIT_CANCELLED)
+    return 0
+
+
+def say(error: Exception, code: int) -> int:
+    """Print an error in one line."""
+    print(f"blindspot: {visible(' '.join(str(error).split()))}", file=sys.stderr)
+    return code

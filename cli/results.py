@@ -1,0 +1,77 @@
+"""query and hypotheses: read the published results, also while a run is on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from blindspot.cli.terminal import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, result_console
+from blindspot.storage.errors import StoreError
+
+if TYPE_CHECKING:
+    from blindspot.storage.results import Results
+
+
+def query(
+    sql: Annotated[
+        str | None, typer.Argument(metavar="SQL", help="One SELECT; - or nothing reads it from standard input.")
+    ] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    output: Annotated[
+        Literal["table", "csv", "json"], typer.Option("--format", "-f", help="csv and json are complete.")
+    ] = "table",
+) -> None:
+    """Ask the results in SQL, read-only, at any moment; "SHOW TABLES" and "DESCRIBE uus" say what there is."""
+    from blindspot.cli.rows import print_rows
+    from blindspot.storage.results import Results
+
+    if sql is None and sys.stdin.isatty():
+        raise typer.BadParameter('give a query, e.g. blindspot query "FROM round_summary"', param_hint="SQL")
+    if sql is None or sql == "-":
+        sql = sys.stdin.read()
+    with Results.open(workspace.expanduser()) as results:
+        columns, rows = results.query(sql)
+    print_rows(columns, rows, output)
+
+
+def hypotheses(
+    run_id: Annotated[str | None, typer.Argument(metavar="RUN", help="The run; without, the newest.")] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    kind: Annotated[Literal["abstraction", "extrapolation"] | None, typer.Option(help="Only this kind.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """Read the hypotheses: what fooled the classifier, how the teacher explains it, what was written after it."""
+    from blindspot.cli.explained import print_hypotheses
+    from blindspot.cli.summary import rows_of
+    from blindspot.storage.results import Results
+
+    with Results.open(workspace.expanduser()) as results:
+        run_id = pick_run(results, run_id)
+        found = rows_of(
+            results,
+            "FROM hypothesis_log WHERE run_id = $1 AND kind = coalesce($2, kind) ORDER BY round, uu_id, kind",
+            [run_id, kind],
+        )
+    rows = [
+        row | {name: json.loads(row[name] or "null") for name in ("original", "perturbed")} for row in found[:limit]
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+    else:
+        print_hypotheses(result_console(), rows, run_id=run_id, total=len(found))
+
+
+def pick_run(results: Results, run_id: str | None) -> str:
+    """Find the run that is meant, the newest without a name.
+
+    Raises: StoreError, when there is none.
+    """
+    _, rows = results.query("SELECT run_id FROM runs ORDER BY started_at")
+    names = [name for (name,) in rows]
+    if names and run_id in (None, *names):
+        return run_id or str(names[-1])
+    raise StoreError(f"{results.path}: no run {run_id or 'yet'}; there are: {', '.join(names) or 'none'}")

@@ -1,0 +1,105 @@
+"""The answer to a query, as a table for eyes or as complete CSV or JSON for programs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import typer
+
+from blindspot.cli.terminal import result_console, visible
+
+MOST_ROWS = 500  # of a table; nobody reads on, and rendering takes its time
+MOST_CHARACTERS = 300  # of one cell on a terminal
+NARROWEST = 12  # columns of the terminal for one column of the answer; below, each row gets lines of its own
+
+
+def print_rows(columns: Sequence[str], rows: Sequence[tuple[Any, ...]], output: str) -> None:
+    """Print rows as "table", "csv" or "json"."""
+    if output == "json":
+        names = unique(columns)
+        plain = [dict(zip(names, map(json_value, row), strict=True)) for row in rows]
+        typer.echo(json.dumps(plain, ensure_ascii=False, indent=2, allow_nan=False))
+    elif output == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([csv_value(value) for value in row] for row in rows)
+    else:
+        print_table(columns, rows)
+
+
+def print_table(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Print a table, or one line a value where the columns do not fit side by side."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    console = result_console()
+    most = MOST_CHARACTERS if console.is_terminal else None
+    cells = [[Text(cell(value, most)) for value in row] for row in rows[:MOST_ROWS]]
+    numeric = [all(isinstance(row[i], int | float | None) for row in rows) for i in range(len(columns))]
+    if len(columns) * NARROWEST <= console.width:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for name, is_number in zip(columns, numeric, strict=True):
+            table.add_column(Text(name), overflow="fold", justify="right" if is_number else "left")
+        for row in cells:
+            table.add_row(*row)
+        console.print(table)
+    else:
+        for number, row in enumerate(cells, start=1):
+            console.print(Text(f"row {number}", style="bold"))
+            lines = Table.grid(padding=(0, 2))
+            for name, text in zip(columns, row, strict=True):
+                lines.add_row(Text(name, style="cyan"), text)
+            console.print(lines)
+    shown = f"{min(len(rows), MOST_ROWS):,} of " if len(rows) > MOST_ROWS else ""
+    more = "; --format csv or json gives all" if shown else ""
+    console.print(Text(f"{shown}{len(rows):,} row{'' if len(rows) == 1 else 's'}{more}", style="dim"))
+
+
+def cell(value: Any, most: int | None) -> str:
+    """A value for a table: on one line or a few, cut where it is long."""
+    if value is None:
+        return ""
+    text = f"{value:.6g}" if isinstance(value, float) else csv_value(value)
+    text = visible(str(text))
+    return text if most is None or len(text) <= most else f"{text[: most - 1]}…"
+
+
+def csv_value(value: Any) -> Any:
+    """A value for CSV: lists and mappings as JSON, nothing as nothing."""
+    if isinstance(value, list | dict | tuple):
+        return json.dumps(json_value(value), ensure_ascii=False)
+    return value.isoformat(" ") if isinstance(value, datetime) else value
+
+
+def json_value(value: Any) -> Any:
+    """A value as JSON knows it; NaN and infinities, which it does not know, become null."""
+    if isinstance(value, dict):
+        return {str(key): json_value(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_value(inner) for inner in value]
+    if isinstance(value, Decimal):
+        return json_value(float(value))
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, date):  # and datetime
+        return value.isoformat()
+    return value if isinstance(value, str | int | None) else str(value)
+
+
+def unique(columns: Sequence[str]) -> list[str]:
+    """Number the columns that share a name: an object of JSON would keep the last one only."""
+    seen: Counter[str] = Counter()
+    names = []
+    for name in columns:
+        seen[name] += 1
+        names.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+    return names

@@ -1,0 +1,130 @@
+"""run and resume: carry a mitigation run out under a display, and tell how it ended."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from blindspot.cli.stop import StopSignals
+from blindspot.cli.terminal import (
+    DEFAULT_WORKSPACE,
+    WORKSPACE_VARIABLE,
+    JsonOption,
+    QuietOption,
+    WorkspaceOption,
+    result_console,
+    workspace_option,
+)
+from blindspot.storage.errors import Cancelled, OperatorError
+
+if TYPE_CHECKING:
+    from blindspot.cli.display import Show
+    from blindspot.graphs.state import Progress
+    from blindspot.storage.records import Run
+
+Work = Callable[["Show", Callable[[], bool]], "Run"]
+"""Carries a run out: (show, cancelled) -> the run as it ended."""
+
+
+def run(
+    file: Annotated[
+        Path, typer.Argument(metavar="MITIGATION.toml", help="The settings; `blindspot init` writes them.")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="section.key=value", help="Change one setting; may be given again."),
+    ] = None,
+    workspace: Annotated[
+        Path | None,
+        typer.Option("--workspace", "-w", envvar=WORKSPACE_VARIABLE, help="In place of the file's run.workspace."),
+    ] = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Find UUs, have them explained, retrain and measure, round by round; then tell what changed."""
+    from blindspot.storage.settings import load_settings
+
+    named = [f"run.workspace={json.dumps(str(workspace), ensure_ascii=False)}"] if workspace else []
+    settings = load_settings(file, [*named, *(overrides or ())])
+
+    def work(show: Show, cancelled: Callable[[], bool]) -> Run:
+        from blindspot.graphs.run import start_run
+
+        return start_run(settings, show=show, cancelled=cancelled)
+
+    folder = Path(settings.run.workspace).expanduser()
+    ended = carry_out(work, folder, quiet=quiet)
+    print_result(folder, ended.run_id, as_json=as_json)
+
+
+def resume(
+    run_id: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="The run; without, the newest that is not finished.")
+    ] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on with a run that was stopped, failed or killed; nothing that is done is done again."""
+
+    def work(show: Show, cancelled: Callable[[], bool]) -> Run:
+        from blindspot.graphs.run import resume_run
+
+        return resume_run(workspace, run_id, show=show, cancelled=cancelled)
+
+    ended = carry_out(work, workspace.expanduser(), quiet=quiet)
+    print_result(workspace.expanduser(), ended.run_id, as_json=as_json)
+
+
+def carry_out(work: Work, folder: Path, *, quiet: bool) -> Run:
+    """Do the work of a run under a display, with Ctrl-C and SIGTERM as requests to stop.
+
+    Args:
+        folder: the run's workspace, for the counts of the display and for what to type next.
+    Raises: Cancelled and OperatorError, saying how to go on once the run has begun.
+    """
+    from blindspot.cli.display import display_kind, open_display
+
+    began: list[str] = []
+    kind = display_kind(quiet=quiet)
+
+    def seen(progress: Progress) -> None:
+        began[:] = [progress.run_id]
+        show(progress)
+
+    def how_to_go_on() -> str:
+        return f"what is done is kept: go on with `blindspot resume {began[0]}{workspace_option(folder)}`"
+
+    # What libraries print must not stand among the results.
+    with (
+        StopSignals(announce=kind != "live") as stop,
+        redirect_stdout(sys.stderr),
+        open_display(kind, folder, stop.asked) as show,
+    ):
+        try:
+            return work(seen, stop.asked)
+        except Cancelled:
+            raise Cancelled(f"stopped; {how_to_go_on()}" if began else "stopped before the run began") from None
+        except OperatorError as error:
+            if not began:
+                raise
+            raise type(error)(f"{error}; {how_to_go_on()}") from error
+
+
+def print_result(folder: Path, run_id: str, *, as_json: bool) -> None:
+    """Print what a run changed."""
+    from blindspot.cli.summary import as_table, print_summary, read_summary
+    from blindspot.storage.results import Results
+
+    with Results.open(folder) as results:
+        summary = read_summary(results, run_id)
+    if as_json:
+        typer.echo(json.dumps(as_table(summary), ensure_ascii=False, indent=2))
+    else:
+        print_summary(result_console(), summary)

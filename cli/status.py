@@ -1,0 +1,124 @@
+"""status: the runs of a workspace, how far each is and what it changed so far."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from blindspot.cli.terminal import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, result_console, workspace_option
+
+if TYPE_CHECKING:
+    from blindspot.cli.summary import Summary
+    from blindspot.storage.results import Results
+
+SILENT_S = 600  # training may take minutes without a new row; after this, say that the process may be gone
+
+
+def status(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption = False) -> None:
+    """List the runs of a workspace: how far each is, and what it changed so far."""
+    from blindspot.cli.summary import read_summary
+    from blindspot.storage.results import Results
+
+    folder = workspace.expanduser()
+    with Results.open(folder) as results:
+        silent_s = time.time() - results.path.stat().st_mtime
+        _, names = results.query("SELECT run_id FROM runs ORDER BY started_at")
+        rows = [facts_of(results, read_summary(results, name), silent_s) for (name,) in names]
+    if as_json:
+        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+    else:
+        print_status(folder, rows)
+
+
+def facts_of(results: Results, run: Summary, silent_s: float) -> dict[str, Any]:
+    """Lay one run out: a row of the table, an object of the JSON."""
+    from blindspot.cli.summary import rows_of, spend
+
+    (planned,) = rows_of(
+        results,
+        "SELECT CAST(settings->>'$.run.rounds' AS BIGINT) AS rounds FROM runs WHERE run_id = ?",
+        [run.run_id],
+    )
+    (done,) = rows_of(
+        results,
+        "SELECT arg_max(tool, created_at) AS phase, coalesce(sum(seconds), 0) AS seconds FROM tool_calls "
+        "WHERE run_id = ? AND caller = 'graph'",
+        [run.run_id],
+    )
+    return {
+        "run_id": run.run_id,
+        "status": run.status,
+        "stop_reason": run.stop_reason,
+        "nothing_new_for_s": round(silent_s) if run.status == "running" else None,
+        "round": max((end.round for end in run.rounds), default=0),
+        "rounds": planned["rounds"],
+        "last_phase": done["phase"],
+        "accuracy": before_after(run, "accuracy"),
+        "uus": before_after(run, "uus"),
+        "accepted": run.accepted,
+        "teacher": run.teacher,
+        "teacher_calls": run.teacher_calls,
+        "cost_usd": run.cost_usd,
+        "spend": spend(run),
+        "seconds": round(done["seconds"]),  # of the phases that are done
+    }
+
+
+def before_after(run: Summary, metric: str) -> dict[str, float | None]:
+    """A metric of the original model version and of the newest that it is compared with."""
+    change = run.uus if metric == "uus" else run.find(metric, None)
+    sides = {"before": change and change.before, "after": change and change.after}
+    return {side: estimate.value if estimate else None for side, estimate in sides.items()}
+
+
+def print_status(folder: Path, rows: list[dict[str, Any]]) -> None:
+    """Print a line for each run, and below what needs a sentence."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from blindspot.cli.display import clock
+
+    console = result_console()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("run", "state", "round", "accuracy %", "UUs", "teacher", "work"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(
+            row["run_id"],
+            state_of(row),
+            f"{row['round']} of {row['rounds']}" if row["rounds"] else str(row["round"]),
+            arrow(row["accuracy"], lambda value: f"{100 * value:.1f}"),
+            arrow(row["uus"], lambda value: f"{value:,.0f}"),
+            row["spend"] if row["teacher_calls"] else row["teacher"],
+            clock(row["seconds"]),
+        )
+    console.print(table)
+    option = workspace_option(folder)
+    for row in rows:
+        again = f"blindspot resume {row['run_id']}{option}"
+        if row["status"] in ("stopped", "failed"):
+            console.print(Text(f"{row['run_id']}: {row['stop_reason']}; go on with `{again}`"), soft_wrap=True)
+        elif (row["nothing_new_for_s"] or 0) > SILENT_S:
+            silent = (
+                f"nothing new for {row['nothing_new_for_s'] // 60} min, so it is busy with one long phase or was killed"
+            )
+            console.print(Text(f"{row['run_id']}: {silent}: `{again}` goes on if it was"), soft_wrap=True)
+
+
+def state_of(row: dict[str, Any]) -> str:
+    """The state, and of a run that is not over the phase that was done last."""
+    done = (row["last_phase"] or "").replace("_", " ")
+    return f"{row['status']}, {done} done" if done and row["status"] != "finished" else row["status"]
+
+
+def arrow(values: dict[str, float | None], show: Any) -> str:
+    """Before -> after, as far as they are known."""
+    before, after = values["before"], values["after"]
+    if before is None:
+        return "–"
+    return show(before) if after is None else f"{show(before)} -> {show(after)}"
