@@ -6,6 +6,7 @@ It sees the training samples and one UU at a time; never the classifier, never t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from zlib import crc32
 
 import numpy as np
@@ -17,7 +18,7 @@ from blindspot.tools.rewrite import misspell_words, swap_words, transplant
 from blindspot.tools.vocabulary import Vocabulary, overlap, split_sentences, words_of
 
 LEAST_SHARE = 0.12  # of a sample's words that are rewritten: fewer would make a near copy of a training sample
-PAIRS_COMPARED = 20  # training samples among which the one with the most similar overlap is taken
+CARRIERS_COMPARED = 20  # training samples among which the most fitting one is taken
 
 
 class RulesTeacher:
@@ -94,20 +95,29 @@ class RulesTeacher:
         """Bring the UU's words into another sample of its true label.
 
         An abstraction transplants the UU's own sentence, in the place of the one that speaks most for the label. An
-        extrapolation puts one of the words in the place of the most telling word, after a sentence that says little.
+        extrapolation puts one of the words in the place of a telling word that follows the same word as it does in the
+        UU, after a sentence that says little.
         """
         (name,) = self.field_names
-        carrier = self.draw(case.label, rng)
-        text = carrier.fields[name]
+        text = (case.perturbed or case.original)[name]
         if kind == "abstraction":
-            sentences = split_sentences((case.perturbed or case.original)[name])
-            holding = [sentence for sentence in sentences if not set(words_of(sentence)).isdisjoint(pattern.words)]
-            weights = [self.sentence_weight(sentence, case.label) for sentence in split_sentences(text)]
-            return carrier, {name: transplant(text, pick(holding, rng), out=int(np.argmax(weights)))}
-        telling = self.vocabulary.telling(text, case.label)[0]
-        rewritten = swap_words(carrier.fields, {telling: pick(pattern.words, rng)})[name]
+            carrier = self.draw(case.label, rng)
+            holding = [one for one in split_sentences(text) if not set(words_of(one)).isdisjoint(pattern.words)]
+            weights = [self.sentence_weight(one, case.label) for one in split_sentences(carrier.fields[name])]
+            return carrier, {name: transplant(carrier.fields[name], pick(holding, rng), out=int(np.argmax(weights)))}
+        cue = pick(pattern.words, rng)
+        drawn = [self.draw(case.label, rng) for _ in range(CARRIERS_COMPARED)]
+        slots = [(sample, self.find_slot(sample.fields[name], case.label, followed(text, cue))) for sample in drawn]
+        carrier, slot = next(((sample, slot) for sample, slot in slots if slot), (drawn[0], None))
+        out = slot or self.vocabulary.telling(carrier.fields[name], case.label)[0]
         talk = split_sentences(self.draw(case.label, rng).fields[name])
-        return carrier, {name: f"{min(talk, key=lambda one: self.sentence_weight(one, case.label))} {rewritten}"}
+        quiet = min(talk, key=lambda one: self.sentence_weight(one, case.label))
+        return carrier, {name: f"{quiet} {swap_words(carrier.fields, {out: cue})[name]}"}
+
+    def find_slot(self, text: str, label: str, before: set[str]) -> str | None:
+        """Find the most telling word for a label that follows one of the given words; None where there is none."""
+        speaking = [word for word in self.vocabulary.telling(text, label) if self.vocabulary.weight(word, label) > 0]
+        return next((word for word in speaking if followed(text, word) & before), None)
 
     def with_names(self, case: Case, kind: str, rng: np.random.Generator) -> tuple[Sample, Fields]:
         """Rename what a sample's texts share, in all of them alike.
@@ -116,7 +126,7 @@ class RulesTeacher:
         sample whose texts overlap most as the UU's do.
         """
         texts = [(case.perturbed or case.original)[name] for name in self.field_names]
-        drawn = [self.draw(case.label, rng) for _ in range(1 if kind == "abstraction" else PAIRS_COMPARED)]
+        drawn = [self.draw(case.label, rng) for _ in range(1 if kind == "abstraction" else CARRIERS_COMPARED)]
         carrier = min(drawn, key=lambda sample: abs(overlap(list(sample.fields.values())) - overlap(texts)))
         donor = " ".join(texts) if kind == "abstraction" else join(self.draw(case.label, rng).fields)
         first, *others = (
@@ -134,6 +144,12 @@ class RulesTeacher:
     def sentence_weight(self, sentence: str, label: str) -> float:
         """The weight of a sentence's most telling word for a label."""
         return max((self.vocabulary.weight(word, label) for word in words_of(sentence)), default=0.0)
+
+
+def followed(text: str, word: str) -> set[str]:
+    """The words that a word follows in a text."""
+    words = words_of(text)
+    return {before for before, after in pairwise(words) if after == word}
 
 
 def pick(options: Sequence[str], rng: np.random.Generator) -> str:

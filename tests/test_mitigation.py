@@ -19,14 +19,25 @@ from blindspot.storage.errors import Cancelled, DataError, ModelError, SettingsE
 from blindspot.storage.records import Run
 from blindspot.storage.results import Results
 from blindspot.storage.settings import Settings, check_settings
-from blindspot.tools.planted import write_dataset
+from blindspot.tools.planted import generate_reviews, write_dataset
 
 ROWS = {"train": 240, "validation": 100, "test": 120}
 TABLES = (
     "runs", "rounds", "datasets", "samples", "model_versions", "predictions", "attacks", "uus", "hypotheses",
     "synthetic_samples", "teacher_calls", "tool_calls", "evaluations",
 )  # fmt: skip
-TIMES = ("seconds", "created_at", "started_at", "finished_at", "at", "latency_s", "folder", "settings", "result", "source")
+TIMES = (
+    "seconds",
+    "created_at",
+    "started_at",
+    "finished_at",
+    "at",
+    "latency_s",
+    "folder",
+    "settings",
+    "result",
+    "source",
+)
 
 
 def make_settings(base: Path, folder: Path, **changes: dict[str, Any]) -> Settings:
@@ -218,6 +229,28 @@ def test_a_classifier_that_was_fine_tuned_elsewhere_can_be_brought_along(
     start_run(make_settings(tiny_base, tmp_path, classifier=classifier), show=nothing, cancelled=never)
     accuracy = "select value from evaluations where metric = 'accuracy' and round = 0"
     assert read(tmp_path, accuracy) == read(whole, accuracy)
+
+
+def test_pairs_of_texts_with_three_labels_go_through_the_loop(tiny_base: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    reviews = generate_reviews(480, planted=40, seed=5, split="validation")
+    labels = {"positive": "agrees", "negative": "differs"}
+    for at, split in enumerate(("train", "validation", "test")):
+        rows = reviews[at * 160 : (at + 1) * 160]
+        written = [
+            {"first column": row.text, "2nd": other.text, "verdict": labels[row.label] if n % 4 else "unclear"}
+            for n, (row, other) in enumerate(zip(rows, rows[::-1], strict=True))
+        ]
+        (tmp_path / "data" / f"{split}.jsonl").write_text("\n".join(map(json.dumps, written)))
+    data = {"fields": ["first column", "2nd"], "label": "verdict"}
+    run = start_run(make_settings(tiny_base, tmp_path, data=data), show=nothing, cancelled=never)
+    assert run.status == "finished"
+    probabilities = read(tmp_path, "select probabilities, label from predictions")
+    assert {len(row) for row, _ in probabilities} == {3}
+    assert {label for _, label in probabilities} == {"agrees", "differs", "unclear"}
+    assert {tuple(json.loads(fields)) for (fields,) in read(tmp_path, "select fields from synthetic_samples")} == {
+        ("first column", "2nd")
+    }
 
 
 @pytest.mark.parametrize(
