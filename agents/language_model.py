@@ -6,7 +6,8 @@ import json
 from functools import partial
 
 from blindspot.agents.answers import read_explanation, read_samples
-from blindspot.agents.calls import Caller, CallLimits, CallLog, Question
+from blindspot.agents.call_log import CallLog, Question
+from blindspot.agents.calls import Caller, CallLimits
 from blindspot.agents.prompting import Prompt, content_hash, load_prompt, quote
 from blindspot.agents.provider import Provider
 from blindspot.agents.teacher import Case, Draft, Explanation

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Annotated
+from functools import partial
+from typing import Annotated, cast
 
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, OpenAIError
 from openai.types.chat import ChatCompletionMessageParam
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
-from blindspot.agents.provider import (
-    Endpoint,
-    Message,
-    Reply,
-    Unavailable,
-    check_key,
-    redact,
-    status_failure,
-    unreadable,
-)
+from blindspot.agents.provider import Endpoint, LateClient, Message, Peer, Reply, check_key
 from blindspot.storage.errors import TeacherError
 
 KEY = "OPENAI_API_KEY"
@@ -54,55 +46,42 @@ class OpenAIProvider:
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
+        key = check_key(os.environ.get(KEY, ""), KEY)
         self._endpoint = endpoint
-        self._who = f"openai:{endpoint.model}"
-        self._key = check_key(os.environ.get(KEY, ""), KEY)
-        if not self._key and endpoint.base_url is None:
-            raise TeacherError(f"{self._who} needs a key: set {KEY}, or name a server of your own by @BASE_URL")
-        self._client: AsyncOpenAI | None = None
+        self._peer = Peer(f"openai:{endpoint.model}", endpoint.base_url or "api.openai.com", key)
+        if not key and endpoint.base_url is None:
+            raise TeacherError(f"{self._peer.name} needs a key: set {KEY}, or name a server of your own by @BASE_URL")
+        self._client = LateClient(
+            partial(
+                AsyncOpenAI,
+                api_key=key or "none",
+                base_url=endpoint.base_url,
+                timeout=endpoint.timeout_s,
+                max_retries=0,
+            )
+        )
 
     async def complete(self, messages: Sequence[Message]) -> Reply:
         """Ask once; see Provider."""
         endpoint = self._endpoint
-        turns: list[ChatCompletionMessageParam] = [
-            {"role": "assistant", "content": message.text}
-            if message.role == "assistant"
-            else {"role": "user", "content": message.text}
-            for message in messages
-        ]
+        turns = [{"role": message.role, "content": message.text} for message in messages]
         # OpenAI's newer models refuse `max_tokens`; other servers may not know its new name
         limit = "max_completion_tokens" if endpoint.base_url is None else "max_tokens"
         extra = {limit: endpoint.max_tokens}
         temperature = {} if endpoint.temperature is None else {"temperature": endpoint.temperature}
         try:
-            response = await self._open().chat.completions.with_raw_response.create(
-                model=endpoint.model, messages=turns, extra_body={**extra, **temperature}
+            response = await self._client.get().chat.completions.with_raw_response.create(
+                model=endpoint.model,
+                messages=cast(list[ChatCompletionMessageParam], turns),
+                extra_body={**extra, **temperature},
             )
+        except APIStatusError as error:
+            raise self._peer.refusal(error.response) from None
+        except APIConnectionError as error:
+            raise self._peer.unreachable(error) from None
         except OpenAIError as error:
-            raise self._failure(error) from None
-        return self._read(response.http_response.text)
-
-    async def aclose(self) -> None:
-        """Close the connections, if there are any."""
-        if self._client is not None:
-            await self._client.close()
-
-    def _open(self) -> AsyncOpenAI:
-        if self._client is None:  # not before: a client belongs to the event loop that runs
-            self._client = AsyncOpenAI(
-                api_key=self._key or "none",
-                base_url=self._endpoint.base_url,
-                timeout=self._endpoint.timeout_s,
-                max_retries=0,
-            )
-        return self._client
-
-    def _read(self, body: str) -> Reply:
-        """Check the body ourselves: the SDK hands a page of HTML or an object of None on as an answer."""
-        try:
-            completion = Completion.model_validate_json(body)
-        except ValidationError as error:
-            raise unreadable(body, error.errors()[0]["msg"], who=self._who, key=self._key) from None
+            raise self._peer.unusable(error) from None
+        completion = self._peer.read(response.http_response.text, Completion)
         choice, usage = completion.choices[0], completion.usage or Usage()
         return Reply(
             text=choice.message.content or "",
@@ -112,12 +91,6 @@ class OpenAIProvider:
             cut_off=choice.finish_reason == "length",
         )
 
-    def _failure(self, error: OpenAIError) -> Unavailable | TeacherError:
-        """Map the SDK's errors to ours."""
-        if isinstance(error, APIStatusError):
-            response = error.response
-            return status_failure(response.status_code, response.headers, response.text, who=self._who, key=self._key)
-        if isinstance(error, APIConnectionError):
-            cause = redact(f"{error} {error.__cause__ or ''}".strip(), self._key)
-            return Unavailable(f"{self._who} at {self._endpoint.base_url or 'api.openai.com'}: {cause}")
-        return TeacherError(f"{self._who}: {redact(str(error), self._key)}")
+    async def aclose(self) -> None:
+        """Close the connections, if there are any."""
+        await self._client.aclose()

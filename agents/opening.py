@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from blindspot.agents.calls import CallLimits, CallLog
+from blindspot.agents.call_log import CallLog
+from blindspot.agents.calls import CallLimits
 from blindspot.agents.language_model import LanguageModelTeacher
 from blindspot.agents.provider import Endpoint, Provider
 from blindspot.agents.teacher import TeacherSpec

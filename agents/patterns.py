@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from blindspot.agents.teacher import Case, Explanation
+from blindspot.storage.errors import MalformedAnswer
 from blindspot.storage.records import Fields
 from blindspot.tools.edits import edits
 from blindspot.tools.rewrite import SLIPS, Slip, slip_of
@@ -48,7 +49,10 @@ class Pattern:
 
 
 def read_pattern(case: Case, vocabulary: Vocabulary) -> Pattern:
-    """Find what is special about a UU, given the words of the training samples."""
+    """Find what is special about a UU, given the words of the training samples.
+
+    Raises: MalformedAnswer, when no rule applies.
+    """
     changes = edits(case.original, case.perturbed) if case.perturbed else []
     slips = [(edit, slip) for edit in changes if (slip := slip_of(edit))]
     if slips:
@@ -60,7 +64,10 @@ def read_pattern(case: Case, vocabulary: Vocabulary) -> Pattern:
     text = join(case.perturbed or case.original)
     if unseen := vocabulary.unseen(text):
         return Pattern("words", tuple(unseen[:MOST_CUES]))
-    return Pattern("cues", tuple(vocabulary.telling(text, case.predicted)[:MOST_CUES]))
+    cues = [word for word in vocabulary.telling(text, case.predicted) if vocabulary.weight(word, case.predicted) > 0]
+    if not cues:
+        raise MalformedAnswer(f"no rule applies: none of its words is new, or speaks for {case.predicted}")
+    return Pattern("cues", tuple(cues[:MOST_CUES]))
 
 
 def state(case: Case, pattern: Pattern, *, rows: int) -> Explanation:
@@ -105,6 +112,12 @@ def turn(case: Case, pattern: Pattern) -> Explanation:
             f"and numbers, may be misread as {case.predicted} as well."
         )
         reasoning = "How much the texts share shows first, whatever they are about."
+    elif pattern.kind == "cues":
+        text = (
+            f"Samples labelled {case.label} whose own telling words are misspelt may be misread as {case.predicted} "
+            "as well: what speaks for the label is lost, as it is outweighed here."
+        )
+        reasoning = f"Here {quoted} outweighs the words that speak for {case.label}; without those, anything does."
     else:
         text = (
             f"The words {quoted} in the place of an ordinary word that speaks for {case.label}, in other wordings "

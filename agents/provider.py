@@ -6,12 +6,17 @@ import json
 import math
 import re
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
-from blindspot.storage.errors import TeacherError
+from pydantic import BaseModel, ValidationError
+
+from blindspot.storage.errors import TeacherError, Unanswered
+
+if TYPE_CHECKING:
+    from httpx2 import Response
 
 LONGEST_PAUSE_S = 600.0  # a provider that wants a longer one is out of quota: the operator should know
 MESSAGE_CHARACTERS = 300  # of a provider's own words, in an error
@@ -51,7 +56,11 @@ class Provider(Protocol):
     """A chat model behind some API."""
 
     async def complete(self, messages: Sequence[Message]) -> Reply:
-        """Ask once. Raises: Unavailable, where another try may help; TeacherError, where none will."""
+        """Ask once.
+
+        Raises: Unavailable, where another try may help; Unanswered, where only another question would; TeacherError,
+            where nothing will.
+        """
 
     async def aclose(self) -> None:
         """Let go of connections."""
@@ -65,37 +74,82 @@ class Unavailable(Exception):
         self.retry_after_s = retry_after_s
 
 
+class Closable(Protocol):
+    async def close(self) -> None:
+        """Let go of connections."""
+
+
+C = TypeVar("C", bound=Closable)
+B = TypeVar("B", bound=BaseModel)
+
+
+class LateClient(Generic[C]):
+    """An SDK's client, made by the first request: it belongs to the event loop that runs."""
+
+    def __init__(self, make: Callable[[], C]) -> None:
+        self._make = make
+        self._made: C | None = None
+
+    def get(self) -> C:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    async def aclose(self) -> None:
+        """Close the connections, if there are any."""
+        if self._made is not None:
+            await self._made.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The other side: how errors name it, and the key that is blotted out of its words."""
+
+    name: str  # provider:model
+    host: str
+    key: str = field(repr=False)
+
+    def read(self, body: str, shape: type[B]) -> B:
+        """Check a body ourselves: the SDKs hand a page of HTML or an object of None on as an answer.
+
+        Raises: Unavailable: a success status came with a body that is no answer.
+        """
+        try:
+            return shape.model_validate_json(body)
+        except ValidationError as error:
+            said = redact(shorten(body), self.key)
+            raise Unavailable(f"{self.name} sent an unreadable answer ({error.errors()[0]['msg']}): {said!r}") from None
+
+    def refusal(self, response: Response) -> Unavailable | TeacherError:
+        """Turn an HTTP error status into the error to raise."""
+        status, body = response.status_code, response.text
+        line = f"{self.name} answered {status}: {redact(provider_message(body), self.key)}"
+        pause_s = retry_after_s(response.headers)
+        if "insufficient_quota" in body:
+            return TeacherError(f"{line} (the account has no credit left)")
+        if status in (408, 409, 429) or status >= 500:
+            if pause_s is not None and pause_s > LONGEST_PAUSE_S:
+                return TeacherError(f"{line} (it asks to wait {pause_s:.0f} s: resume the run after that)")
+            return Unavailable(line, pause_s)
+        # these may be about this one text: too long, or against the provider's rules
+        return Unanswered(line) if status in (400, 413, 422) else TeacherError(line)
+
+    def unreachable(self, error: Exception) -> Unavailable:
+        """Say that no answer came at all."""
+        cause = f"{error} {error.__cause__ or ''}".strip()
+        return Unavailable(f"{self.name} at {self.host}: {redact(cause, self.key)}")
+
+    def unusable(self, error: Exception) -> TeacherError:
+        """Say that the SDK itself would not send the request."""
+        return TeacherError(f"{self.name}: {redact(str(error), self.key)}")
+
+
 def check_key(key: str, variable: str) -> str:
     """Strip a key, and refuse one that no HTTP header can carry. The message never holds the key."""
     key = key.strip()
     if not key.isascii() or not key.isprintable():
         raise TeacherError(f"{variable} holds characters that cannot be part of a key: set it again")
     return key
-
-
-def status_failure(
-    status: int, headers: Mapping[str, str], body: str, *, who: str, key: str
-) -> Unavailable | TeacherError:
-    """Turn an HTTP error status into the error to raise.
-
-    Args:
-        who: the provider and model, for the message.
-        key: blotted out of the provider's own words.
-    """
-    line = f"{who} answered {status}: {redact(provider_message(body), key)}"
-    pause_s = retry_after_s(headers)
-    if "insufficient_quota" in body:
-        return TeacherError(f"{line} (the account has no credit left)")
-    if status in (408, 409, 429) or status >= 500:
-        if pause_s is not None and pause_s > LONGEST_PAUSE_S:
-            return TeacherError(f"{line} (it asks to wait {pause_s:.0f} s: resume the run after that)")
-        return Unavailable(line, pause_s)
-    return TeacherError(line)
-
-
-def unreadable(body: str, reason: str, *, who: str, key: str) -> Unavailable:
-    """Say that a success status came with a body that is no answer."""
-    return Unavailable(f"{who} sent an unreadable answer ({reason}): {redact(shorten(body), key)!r}")
 
 
 def provider_message(body: str) -> str:

@@ -13,8 +13,9 @@ import numpy as np
 
 from blindspot.agents.patterns import Pattern, join, read_pattern, state, turn
 from blindspot.agents.teacher import Case, Draft, Explanation
+from blindspot.storage.errors import MalformedAnswer
 from blindspot.storage.records import Fields, Sample
-from blindspot.tools.rewrite import misspell_words, swap_words, transplant
+from blindspot.tools.rewrite import SLIPS, misspell_words, swap_words, transplant
 from blindspot.tools.vocabulary import Vocabulary, overlap, split_sentences, words_of
 
 LEAST_SHARE = 0.12  # of a sample's words that are rewritten: fewer would make a near copy of a training sample
@@ -38,7 +39,8 @@ class RulesTeacher:
         self.rows = len(training)
         self.by_label: dict[str, list[Sample]] = {}
         for sample in sorted(training, key=lambda sample: sample.sample_id):
-            self.by_label.setdefault(sample.label, []).append(sample)
+            if all(words_of(text) for text in sample.fields.values()):
+                self.by_label.setdefault(sample.label, []).append(sample)
         self.vocabulary = Vocabulary((sample.label, join(sample.fields)) for sample in training)
 
     def begin_round(self, run_id: str, number: int) -> None:
@@ -59,7 +61,7 @@ class RulesTeacher:
         drafts = []
         for position in range(n):
             rng = np.random.default_rng([self.seed, crc32(f"{case.uu_id}:{kind}:{position}".encode())])
-            if pattern.kind == "slips":
+            if pattern.kind == "slips" or (pattern.kind, kind) == ("cues", "extrapolation"):
                 carrier, fields = self.with_slips(case, pattern, kind, rng)
             elif len(self.field_names) > 1:
                 carrier, fields = self.with_names(case, kind, rng)
@@ -70,23 +72,29 @@ class RulesTeacher:
         return drafts
 
     def draw(self, label: str, rng: np.random.Generator) -> Sample:
-        """Draw a training sample of a label."""
-        samples = self.by_label[label]
+        """Draw a training sample of a label.
+
+        Raises: MalformedAnswer, when none has words to rewrite.
+        """
+        samples = self.by_label.get(label)
+        if not samples:
+            raise MalformedAnswer(f"no rule applies: no training sample labelled {label} has words to rewrite")
         return samples[int(rng.integers(len(samples)))]
 
     def with_slips(self, case: Case, pattern: Pattern, kind: str, rng: np.random.Generator) -> tuple[Sample, Fields]:
         """Misspell a training sample.
 
         An abstraction repeats the UU's slips under its label; an extrapolation makes other slips under another label.
+        Of a UU without slips, all sorts are made under its own label.
         """
-        label, slips = case.label, pattern.slips
+        label, slips = case.label, pattern.slips or SLIPS
         others = sorted(set(self.by_label) - {case.label})
-        if kind == "extrapolation" and others:
+        if kind == "extrapolation" and others and pattern.slips:
             label, slips = others[int(rng.integers(len(others)))], pattern.other_slips
         carrier = self.draw(label, rng)
         text = join(carrier.fields)
         words = [word for word in self.vocabulary.telling(text, label) if len(word) > 2]
-        if not pattern.is_telling:
+        if pattern.slips and not pattern.is_telling:
             words = [words[int(index)] for index in rng.permutation(len(words))]
         count = max(2, round(max(pattern.share, LEAST_SHARE) * len(words_of(text))))
         return carrier, misspell_words(carrier.fields, words[:count], slips, rng)

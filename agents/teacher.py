@@ -52,8 +52,8 @@ class Draft:
 class Teacher(Protocol):
     """Who characterises: explains UUs and writes samples after its explanations.
 
-    Every method may raise TeacherError (the teacher cannot be used: stop asking) or MalformedAnswer (this one
-    question got no usable answer: skip the item).
+    Every method may raise TeacherError (the teacher cannot be used: stop asking), or for this one question (skip the
+    item) Unanswered, BudgetSpent or MalformedAnswer.
     """
 
     spec: str

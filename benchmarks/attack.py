@@ -79,7 +79,7 @@ def fine_tuned_minilm(epochs: float) -> Classifier:
         MODELS.mkdir(parents=True, exist_ok=True)
         examples = [Example(tuple(row[n] for n in FIELDS), LABELS.index(row["label"])) for row in read_rows("train")]
         training = choose_training("minilm", epochs=epochs)
-        retrain(Weights("minilm", False, LABELS, 128, "cpu"), examples, training, folder, seed=0)
+        retrain(Weights("minilm", False, LABELS, 128, "cpu"), examples, training, folder)
     return load_classifier(folder, model_id="minilm-mrpc", labels=LABELS, max_tokens=512, device="cpu")
 
 

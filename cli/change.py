@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-POOLED = "all"  # the recipe of figures over every recipe's texts together
+from blindspot.storage.records import POOLED
+
 SHOWN = ("accuracy", "uus", "uus_matched", "mean_confidence", "ece", "known_uus_fixed")
 LOWER_IS_BETTER = ("uus", "uus_matched", "ece")
 SHARES = ("accuracy", "known_uus_fixed")

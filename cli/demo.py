@@ -12,6 +12,7 @@ import typer
 
 from blindspot.cli.run import carry_out
 from blindspot.cli.terminal import JsonOption, QuietOption, result_console, visible
+from blindspot.storage.errors import StoreError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,14 +46,22 @@ def demo(
     as_json: JsonOption = False,
 ) -> None:
     """Watch a planted blind spot being found, explained, closed and measured. No network, no key, no GPU."""
+    from blindspot.storage.workspace import Workspace
+
     folder = workspace.expanduser().resolve()
+    Workspace(folder).create()
 
     def work(show: Show, cancelled: Callable[[], bool]) -> Run:
         from blindspot.graphs.run import start_run
         from blindspot.tools.planted import write_dataset
 
         data = folder / "data" / f"seed-{seed}"
-        write_dataset(data, seed=seed, rows=ROWS, planted_share=PLANTED_SHARE)
+        try:
+            write_dataset(data, seed=seed, rows=ROWS, planted_share=PLANTED_SHARE)
+        except OSError as error:
+            raise StoreError(
+                f"{data}: the reviews cannot be written ({error.strerror}); choose another folder with --workspace"
+            ) from None
         return start_run(demo_settings(folder, data, seed), show=show, cancelled=cancelled)
 
     ended = carry_out(work, folder, quiet=quiet)

@@ -31,6 +31,7 @@ Kind = Literal["live", "plain", "none"]
 LINE_EVERY_S = 10.0  # of plain progress
 RATE_OVER_S = 300.0  # a step of training may take half a minute
 LOOK_EVERY_S = 5.0  # at the counts in the results
+LEVEL_STYLES = {"info": "default", "warning": "yellow", "error": "red"}
 
 
 def display_kind(*, quiet: bool) -> Kind:
@@ -64,6 +65,12 @@ def name_of(phase: str) -> str:
     return phase.replace("_", " ")
 
 
+def message_of(progress: Progress) -> str:
+    """A message, safe to print, with its level where that is no mere information."""
+    level = "" if progress.level == "info" else f"{progress.level}: "
+    return level + visible(progress.message)
+
+
 class PlainDisplay:
     """A line for each finished phase, and one every ten seconds within it."""
 
@@ -75,7 +82,7 @@ class PlainDisplay:
 
     def show(self, progress: Progress) -> None:
         if progress.message:
-            self.write(progress, visible(progress.message))
+            self.write(progress, message_of(progress))
             return
         now, at = time.monotonic(), (progress.round, progress.phase, progress.total)
         if at != self.at or progress.done < self.last:
@@ -134,7 +141,7 @@ class LiveDisplay:
             self.console.print(f"round {progress.round}", style="bold")
         line = Table.grid(padding=(0, 2))
         line.add_column(width=17, style="cyan")
-        line.add_row(name_of(progress.phase), Text(visible(progress.message)))
+        line.add_row(name_of(progress.phase), Text(message_of(progress), style=LEVEL_STYLES[progress.level]))
         self.console.print(line)
 
     def render(self) -> Panel:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import typer
 
@@ -146,13 +145,9 @@ def minilm() -> str:
 
 
 def recipe(name: str) -> str:
-    """Build a recipe around a victim that is never asked."""
-    from blindspot.tools.attack_recipes import Victim, build_attack
+    from blindspot.tools.attack_recipes import try_recipe
 
-    def refuse(texts: list[tuple[str, ...]]) -> Any:
-        raise AssertionError(f"building {name} asked about {len(texts)} texts")
-
-    attack = build_attack(name, Victim(refuse))
+    attack = try_recipe(name)
     return f"can be used ({type(attack.transformation).__name__})"
 
 

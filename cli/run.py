@@ -21,12 +21,19 @@ from blindspot.cli.terminal import (
     result_console,
     workspace_option,
 )
-from blindspot.storage.errors import Cancelled, OperatorError
+from blindspot.storage.errors import Cancelled, ModelError, OperatorError, SettingsError, TeacherError
 
 if TYPE_CHECKING:
     from blindspot.cli.display import Show
     from blindspot.graphs.state import Progress
     from blindspot.storage.records import Run
+
+BY_SETTING = (ModelError, SettingsError, TeacherError)  # what a change of the settings may mend
+
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="section.key=value", help="Change one setting; may be given again."),
+]
 
 Work = Callable[["Show", Callable[[], bool]], "Run"]
 """Carries a run out: (show, cancelled) -> the run as it ended."""
@@ -36,10 +43,7 @@ def run(
     file: Annotated[
         Path, typer.Argument(metavar="MITIGATION.toml", help="The settings; `blindspot init` writes them.")
     ],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="section.key=value", help="Change one setting; may be given again."),
-    ] = None,
+    overrides: SetOption = None,
     workspace: Annotated[
         Path | None,
         typer.Option("--workspace", "-w", envvar=WORKSPACE_VARIABLE, help="In place of the file's run.workspace."),
@@ -48,7 +52,7 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Find UUs, have them explained, retrain and measure, round by round; then tell what changed."""
-    from blindspot.storage.settings import load_settings
+    from blindspot.storage.settings_file import load_settings
 
     named = [f"run.workspace={json.dumps(str(workspace), ensure_ascii=False)}"] if workspace else []
     settings = load_settings(file, [*named, *(overrides or ())])
@@ -67,16 +71,21 @@ def resume(
     run_id: Annotated[
         str | None, typer.Argument(metavar="RUN", help="The run; without, the newest that is not finished.")
     ] = None,
+    overrides: SetOption = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Go on with a run that was stopped, failed or killed; nothing that is done is done again."""
+    """Go on with a run that was stopped, failed or killed; nothing that is done is done again.
+
+    --set changes settings that no row of the run depends on yet, such as teacher.spec before it has answered,
+    teacher.timeout_s, teacher.max_calls or classifier.device; others are refused.
+    """
 
     def work(show: Show, cancelled: Callable[[], bool]) -> Run:
         from blindspot.graphs.run import resume_run
 
-        return resume_run(workspace, run_id, show=show, cancelled=cancelled)
+        return resume_run(workspace, run_id, show=show, cancelled=cancelled, overrides=overrides or ())
 
     ended = carry_out(work, workspace.expanduser(), quiet=quiet)
     print_result(workspace.expanduser(), ended.run_id, as_json=as_json)
@@ -98,23 +107,26 @@ def carry_out(work: Work, folder: Path, *, quiet: bool) -> Run:
         began[:] = [progress.run_id]
         show(progress)
 
-    def how_to_go_on() -> str:
-        return f"what is done is kept: go on with `blindspot resume {began[0]}{workspace_option(folder)}`"
+    def outlook(first: str = "") -> str:
+        if not began:
+            return " before any work was done"
+        return f"; what is done is kept: {first}go on with `blindspot resume {began[0]}{workspace_option(folder)}`"
 
     # What libraries print must not stand among the results.
     with (
-        StopSignals(announce=kind != "live") as stop,
+        StopSignals(announce=kind != "live", outlook=outlook) as stop,
         redirect_stdout(sys.stderr),
         open_display(kind, folder, stop.asked) as show,
     ):
         try:
             return work(seen, stop.asked)
         except Cancelled:
-            raise Cancelled(f"stopped; {how_to_go_on()}" if began else "stopped before the run began") from None
+            raise Cancelled(f"stopped{outlook()}") from None
         except OperatorError as error:
             if not began:
                 raise
-            raise type(error)(f"{error}; {how_to_go_on()}") from error
+            by_setting = " (--set section.key=value changes a setting)" if isinstance(error, BY_SETTING) else ""
+            raise type(error)(f"{error}{outlook('once that is mended, ')}{by_setting}") from error
 
 
 def print_result(folder: Path, run_id: str, *, as_json: bool) -> None:

@@ -102,7 +102,8 @@ def print_status(folder: Path, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         again = f"blindspot resume {row['run_id']}{option}"
         if row["status"] in ("stopped", "failed"):
-            console.print(Text(f"{row['run_id']}: {row['stop_reason']}; go on with `{again}`"), soft_wrap=True)
+            first = "once that is mended, " if row["status"] == "failed" else ""
+            console.print(Text(f"{row['run_id']}: {row['stop_reason']}; {first}go on with `{again}`"), soft_wrap=True)
         elif (row["nothing_new_for_s"] or 0) > SILENT_S:
             silent = (
                 f"nothing new for {row['nothing_new_for_s'] // 60} min, so it is busy with one long phase or was killed"

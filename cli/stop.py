@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -22,10 +23,12 @@ class StopSignals:
 
     Args:
         announce: say on standard error that the stop was heard; a live display does that itself.
+        outlook: completes "ended at once" with what is kept and how to go on.
     """
 
-    def __init__(self, *, announce: bool) -> None:
+    def __init__(self, *, announce: bool, outlook: Callable[[], str]) -> None:
         self._announce = announce
+        self._outlook = outlook
         self._asked_at: float | None = None  # monotonic seconds
         self._before: dict[signal.Signals, Any] = {}
 
@@ -51,7 +54,7 @@ class StopSignals:
                 write(f"blindspot: {STOPPING}\n")
         elif time.monotonic() - self._asked_at > SAME_S:
             cursor = SHOW_CURSOR if sys.stderr.isatty() else ""
-            write(f"{cursor}\nblindspot: ended at once; what was done is kept: go on with `blindspot resume`\n")
+            write(f"{cursor}\nblindspot: ended at once{self._outlook()}\n")
             # Neither the threads of a run nor asyncio's own end would let the process go before the item is done.
             os._exit(128 + number)
 

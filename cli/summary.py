@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from blindspot.cli.change import POOLED, SHOWN, Change, Estimate, difference, in_words, name_of
+from blindspot.cli.change import SHOWN, Change, Estimate, difference, in_words, name_of
 from blindspot.cli.terminal import visible, workspace_option
 from blindspot.storage.errors import StoreError
+from blindspot.storage.records import POOLED
 from blindspot.storage.results import Results
 
 
@@ -115,7 +116,7 @@ def read_summary(results: Results, run_id: str) -> Summary:
         original_model_id=original,
         new_model_id=new,
         final_model_id=final,
-        final_folder=folders[0]["folder"] if folders else None,
+        final_folder=str(results.path.parent.resolve() / folders[0]["folder"]) if folders else None,
         rounds=tuple(
             RoundEnd(*(row[name] for name in ("round", "new_model_id", "accepted", "verdict"))) for row in rounds
         ),

@@ -23,7 +23,7 @@ def attack(context: Context, state: State, report: Report) -> tuple[dict[str, An
     run, number = context.settings.run, state["round"]
     samples = context.samples("validation")
     classifier = load_version(context, context.model(state["model_id"]))
-    predictions = predict_once(context, classifier, samples, kind="sample")
+    predictions = predict_once(context, classifier, samples, kind="sample", report=report)
     uus = natural_uus(context.run_id, number, classifier.model_id, samples, list(predictions.values()), run.tau)
     drawn = draw_samples(samples, context.settings.attack.samples, seed=run.seed)
     attacks = attack_once(context, classifier, drawn, report)

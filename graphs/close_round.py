@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from blindspot.graphs.state import Context, State
-from blindspot.storage.records import Evaluation, Round, Run, now
+from blindspot.storage.records import POOLED, Evaluation, Round, Run, now
 from blindspot.tools.progress import Report
 
 
@@ -42,8 +42,7 @@ def close_round(context: Context, state: State, report: Report) -> tuple[dict[st
     context.store.put(
         replace(this_round, new_model_id=new_id, accepted=verdict.accepted, verdict=verdict.text, finished_at=now())
     )
-    run = replace(run, final_model_id=model_id)
-    context.store.put(replace(run, status="finished", stop_reason=stop, finished_at=now()) if stop else run)
+    context.store.put(replace(run, final_model_id=model_id))
     return {"model_id": model_id, "stop": stop}, {"verdict": verdict.text, "next": stop or "another round"}
 
 
@@ -66,4 +65,4 @@ def count_uus(context: Context, model_id: str) -> float:
         Evaluation, run_id=context.run_id, model_id=model_id, metric="uus", threshold=context.settings.run.tau
     )
     figures = {row.recipe: row.value for row in rows if row.baseline_id is None}
-    return figures.get("all", figures.get(None, 0.0))
+    return figures.get(POOLED, figures.get(None, 0.0))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from blindspot.graphs.attack import attack_once, draw_samples
 from blindspot.graphs.state import Context, State
 from blindspot.graphs.versions import load_version, predict_once
-from blindspot.storage.records import Attack, Evaluation, Uu
+from blindspot.storage.records import POOLED, Attack, Evaluation, Uu
 from blindspot.tools.progress import Report
 
 if TYPE_CHECKING:
@@ -32,54 +33,28 @@ def evaluate_original(context: Context, state: State, report: Report) -> tuple[d
 def evaluate(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """Measure this round's model version, and its differences to the one it would replace and to the original."""
     from blindspot.tools.evaluate import differences, figures, known_uus
-    from blindspot.tools.outcomes import clean_outcomes
 
     new_id = state["new_model_id"]
     if new_id is None:
         return {}, {"evaluated": "nothing, no model version is new"}
     original_id = context.original_id()
-    new = measure_version(context, new_id, report)
-    old = measure_version(context, state["model_id"], report)
-    original = old if state["model_id"] == original_id else measure_version(context, original_id, report)
+    measured = {
+        model_id: measure_version(context, model_id, report) for model_id in (new_id, state["model_id"], original_id)
+    }
+    new, original = measured.pop(new_id), measured[original_id]
     scope = scope_of(context, state["round"])
     rows = figures(new.outcomes, original.outcomes.clean, scope) + statistics_of(new.attacks, scope)
-    for baseline in {old.outcomes.model_id: old, original.outcomes.model_id: original}.values():
+    for baseline in measured.values():
         rows += differences(new.outcomes, baseline.outcomes, original.outcomes.clean, scope)
-    known = known_texts(context, original.attacks)
-    predictions = predict_once(
-        context, new.classifier, [row for rows_ in known.values() for row in rows_], kind="attack"
-    )
-    fixed: dict[str, Outcomes] = {
-        recipe: clean_outcomes(
-            [row.sample_id for row in attacks],
-            [row.label for row in attacks],
-            [predictions[row.attack_id].probabilities for row in attacks],
-            context.dataset.labels,
-        )
-        for recipe, attacks in known.items()
-    }
-    rows += known_uus(fixed, new_id, scope)
+    rows += known_uus(predict_known(context, new_id, original.attacks), new_id, scope)
     context.store.add(rows)
-    predict_taught(context, new.classifier)
     return {}, headline(rows, context)
-
-
-def predict_taught(context: Context, classifier: Classifier) -> None:
-    """See what this version makes of the UUs that the teacher was shown; the lineage view asks for it."""
-    taught = context.store.rows(Uu, run_id=context.run_id, selected=True)
-    natural = {uu.sample_id for uu in taught if uu.attack_id is None}
-    adversarial = {uu.attack_id for uu in taught}
-    samples = [row for row in context.samples("validation") if row.sample_id in natural]
-    attacks = [row for row in context.store.rows(Attack, run_id=context.run_id) if row.attack_id in adversarial]
-    predict_once(context, classifier, samples, kind="sample")
-    predict_once(context, classifier, attacks, kind="attack")
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
     """A model version on the test split."""
 
-    classifier: Classifier
     outcomes: ModelOutcomes
     attacks: list[Attack]
 
@@ -91,7 +66,7 @@ def measure_version(context: Context, model_id: str, report: Report) -> Measured
     settings = context.settings
     samples = context.samples("test")
     classifier = load_version(context, context.model(model_id))
-    predictions = predict_once(context, classifier, samples, kind="sample")
+    predictions = predict_once(context, classifier, samples, kind="sample", report=report)
     drawn = draw_samples(samples, settings.evaluate.samples, seed=settings.run.seed)
     attacks = attack_once(context, classifier, drawn, report)
     flipped = predict_once(context, classifier, [row for row in attacks if row.status == "flipped"], kind="attack")
@@ -106,7 +81,40 @@ def measure_version(context: Context, model_id: str, report: Report) -> Measured
         recipe: perturbed_outcomes(clean, [row for row in attacks if row.recipe == recipe], probabilities)
         for recipe in (settings.attack.recipes if drawn else ())
     }
-    return Measured(classifier, ModelOutcomes(model_id, clean, perturbed), attacks)
+    return Measured(ModelOutcomes(model_id, clean, perturbed), attacks)
+
+
+def predict_known(context: Context, model_id: str, attacks: Sequence[Attack]) -> dict[str, Outcomes]:
+    """See what a version makes of texts that fooled the original: its adversarial UUs of the test split, by recipe.
+
+    The UUs that the teacher was shown are predicted along with them, for the lineage view.
+    """
+    from blindspot.tools.outcomes import clean_outcomes
+
+    classifier = load_version(context, context.model(model_id))
+    predict_taught(context, classifier)
+    known = known_texts(context, attacks)
+    predictions = predict_once(context, classifier, list(chain.from_iterable(known.values())), kind="attack")
+    return {
+        recipe: clean_outcomes(
+            [row.sample_id for row in rows],
+            [row.label for row in rows],
+            [predictions[row.attack_id].probabilities for row in rows],
+            context.dataset.labels,
+        )
+        for recipe, rows in known.items()
+    }
+
+
+def predict_taught(context: Context, classifier: Classifier) -> None:
+    """See what a version makes of the UUs that the teacher was shown."""
+    taught = context.store.rows(Uu, run_id=context.run_id, selected=True)
+    natural = {uu.sample_id for uu in taught if uu.attack_id is None}
+    adversarial = {uu.attack_id for uu in taught}
+    samples = [row for row in context.samples("validation") if row.sample_id in natural]
+    attacks = [row for row in context.store.rows(Attack, run_id=context.run_id) if row.attack_id in adversarial]
+    predict_once(context, classifier, samples, kind="sample")
+    predict_once(context, classifier, attacks, kind="attack")
 
 
 def known_texts(context: Context, attacks: Sequence[Attack]) -> dict[str, list[Attack]]:
@@ -152,6 +160,6 @@ def headline(rows: Sequence[Evaluation], context: Context) -> dict[str, Any]:
     for row in figures:
         if row.metric == "accuracy":
             told["accuracy"] = f"{row.value:.1%}"
-        if row.metric == "uus" and row.threshold == context.settings.run.tau and row.recipe != "all":
+        if row.metric == "uus" and row.threshold == context.settings.run.tau and row.recipe != POOLED:
             told[f"UUs {row.recipe or 'natural'}"] = f"{row.value:.0f} of {row.n}"
     return told

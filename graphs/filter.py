@@ -24,9 +24,10 @@ def filter_round(context: Context, state: State, report: Report) -> tuple[dict[s
     if not written:
         return {}, {"accepted": "0 of 0"}
     training = context.samples("train")
-    references, held_out = draw_references(context, training)
-    scorer = BertScorer(settings.encoder, device=context.settings.classifier.device)
     threshold = settings.bertscore
+    held = min(HELD_OUT, settings.references) if threshold == "calibrated" else 0
+    references, held_out = draw_references(context, training, held_out=held)
+    scorer = BertScorer(settings.encoder, device=context.settings.classifier.device)
     if threshold == "calibrated":
         names = context.dataset.fields
         threshold = scorer.calibrate(
@@ -53,14 +54,18 @@ def filter_round(context: Context, state: State, report: Report) -> tuple[dict[s
     }
 
 
-def draw_references(context: Context, training: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
-    """Draw training samples to compare with, and others to calibrate the threshold on; no sample is in both."""
-    wanted = context.settings.filter.references
-    apart = min(HELD_OUT, wanted)
-    drawn = draw_samples(training, wanted + apart, seed=context.settings.run.seed)
-    held_out = drawn[:: max(2, len(drawn) // apart)]
-    chosen = {sample.sample_id for sample in held_out}
-    return [sample for sample in drawn if sample.sample_id not in chosen], held_out
+def draw_references(
+    context: Context, training: Sequence[Sample], *, held_out: int
+) -> tuple[list[Sample], list[Sample]]:
+    """Draw training samples to compare with, and others to calibrate the threshold on; no sample is in both.
+
+    Where there are too few, each sort gets its share.
+    """
+    wanted, seed = context.settings.filter.references, context.settings.run.seed
+    drawn = draw_samples(training, wanted + held_out, seed=seed)
+    apart = draw_samples(drawn, round(len(drawn) * held_out / (wanted + held_out)), seed=seed)
+    ids = {sample.sample_id for sample in apart}
+    return [sample for sample in drawn if sample.sample_id not in ids], apart
 
 
 def accepted_samples(context: Context) -> list[SyntheticSample]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from langgraph.runtime import Runtime
 
 from blindspot.graphs.state import Context, Progress, State
+from blindspot.storage.errors import Cancelled
 from blindspot.storage.records import ToolCall, make_id, now
+from blindspot.storage.store import Store
 from blindspot.tools.progress import Report
 
 Work = Callable[[Context, State, Report], tuple[dict[str, Any], Mapping[str, Any]]]
@@ -21,6 +24,7 @@ AsyncWork = Callable[[Context, State, Report], Awaitable[tuple[dict[str, Any], M
 Node = Callable[[State, Runtime[Context]], Awaitable[dict[str, Any]]]
 
 SHOWN_EVERY_S = 0.1
+LOOK_EVERY_S = 1.0  # whether something is due to be published
 
 
 def in_thread(name: str, work: Work) -> Node:
@@ -37,15 +41,19 @@ def on_loop(name: str, work: AsyncWork) -> Node:
 
     async def node(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
         context = runtime.context
+        if context.cancelled():
+            raise Cancelled(f"stopped before {name}")
         began = time.monotonic()
         report = reporter(context, state["round"], name)
         report(0, 0)
-        changes, result = await work(context, state, report)
+        async with published(context.store):
+            changes, result = await work(context, state, report)
         seconds = time.monotonic() - began
+        number = changes.get("round", state["round"])
         record = ToolCall(
-            tool_call_id=make_id("tool", context.run_id, state["round"], name),
+            tool_call_id=make_id("tool", context.run_id, number, name),
             run_id=context.run_id,
-            round=state["round"],
+            round=number,
             tool=name,
             caller="graph",
             arguments={"model_id": state["model_id"]},
@@ -55,7 +63,7 @@ def on_loop(name: str, work: AsyncWork) -> Node:
         )
         context.store.put(record)
         said = ", ".join(f"{key} {value}" for key, value in result.items())
-        context.tell(state["round"], name, f"{said} ({seconds:.1f} s)")
+        context.tell(number, name, f"{said} ({seconds:.1f} s)")
         await asyncio.to_thread(context.store.publish)
         return changes
 
@@ -63,7 +71,7 @@ def on_loop(name: str, work: AsyncWork) -> Node:
 
 
 def reporter(context: Context, round_number: int, phase: str) -> Report:
-    """Make a report that shows at most ten steps a second, and publishes what is due."""
+    """Make a report that shows at most ten steps a second."""
     shown = 0.0
 
     def report(done: int, total: int) -> None:
@@ -72,6 +80,24 @@ def reporter(context: Context, round_number: int, phase: str) -> Report:
             return
         shown = time.monotonic()
         context.show(Progress(context.run_id, round_number, phase, done, total))
-        context.store.publish_if_due()
 
     return report
+
+
+@asynccontextmanager
+async def published(store: Store) -> AsyncIterator[None]:
+    """Publish what is due while something long goes on."""
+
+    async def publish() -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.to_thread(store.publish_if_due)
+
+    task = asyncio.create_task(publish())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled() and task.exception():
+            raise task.exception()  # type: ignore[misc]

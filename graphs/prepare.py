@@ -15,7 +15,7 @@ from blindspot.tools.progress import Report
 def prepare(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """Fine-tune on the training samples where the settings ask for it; else record what was brought along."""
     version = context.store.one(ModelVersion, model_id=version_id(context, 0))
-    if version is None or not is_there(version):
+    if version is None or not is_there(context, version):
         if context.settings.classifier.fine_tune:
             version = train_version(context, 0, parent=None, synthetic=(), report=report)
         else:

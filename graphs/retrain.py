@@ -20,7 +20,7 @@ def retrain(context: Context, state: State, report: Report) -> tuple[dict[str, A
     if not any(sample.round == number for sample in synthetic):
         return {"new_model_id": None}, {"trained on": "nothing, no synthetic sample was accepted"}
     version = context.store.one(ModelVersion, model_id=version_id(context, number))
-    if version is None or not is_there(version):
+    if version is None or not is_there(context, version):
         current = context.model(state["model_id"])
         parent = current if context.settings.retrain.start == "current" else None
         version = train_version(context, number, parent=parent, synthetic=synthetic, report=report)

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from blindspot.agents.teacher import TeacherSpec
+from blindspot.graphs.checks import check_models, check_places, check_recipes
+from blindspot.graphs.mend import mend_settings
 from blindspot.graphs.mitigation import build_mitigation
 from blindspot.graphs.state import Context, Progress, State
-from blindspot.graphs.teach import check_teacher
+from blindspot.graphs.teachers import check_teacher
 from blindspot.storage.errors import Cancelled, SettingsError, StoreError
-from blindspot.storage.records import Dataset, Run, now
+from blindspot.storage.records import Run, make_id, now
 from blindspot.storage.settings import DataSection, Settings, check_settings
 from blindspot.storage.store import Store
 from blindspot.storage.workspace import Workspace
 from blindspot.tools.datasets import DataSource, inspect
-from blindspot.tools.progress import Cancelled as IsCancelled
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from blindspot.tools.progress import IsCancelled
 
 PACKAGES = (
     "blindspot",
@@ -49,9 +47,12 @@ def start_run(settings: Settings, *, show: Callable[[Progress], None], cancelled
     """
     source = source_of(settings.data, name=settings.run.name, seed=settings.run.seed)
     check_teacher(settings.teacher)
-    check_classifier(settings)
+    check_places(settings)
     dataset = inspect(source)
     check_recipes(settings)
+    check_models(settings, dataset.labels)
+    if cancelled():
+        raise Cancelled("stopped before the run began")
     workspace = Workspace(Path(settings.run.workspace).expanduser().resolve())
     with Store.open(workspace.folder) as store:
         number = 1 + store.count(Run, name=settings.run.name)
@@ -74,23 +75,36 @@ def start_run(settings: Settings, *, show: Callable[[Progress], None], cancelled
         return asyncio.run(go(context))
 
 
-def resume_run(folder: Path, run_id: str | None, *, show: Callable[[Progress], None], cancelled: IsCancelled) -> Run:
+def resume_run(
+    folder: Path,
+    run_id: str | None,
+    *,
+    show: Callable[[Progress], None],
+    cancelled: IsCancelled,
+    overrides: Sequence[str] = (),
+) -> Run:
     """Go on with a run that was stopped or killed: the one named, or the newest that is not finished.
 
+    Args:
+        overrides: settings to change first, `section.key=value`; see `mend_settings` for which may.
     Raises: StoreError, when there is none. OperatorError, Cancelled, as `start_run`.
     """
     workspace = Workspace(folder.expanduser().resolve())
     if not workspace.store.exists():
         raise StoreError(f"{workspace.folder}: holds no store.duckdb, so there is no run to resume")
     with Store.open(workspace.folder) as store:
-        run = find_unfinished(store, run_id, workspace)
+        run, mended = mend_settings(store, find_unfinished(store, run_id, workspace), overrides)
         settings = check_settings(dict(run.settings), where=f"settings of {run.run_id}")
         source = source_of(settings.data, name=settings.run.name, seed=settings.run.seed)
         check_teacher(settings.teacher)
-        dataset = store.one(Dataset, dataset_id=run.dataset_id)
-        if dataset is None or inspect(source).dataset_id != run.dataset_id:
+        check_places(settings)
+        dataset = inspect(source)
+        if dataset.dataset_id != run.dataset_id:
             raise SettingsError(f"{run.run_id}: its data set has changed since it began; start a new run")
-        store.put(replace(run, status="running", stop_reason=None))
+        check_models(settings, dataset.labels)
+        store.add(mended)
+        store.put(replace(run, status="running", stop_reason=None, finished_at=None))
+        store.publish()
         context = Context(run.run_id, settings, store, workspace, source, dataset, cancelled, show)
         return asyncio.run(go(context))
 
@@ -114,20 +128,23 @@ def find_unfinished(store: Store, run_id: str | None, workspace: Workspace) -> R
 
 async def go(context: Context) -> Run:
     """Run the graph from where its checkpoint is, to the end."""
-    config: RunnableConfig = {"configurable": {"thread_id": context.run_id}, "recursion_limit": 100_000}
+    # The name alone could be that of a run whose store was moved away, and whose checkpoints were not.
+    thread = make_id("thread", context.run_id, this_run(context).started_at)
+    config: RunnableConfig = {"configurable": {"thread_id": thread}, "recursion_limit": 100_000}
     start = State(run_id=context.run_id, round=0, model_id="", new_model_id=None, stop=None)
     try:
         async with AsyncSqliteSaver.from_conn_string(str(context.workspace.checkpoints)) as saver:
             graph = build_mitigation().compile(checkpointer=saver)
             known = await saver.aget_tuple(config)  # an input would start again at START over the old values
             await graph.ainvoke(None if known else start, config, context=context, durability="sync")
+            ended = await graph.aget_state(config)
     except Cancelled:
         close(context, status="stopped", reason="stopped by the operator")
         raise
     except Exception as error:
         close(context, status="failed", reason=f"{type(error).__name__}: {error}")
         raise
-    close(context, status="finished", reason=None)
+    close(context, status="finished", reason=ended.values["stop"])
     return this_run(context)
 
 
@@ -137,11 +154,9 @@ def this_run(context: Context) -> Run:
     return run
 
 
-def close(context: Context, *, status: str, reason: str | None) -> None:
+def close(context: Context, *, status: str, reason: str) -> None:
     """Note how a run ended, and publish."""
-    run = this_run(context)
-    if run.status != status:
-        context.store.put(replace(run, status=status, stop_reason=reason or run.stop_reason, finished_at=now()))
+    context.store.put(replace(this_run(context), status=status, stop_reason=reason, finished_at=now()))
     context.store.publish()
 
 
@@ -159,29 +174,3 @@ def source_of(data: DataSection, *, name: str, seed: int) -> DataSource:
         limits=data.limit.model_dump(),
         seed=seed,
     )
-
-
-def check_recipes(settings: Settings) -> None:
-    """See that every recipe can be built here.
-
-    Raises: SettingsError.
-    """
-    from blindspot.tools.attack_recipes import Victim, build_attack
-
-    for recipe in settings.attack.recipes:
-        build_attack(recipe, Victim(ask_nothing))
-
-
-def ask_nothing(texts: list[tuple[str, ...]]) -> NDArray[Any]:
-    raise AssertionError(f"a recipe asked about {len(texts)} texts before any attack")
-
-
-def check_classifier(settings: Settings) -> None:
-    """See that the classifier's folder is one, before the data are read.
-
-    Raises: ModelError.
-    """
-    from blindspot.tools.classifier import locate_model, pick_device
-
-    locate_model(settings.classifier.model)
-    pick_device(settings.classifier.device)

@@ -33,6 +33,7 @@ class Progress:
     done: int
     total: int
     message: str = ""
+    level: str = "info"  # of the message: info | warning | error
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,4 +78,4 @@ class Context:
         """Record something worth telling, and show it."""
         event_id = make_id("evt", self.run_id, round_number, phase, message)
         self.store.add([Event(event_id, self.run_id, round_number, now(), phase, level, message)])
-        self.show(Progress(self.run_id, round_number, phase, 0, 0, message))
+        self.show(Progress(self.run_id, round_number, phase, 0, 0, message, level))

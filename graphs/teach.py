@@ -6,73 +6,68 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from blindspot.agents.calls import CallLimits
-from blindspot.agents.opening import open_language_model, open_provider
-from blindspot.agents.rules import RulesTeacher
-from blindspot.agents.teacher import Case, Explanation, Teacher, TeacherSpec
+from blindspot.agents.teacher import Case, Explanation, Teacher
 from blindspot.graphs.attack import uus_of
 from blindspot.graphs.state import Context, State
-from blindspot.storage.errors import BlindspotError, BudgetSpent, Cancelled, MalformedAnswer
-from blindspot.storage.records import (
-    Hypothesis,
-    Sample,
-    SyntheticSample,
-    TeacherCall,
-    Uu,
-    make_id,
-    now,
+from blindspot.graphs.tasks import run_all
+from blindspot.graphs.teachers import open_teacher
+from blindspot.storage.errors import (
+    BlindspotError,
+    BudgetSpent,
+    Cancelled,
+    MalformedAnswer,
+    TeacherError,
+    Unanswered,
 )
-from blindspot.storage.settings import TeacherSection
-from blindspot.storage.store import Store
+from blindspot.storage.records import Hypothesis, Sample, SyntheticSample, Uu, make_id, now
 from blindspot.tools.progress import Report
 
 
 async def teach(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """Teach about all selected UUs at once; one that fails is recorded and skipped.
+    """Teach about the selected UUs side by side; one that fails is recorded and skipped.
 
-    Raises: TeacherError, when the teacher cannot be used at all. Cancelled, when asked to stop.
+    Raises: TeacherError, when the teacher cannot be used at all. Cancelled, when asked to stop. Either way what was
+        asked already may be answered and is kept.
     """
     number = state["round"]
-    selected = [uu for uu in uus_of(context, number) if uu.selected]
+    selected = [uu for uu in await asyncio.to_thread(uus_of, context, number) if uu.selected]
     teacher = await asyncio.to_thread(open_teacher, context)
     teacher.begin_round(context.run_id, number)
-    skipped: list[str] = []
+    begun = asyncio.Semaphore(context.settings.teacher.concurrency)
+    skipped: list[BlindspotError] = []
     done = 0
 
     async def teach_one(uu: Uu) -> None:
         nonlocal done
-        try:
-            if context.cancelled():
-                raise Cancelled("stopped while teaching")
-            await teach_about(context, teacher, uu)
-        except (MalformedAnswer, BudgetSpent) as error:
-            skipped.append(uu.uu_id)
-            context.tell(number, "teach", f"skipped {uu.uu_id}: {error}", level="warning")
+        async with begun:  # one that is begun goes before the next: a stop or a cap leaves few of them half taught
+            try:
+                await teach_about(context, teacher, uu)
+            except (MalformedAnswer, Unanswered, BudgetSpent) as error:
+                skipped.append(error)
+                message = f"skipped {uu.uu_id}: {error}"
+                await asyncio.to_thread(context.tell, number, "teach", message, level="warning")
         done += 1
         report(done, len(selected))
 
     try:
-        async with asyncio.TaskGroup() as group:
-            for uu in selected:
-                group.create_task(teach_one(uu))
-    except* BlindspotError as errors:
-        raise first_of(errors) from None
+        await run_all(map(teach_one, selected), cancelled=context.cancelled)
     finally:
         await teacher.aclose()
-    hypotheses = context.store.count(Hypothesis, run_id=context.run_id, round=number)
-    written = context.store.count(SyntheticSample, run_id=context.run_id, round=number)
+    hypotheses, written = await asyncio.to_thread(count_taught, context, number)
+    if skipped and not hypotheses and all(isinstance(error, Unanswered) for error in skipped):
+        raise TeacherError(f"{skipped[-1]}; no question of this round got an answer: mend this, then resume the run")
     return {}, {"hypotheses": hypotheses, "samples written": written, "UUs skipped": len(skipped)}
 
 
-def first_of(group: BaseExceptionGroup[Any]) -> BaseException:
-    """The first single exception in a group."""
-    first: BaseException = group.exceptions[0]
-    return first_of(first) if isinstance(first, BaseExceptionGroup) else first
+def count_taught(context: Context, number: int) -> tuple[int, int]:
+    """Count a round's hypotheses and synthetic samples."""
+    of_round = {"run_id": context.run_id, "round": number}
+    return context.store.count(Hypothesis, **of_round), context.store.count(SyntheticSample, **of_round)
 
 
 async def teach_about(context: Context, teacher: Teacher, uu: Uu) -> None:
     """Abstract, extrapolate and generate for one UU; what the store already has is not asked again."""
-    case = case_of(context, uu)
+    case = await asyncio.to_thread(case_of, context, uu)
     abstraction = await hypothesise(
         context, teacher, uu, kind="abstraction", parent=None, ask=lambda: teacher.abstract(case)
     )
@@ -95,9 +90,10 @@ async def hypothesise(
 ) -> Hypothesis:
     """Take a hypothesis from the store, or ask for it and add it."""
     hypothesis_id = make_id("hyp", uu.uu_id, kind)
-    known = context.store.one(Hypothesis, hypothesis_id=hypothesis_id)
+    known = await asyncio.to_thread(context.store.one, Hypothesis, hypothesis_id=hypothesis_id)
     if known:
         return known
+    check_stop(context)
     explanation = await ask()
     hypothesis = Hypothesis(
         hypothesis_id=hypothesis_id,
@@ -112,14 +108,15 @@ async def hypothesise(
         call_id=explanation.call_id,
         created_at=now(),
     )
-    context.store.add([hypothesis])
+    await asyncio.to_thread(context.store.add, [hypothesis])
     return hypothesis
 
 
 async def generate(context: Context, teacher: Teacher, case: Case, hypothesis: Hypothesis) -> None:
     """Have samples written after a hypothesis and add them, unless the store has them."""
-    if context.store.count(SyntheticSample, hypothesis_id=hypothesis.hypothesis_id):
+    if await asyncio.to_thread(context.store.count, SyntheticSample, hypothesis_id=hypothesis.hypothesis_id):
         return
+    check_stop(context)
     count = context.settings.teacher.samples_per_hypothesis
     drafts = await teacher.generate(case, explanation_of(hypothesis), hypothesis.kind, count)
     samples = [
@@ -136,7 +133,12 @@ async def generate(context: Context, teacher: Teacher, case: Case, hypothesis: H
         )
         for position, draft in enumerate(drafts)
     ]
-    context.store.add(samples)
+    await asyncio.to_thread(context.store.add, samples)
+
+
+def check_stop(context: Context) -> None:
+    if context.cancelled():
+        raise Cancelled("stopped while teaching")
 
 
 def explanation_of(hypothesis: Hypothesis) -> Explanation:
@@ -159,53 +161,3 @@ def case_of(context: Context, uu: Uu) -> Case:
         confidence=uu.confidence,
         recipe=uu.recipe,
     )
-
-
-def open_teacher(context: Context) -> Teacher:
-    """Open the teacher of the settings; `rules` reads the training samples."""
-    settings = context.settings
-    spec = TeacherSpec.parse(settings.teacher.spec)
-    if spec.provider == "rules":
-        return RulesTeacher(context.samples("train"), context.dataset.fields, seed=settings.run.seed)
-    return open_language_model(spec, limits_of(settings.teacher), StoredCalls(context.store))
-
-
-def check_teacher(settings: TeacherSection) -> None:
-    """See that a teacher could be opened: its spec is known and its key is there.
-
-    Raises: SettingsError, TeacherError.
-    """
-    spec = TeacherSpec.parse(settings.spec)
-    if spec.provider != "rules":
-        open_provider(spec, limits_of(settings))
-
-
-def limits_of(settings: TeacherSection) -> CallLimits:
-    return CallLimits(
-        requests_per_minute=settings.requests_per_minute,
-        requests_per_second=settings.requests_per_second,
-        concurrency=settings.concurrency,
-        timeout_s=settings.timeout_s,
-        attempts=settings.attempts,
-        max_calls=settings.max_calls,
-        temperature=settings.temperature,
-        max_tokens=settings.max_tokens,
-    )
-
-
-class StoredCalls:
-    """The call log of a workspace's store: answers of earlier runs are found too."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-
-    def find(self, cache_key: str) -> str | None:
-        calls = self.store.rows(TeacherCall, cache_key=cache_key, error=None)
-        return next((call.reply for call in calls if call.reply is not None), None)
-
-    def add(self, call: TeacherCall) -> None:
-        self.store.add([call])
-
-    def bought(self, run_id: str) -> int:
-        calls = self.store.rows(TeacherCall, run_id=run_id, cache_hit=False)
-        return sum(call.reply is not None for call in calls)

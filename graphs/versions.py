@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blindspot.graphs.state import Context
+from blindspot.storage.errors import Cancelled
 from blindspot.storage.records import (
     Attack,
     ModelVersion,
@@ -16,10 +17,12 @@ from blindspot.storage.records import (
     make_id,
     now,
 )
-from blindspot.tools.progress import Report
+from blindspot.tools.progress import Report, silent
 
 if TYPE_CHECKING:
     from blindspot.tools.classifier import Classifier
+
+KEPT_EVERY = 256  # predictions that are written together; a kill loses at most these
 
 
 def version_id(context: Context, round_number: int) -> str:
@@ -35,12 +38,18 @@ def load_version(context: Context, version: ModelVersion) -> Classifier:
     from blindspot.tools.classifier import load_classifier
 
     return load_classifier(
-        version.folder,
+        weights_of(context, version),
         model_id=version.model_id,
         labels=context.dataset.labels,
         max_tokens=context.settings.classifier.max_tokens,
         device=context.settings.classifier.device,
     )
+
+
+def weights_of(context: Context, version: ModelVersion) -> str:
+    """Where a version's weights are: a folder, given relative to the workspace where it is in it, or a hub's id."""
+    inside = context.workspace.folder / version.folder
+    return str(inside) if inside.is_dir() else version.folder
 
 
 def train_version(
@@ -66,6 +75,7 @@ def train_version(
         epochs=(settings.epochs if again else None) or classifier.epochs,
         batch_size=classifier.batch_size,
         learning_rate=(settings.learning_rate if again else None) or classifier.learning_rate,
+        seed=context.settings.run.seed,
     )
     rows = context.samples("train")
     names, labels = context.dataset.fields, context.dataset.labels
@@ -77,7 +87,7 @@ def train_version(
     model_id = version_id(context, round_number)
     trained = retrain(
         Weights(
-            source=parent.folder if parent else classifier.model,
+            source=weights_of(context, parent) if parent else classifier.model,
             fine_tuned=parent is not None or not classifier.fine_tune,
             labels=labels,
             max_tokens=classifier.max_tokens,
@@ -86,7 +96,6 @@ def train_version(
         examples,
         training,
         context.workspace.model(model_id),
-        seed=context.settings.run.seed,
         report=report,
         cancelled=context.cancelled,
     )
@@ -96,7 +105,7 @@ def train_version(
         round=round_number,
         parent_id=parent.model_id if parent else None,
         kind="retrained" if again else "original",
-        folder=str(trained.folder),
+        folder=str(trained.folder.relative_to(context.workspace.folder)),
         rows_train=len(rows),
         rows_synthetic=len(synthetic),
         settings=trained.settings,
@@ -104,7 +113,7 @@ def train_version(
         seconds=trained.seconds,
         created_at=now(),
     )
-    context.store.add([version])
+    context.store.put(version)  # in the place of a row whose weights are gone
     return version
 
 
@@ -131,40 +140,51 @@ def bring_version(context: Context) -> ModelVersion:
     return version
 
 
-def is_there(version: ModelVersion | None) -> bool:
-    """Whether a version was recorded and its weights are still where they were left (or on a hub)."""
-    return version is not None and (Path(version.folder).is_dir() or not Path(version.folder).is_absolute())
+def is_there(context: Context, version: ModelVersion) -> bool:
+    """Whether a recorded version's weights are still where they were left; those on a hub count as there."""
+    return Path(weights_of(context, version)).is_dir() or version.rows_train == 0
 
 
 def predict_once(
-    context: Context, classifier: Classifier, subjects: Sequence[Sample | Attack], *, kind: str
+    context: Context,
+    classifier: Classifier,
+    subjects: Sequence[Sample | Attack],
+    *,
+    kind: str,
+    report: Report = silent,
 ) -> dict[str, Prediction]:
-    """Predict what is not in the store yet.
+    """Predict what is not in the store yet, and add it bit by bit.
 
     Args:
         subjects: samples, or attacks that flipped (their perturbed texts are predicted).
         kind: "sample" or "attack".
     Returns: subject's id -> prediction, for all subjects.
+    Raises: Cancelled.
     """
     ids = [subject.sample_id if isinstance(subject, Sample) else subject.attack_id for subject in subjects]
     known = {row.subject_id: row for row in context.store.rows(Prediction, model_id=classifier.model_id)}
     missing = [(key, subject) for key, subject in zip(ids, subjects, strict=True) if key not in known]
-    texts = [tuple(fields_of(subject)[name] for name in context.dataset.fields) for _, subject in missing]
-    predicted, confidences, probabilities = classifier.predict_labels(texts)
-    new = [
-        Prediction(
-            model_id=classifier.model_id,
-            subject_id=key,
-            subject_kind=kind,
-            label=subject.label,
-            predicted=predicted[index],
-            confidence=float(confidences[index]),
-            probabilities=tuple(float(value) for value in probabilities[index]),
-        )
-        for index, (key, subject) in enumerate(missing)
-    ]
-    context.store.add(new)
-    known |= {row.subject_id: row for row in new}
+    for start in range(0, len(missing), KEPT_EVERY):
+        if context.cancelled():
+            raise Cancelled("stopped while predicting")
+        some = missing[start : start + KEPT_EVERY]
+        texts = [tuple(fields_of(subject)[name] for name in context.dataset.fields) for _, subject in some]
+        predicted, confidences, probabilities = classifier.predict_labels(texts)
+        new = [
+            Prediction(
+                model_id=classifier.model_id,
+                subject_id=key,
+                subject_kind=kind,
+                label=subject.label,
+                predicted=predicted[index],
+                confidence=float(confidences[index]),
+                probabilities=tuple(float(value) for value in probabilities[index]),
+            )
+            for index, (key, subject) in enumerate(some)
+        ]
+        context.store.add(new)
+        known |= {row.subject_id: row for row in new}
+        report(start + len(some), len(missing))
     return {key: known[key] for key in ids}
 
 

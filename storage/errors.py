@@ -7,6 +7,7 @@
     │   ├── ModelError         a classifier that cannot be loaded
     │   ├── StoreError         a workspace or database that cannot be used
     │   └── TeacherError       a teacher that cannot be reached, or refuses for good
+    │       ├── Unanswered     one question got no answer, the teacher may answer others: its item is skipped
     │       └── BudgetSpent    a cap of the settings is reached: the round goes on with what was bought
     ├── MalformedAnswer        the teacher can mend it: it is asked again with the reason
     └── Cancelled              somebody asked to stop: not a failure, the run can be resumed
@@ -43,6 +44,10 @@ class StoreError(OperatorError):
 
 class TeacherError(OperatorError):
     """A teacher cannot be used: no key, no such model, refused for good."""
+
+
+class Unanswered(TeacherError):
+    """One question was declined, or got no answer in any of its attempts."""
 
 
 class BudgetSpent(TeacherError):

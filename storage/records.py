@@ -20,6 +20,10 @@ UuKind = Literal["natural", "adversarial"]
 HypothesisKind = Literal["abstraction", "extrapolation"]
 
 
+POOLED = "all"
+"""The recipe of figures over every recipe's texts together; one sample has a row for each recipe that attacked it."""
+
+
 def make_id(prefix: str, *causes: object) -> str:
     """Make a short id out of what caused a row: the same causes always give the same id.
 

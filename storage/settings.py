@@ -2,23 +2,48 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterable
-from pathlib import Path
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from blindspot.storage.errors import SettingsError
 
+
+def check_unlike(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a list that names something twice."""
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise ValueError(f'"{name}" is there twice')
+    return names
+
+
+def check_threshold(value: object) -> object:
+    """Refuse what is no threshold of BERTScore, in one message for both kinds."""
+    if value == "calibrated" or (isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1):
+        return value
+    raise ValueError(f'write "calibrated" or a number from 0 to 1, got {value!r}')
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+Names = Annotated[tuple[str, ...], AfterValidator(check_unlike)]
+Threshold = Annotated[Literal["calibrated"] | float, BeforeValidator(check_threshold)]
 
 
 class Section(BaseModel):
     """A table of the TOML file; an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class RunSection(Section):
@@ -42,9 +67,9 @@ class DataSection(Section):
     train: str | None = None  # one file for each split, in place of `path`
     validation: str | None = None
     test: str | None = None
-    fields: Annotated[tuple[str, ...], Field(min_length=1)] = ("text",)
+    fields: Annotated[Names, Field(min_length=1)] = ("text",)
     label: str = "label"
-    labels: tuple[str, ...] | None = None  # their order; None: as found in the training split, sorted
+    labels: Names | None = None  # their order; None: as found in the training split, sorted
     task: str = "text classification"  # one sentence that tells the teacher what is classified
     limit: Limit = Limit()
 
@@ -55,6 +80,12 @@ class DataSection(Section):
             raise ValueError("give `path`, or all three of `train`, `validation` and `test`")
         if self.path is not None and any(files):
             raise ValueError("give either `path` or the three files, not both")
+        return self
+
+    @model_validator(mode="after")
+    def check_label(self) -> DataSection:
+        if self.label in self.fields:
+            raise ValueError(f'the label\'s column "{self.label}" is one of the fields: the classifier would read it')
         return self
 
 
@@ -70,10 +101,20 @@ class ClassifierSection(Section):
 
 
 class AttackSection(Section):
-    recipes: tuple[str, ...] = ("deepwordbug",)
+    recipes: Names = ("deepwordbug",)
     samples: Annotated[int, Field(ge=0)] = 200  # validation samples attacked with each recipe
     max_queries: Count | None = None  # a sample's attack stops there
     together: Count = 64  # samples attacked at once
+
+    @field_validator("recipes")
+    @classmethod
+    def check_recipes(cls, recipes: tuple[str, ...]) -> tuple[str, ...]:
+        known: dict[str, str] = {}
+        for recipe in recipes:
+            other = known.setdefault(re.sub(r"[^a-z0-9]", "", recipe.lower()), recipe)
+            if other != recipe:
+                raise ValueError(f'"{recipe}" is the same recipe as "{other}"')
+        return recipes
 
 
 class SelectSection(Section):
@@ -98,7 +139,7 @@ class FilterSection(Section):
     min_characters: Annotated[int, Field(ge=0)] = 40
     near_duplicate: Share = 0.9  # reject at or above this similarity of characters to another synthetic sample
     near_training: Share = 0.995  # the same to a training sample: one with a few misspelt words may pass
-    bertscore: Literal["calibrated"] | float = "calibrated"
+    bertscore: Threshold = "calibrated"
     encoder: str = "minilm"
     references: Count = 500  # training samples that candidates are compared with
 
@@ -136,57 +177,6 @@ class Settings(Section):
     accept: AcceptSection = AcceptSection()
 
 
-def load_settings(path: Path, overrides: Iterable[str] = ()) -> Settings:
-    """Read a TOML file and apply `section.key=value` overrides to it.
-
-    Relative paths in `[data]` and `[classifier]` are taken from the file's own folder where they exist there.
-
-    Raises: SettingsError, with the key and what is wrong with it.
-    """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SettingsError(f"{path}: no such file; `blindspot init` writes one") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path}: not valid TOML: {error}") from None
-    for override in overrides:
-        apply_override(table, override)
-    resolve_paths(table, path.resolve().parent)
-    return check_settings(table, where=str(path))
-
-
-def apply_override(table: dict[str, Any], override: str) -> None:
-    """Set one `section.key=value` in place; the value is TOML, or a plain string where that fails."""
-    key, equals, text = override.partition("=")
-    parts = key.strip().split(".")
-    if not equals or len(parts) < 2 or not all(parts):
-        raise SettingsError(f"--set {override}: write section.key=value, e.g. --set run.seed=3")
-    try:
-        value = tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    for part in parts[:-1]:
-        inner = table.setdefault(part, {})
-        if not isinstance(inner, dict):
-            raise SettingsError(f"--set {override}: {part} is a value, not a section")
-        table = inner
-    table[parts[-1]] = value
-
-
-def resolve_paths(table: dict[str, Any], folder: Path) -> None:
-    """Make data and model paths absolute that are written relative to the TOML file."""
-    for section, keys in {"data": ("path", "train", "validation", "test"), "classifier": ("model",)}.items():
-        values = table.get(section)
-        if not isinstance(values, dict):
-            continue
-        for key in keys:
-            text = values.get(key)
-            if isinstance(text, str) and (folder / text).exists():
-                values[key] = str((folder / text).resolve())
-
-
 def check_settings(table: dict[str, Any], *, where: str) -> Settings:
     """Validate a table of settings.
 
@@ -207,10 +197,10 @@ def explain(problem: dict[str, Any], key: str) -> str:
         return f"unknown key{suggest(key)}"
     if problem["type"] == "missing":
         return "missing"
-    message: str = problem["msg"].removeprefix("Value error, ")
-    return (
-        f"{message[0].lower()}{message[1:]}, got {problem['input']!r}" if problem["type"] != "value_error" else message
-    )
+    if problem["type"] == "value_error":
+        return str(problem["msg"]).removeprefix("Value error, ")
+    message = problem["msg"].replace("a valid tuple", "a list")
+    return f"{message[0].lower()}{message[1:]}, got {problem['input']!r}"
 
 
 def suggest(key: str) -> str:

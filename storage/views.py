@@ -52,6 +52,7 @@ LEFT JOIN (
     SELECT hypothesis_id, count(*) AS written, count(*) FILTER (accepted) AS accepted
     FROM synthetic_samples GROUP BY hypothesis_id
 ) w ON w.hypothesis_id = h.hypothesis_id
+ORDER BY h.run_id, h.round, h.uu_id, h.kind
 """,
 )
 
@@ -118,6 +119,7 @@ LEFT JOIN uus_at_tau v ON v.run_id = r.run_id AND v.model_id = r.new_model_id
 LEFT JOIN stated h ON h.run_id = r.run_id AND h.round = r.round
 LEFT JOIN written w ON w.run_id = r.run_id AND w.round = r.round
 LEFT JOIN spent s ON s.run_id = r.run_id AND s.round = r.round
+ORDER BY r.run_id, r.round
 """,
 )
 
@@ -155,6 +157,7 @@ LEFT JOIN uu_figures a ON a.run_id = r.run_id AND a.model_id = r.new_model_id
     AND a.recipe IS NOT DISTINCT FROM b.recipe AND a.threshold IS NOT DISTINCT FROM b.threshold
 LEFT JOIN differences d ON d.run_id = r.run_id AND d.model_id = r.new_model_id AND d.baseline_id = r.model_id
     AND d.recipe IS NOT DISTINCT FROM b.recipe AND d.threshold IS NOT DISTINCT FROM b.threshold
+ORDER BY r.run_id, r.round, b.recipe NULLS FIRST, b.threshold
 """,
 )
 

@@ -40,6 +40,7 @@ class TeacherServer:
     """Speaks /v1/chat/completions and /v1/messages; plays its script, then says `default` for ever."""
 
     default: str = "{}"
+    respond: Behaviour | None = None  # in place of `default`
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
     script: deque[Behaviour] = field(default_factory=deque)
@@ -111,7 +112,7 @@ class TeacherServer:
         self.asked.append(Asked(request.path, dict(request.headers), body, time.monotonic()))
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        behaviour = self.script.popleft() if self.script else self.say(self.default)
+        behaviour = self.script.popleft() if self.script else self.respond or self.say(self.default)
         try:
             await asyncio.sleep(self.delay_s)
             return await behaviour(request)

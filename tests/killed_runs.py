@@ -22,10 +22,10 @@ from blindspot.tools.attack_resources import prepare_textattack
 
 
 def run_until_killed(settings: dict[str, dict[str, object]], workspace: Path, phase: str, items: int) -> None:
-    """Start or resume the run, and die when a phase has done so many items."""
+    """Start or resume the run, and die when a phase has done so many items; -1: when it has told its result."""
 
     def show(progress: Progress) -> None:
-        if progress.phase == phase and progress.done >= items and not progress.message:
+        if progress.phase == phase and bool(progress.message) == (items < 0) and progress.done >= items:
             os.kill(os.getpid(), signal.SIGKILL)
 
     if (workspace / "store.duckdb").exists():

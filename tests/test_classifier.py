@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +15,24 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
 from blindspot.storage.errors import Cancelled, ModelError
-from blindspot.tools.classifier import batches_by_length, load_classifier, locate_model, pick_device
+from blindspot.tools.classifier import (
+    Classifier,
+    batches_by_length,
+    load_classifier,
+    locate_model,
+    pick_device,
+)
 from blindspot.tools.planted import generate_reviews
 from blindspot.tools.retrain import Example, Lora, Trained, Training, Weights, plan_batches, retrain
+from blindspot.tools.weights import class_names, load_weights
 
 LABELS = ("negative", "positive")
 FAST = Training(epochs=6, batch_size=16, learning_rate=1e-2)
+SMALL_LORA = Training(epochs=3, batch_size=16, learning_rate=1e-2, lora=Lora(rank=4, alpha=8, dropout=0.0))
 
 
 def examples(count: int, *, split: str = "train") -> list[Example]:
@@ -28,7 +42,11 @@ def examples(count: int, *, split: str = "train") -> list[Example]:
 
 def train(base: Path, folder: Path, rows: Sequence[Example], training: Training = FAST, *, seed: int = 0) -> Trained:
     start = Weights(str(base), fine_tuned=False, labels=LABELS, max_tokens=64, device="cpu")
-    return retrain(start, rows, training, folder, seed=seed)
+    return retrain(start, rows, replace(training, seed=seed), folder)
+
+
+def load(folder: Path) -> Classifier:
+    return load_classifier(folder, model_id="m", labels=LABELS, max_tokens=64, device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +55,7 @@ def trained(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Traine
 
 
 def test_training_learns_what_unseen_reviews_say(trained: Trained) -> None:
-    classifier = load_classifier(trained.folder, model_id="m", labels=LABELS, max_tokens=64, device="cpu")
+    classifier = load(trained.folder)
     rows = examples(200, split="test")
     probabilities = classifier.predict([row.text for row in rows])
     assert probabilities.shape == (200, 2)
@@ -46,7 +64,7 @@ def test_training_learns_what_unseen_reviews_say(trained: Trained) -> None:
 
 
 def test_a_prediction_does_not_depend_on_the_company_it_is_made_in(trained: Trained) -> None:
-    classifier = load_classifier(trained.folder, model_id="m", labels=LABELS, max_tokens=64, device="cpu")
+    classifier = load(trained.folder)
     texts = [row.text for row in examples(60, split="test")]
     together = classifier.predict(texts)
     alone = np.concatenate([classifier.predict([text]) for text in texts])
@@ -55,12 +73,12 @@ def test_a_prediction_does_not_depend_on_the_company_it_is_made_in(trained: Trai
 
 
 def test_no_texts_give_no_rows(trained: Trained) -> None:
-    classifier = load_classifier(trained.folder, model_id="m", labels=LABELS, max_tokens=64, device="cpu")
+    classifier = load(trained.folder)
     assert classifier.predict([]).shape == (0, 2)
 
 
 def test_a_pair_is_not_the_same_as_its_texts_joined(trained: Trained) -> None:
-    classifier = load_classifier(trained.folder, model_id="m", labels=LABELS, max_tokens=64, device="cpu")
+    classifier = load(trained.folder)
     pair, joined = (
         classifier.predict([("The soup was lovely.", "The pool was dull.")]),
         classifier.predict([("The soup was lovely. The pool was dull.",)]),
@@ -90,7 +108,7 @@ def test_training_leaves_the_callers_random_generator_alone(tiny_base: Path, tmp
 def test_a_stopped_training_leaves_no_folder(tiny_base: Path, tmp_path: Path) -> None:
     start = Weights(str(tiny_base), fine_tuned=False, labels=LABELS, max_tokens=64, device="cpu")
     with pytest.raises(Cancelled):
-        retrain(start, examples(64), FAST, tmp_path / "model", seed=0, cancelled=lambda: True)
+        retrain(start, examples(64), FAST, tmp_path / "model", cancelled=lambda: True)
     assert not list(tmp_path.iterdir())
 
 
@@ -100,21 +118,178 @@ def test_a_sample_of_little_weight_teaches_little(tiny_base: Path, tmp_path: Pat
     for weight in (1e-6, 1.0):
         lies = [Example(row.text, 1 - row.label, weight) for row in examples(300, split="validation")]
         trained = train(tiny_base, tmp_path / f"weight-{weight}", examples(300) + lies)
-        classifier = load_classifier(trained.folder, model_id="m", labels=LABELS, max_tokens=64, device="cpu")
+        classifier = load(trained.folder)
         right.append(np.mean(classifier.predict([r.text for r in rows]).argmax(axis=1) == [r.label for r in rows]))
     assert right[0] > right[1] + 0.15
 
 
 def test_an_adapter_predicts_the_same_after_reloading(tiny_base: Path, tmp_path: Path) -> None:
-    training = Training(epochs=3, batch_size=16, learning_rate=1e-2, lora=Lora(rank=4, alpha=8, dropout=0.0))
-    trained = train(tiny_base, tmp_path / "m", examples(200), training)
+    trained = train(tiny_base, tmp_path / "m", examples(200), SMALL_LORA)
     assert (trained.folder / "adapter_config.json").exists()
     texts = [row.text for row in examples(50, split="test")]
-    loads = [load_classifier(trained.folder, model_id="m", labels=LABELS, max_tokens=64, device="cpu") for _ in "ab"]
-    first, second = (classifier.predict(texts) for classifier in loads)
+    first, second = (load(trained.folder).predict(texts) for _ in "ab")
     np.testing.assert_array_equal(first, second)
     saved = load_file(trained.folder / "adapter_model.safetensors")
     assert any("classifier" in name for name in saved)  # a new head would differ from load to load
+
+
+@pytest.fixture(scope="module")
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A causal model of two layers as Llama's come: no padding token, a tokenizer that pads on the left."""
+    texts = [row.text[0] for row in examples(300, split="validation")]
+    words = sorted({word for text in texts for word in re.findall(r"\w+|[^\w\s]", text)})
+    vocabulary = {token: index for index, token in enumerate(["<unk>", "<s>", "</s>", *words])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", pair="<s> $A <s>:1 $B:1", special_tokens=[("<s>", 1)]
+    )
+    folder = tmp_path_factory.mktemp("tiny_llama")
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        unk_token="<unk>",
+        bos_token="<s>",
+        eos_token="</s>",
+        padding_side="left",
+        model_input_names=["input_ids", "attention_mask"],
+    ).save_pretrained(folder)
+    config = LlamaConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=128,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        LlamaModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def adapters(tiny_base: Path, tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trained]:
+    """An adapter of each base model, by the base's name."""
+    folder = tmp_path_factory.mktemp("adapters")
+    bases = {"bert": tiny_base, "llama": tiny_llama}
+    return {name: train(base, folder / name, examples(200), SMALL_LORA) for name, base in bases.items()}
+
+
+def test_a_causal_model_without_padding_token_learns_what_unseen_reviews_say(tiny_llama: Path, tmp_path: Path) -> None:
+    classifier = load(train(tiny_llama, tmp_path / "model", examples(300)).folder)
+    rows = examples(100, split="test")
+    assert np.mean(classifier.predict([row.text for row in rows]).argmax(axis=1) == [row.label for row in rows]) > 0.8
+
+
+def test_a_causal_model_predicts_alike_with_padding_and_without(adapters: dict[str, Trained]) -> None:
+    classifier = load(adapters["llama"].folder)
+    texts = [row.text for row in examples(20, split="test")] + [("soup",), ("",)]
+    for text, row in zip(texts, classifier.predict(texts), strict=True):
+        encoded = classifier.tokenizer(*text, return_tensors="pt")
+        with torch.inference_mode():
+            alone = classifier.model(**encoded).logits.softmax(dim=-1)
+        np.testing.assert_allclose(row, alone[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["bert", "llama"])
+@pytest.mark.parametrize("lora", [True, False])
+def test_training_on_from_an_adapter_begins_with_what_it_predicts(
+    adapters: dict[str, Trained], tmp_path: Path, name: str, lora: bool
+) -> None:
+    """With steps too small to move a weight the predictions stay, head included; a full training merges the adapter."""
+    parent = adapters[name].folder
+    training = replace(
+        SMALL_LORA, epochs=1, learning_rate=1e-12, weight_decay=0.0, lora=SMALL_LORA.lora if lora else None
+    )
+    start = Weights(str(parent), fine_tuned=True, labels=LABELS, max_tokens=64, device="cpu")
+    trained = retrain(start, examples(16), training, tmp_path / "next")
+    texts = [row.text for row in examples(40, split="test")]
+    np.testing.assert_allclose(load(trained.folder).predict(texts), load(parent).predict(texts), atol=1e-5)
+    assert (trained.folder / "adapter_config.json").exists() == lora
+
+
+@pytest.mark.parametrize("name", ["bert", "llama"])
+def test_an_adapter_trained_on_stays_one_adapter_on_its_base(
+    adapters: dict[str, Trained], tiny_base: Path, tiny_llama: Path, tmp_path: Path, name: str
+) -> None:
+    parent = adapters[name].folder
+    start = Weights(str(parent), fine_tuned=True, labels=LABELS, max_tokens=64, device="cpu")
+    trained = retrain(start, examples(32), replace(SMALL_LORA, epochs=1), tmp_path / "next")
+    before, after = (load_file(folder / "adapter_model.safetensors") for folder in (parent, trained.folder))
+    assert {key: value.shape for key, value in before.items()} == {key: value.shape for key, value in after.items()}
+    assert all(not torch.equal(before[key], after[key]) for key in before if "lora_B" in key or "dense" in key)
+    written = json.loads((trained.folder / "adapter_config.json").read_text())
+    assert written["base_model_name_or_path"] == str(tiny_base if name == "bert" else tiny_llama)
+
+
+def test_an_adapter_remembers_its_classes(adapters: dict[str, Trained]) -> None:
+    with pytest.raises(ModelError, match="negative, positive"):
+        load_classifier(adapters["bert"].folder, model_id="m", labels=LABELS[::-1], max_tokens=64, device="cpu")
+
+
+def test_an_adapter_is_no_base_model(adapters: dict[str, Trained]) -> None:
+    with pytest.raises(ModelError, match="fine_tune = false"):
+        load_weights(str(adapters["bert"].folder), LABELS, fine_tuned=False)
+
+
+def cut_in_half(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def overwrite(name: str, text: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_text(text) and None
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        cut_in_half,
+        overwrite("model.safetensors", "no weights"),
+        overwrite("config.json", '{"model_type": "bert", "hidden_size": "wide"}'),
+        overwrite("config.json", '{"model_type": "bert", "vocab_size": 7}'),
+        overwrite("config.json", '{"model_type": "brain"}'),
+        overwrite("tokenizer.json", '{"model": 3}'),
+        overwrite("adapter_config.json", "{}"),
+    ],
+)
+def test_a_model_that_cannot_be_read_is_one_line(
+    trained: Trained, tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
+    folder = shutil.copytree(trained.folder, tmp_path / "model")
+    spoil(folder)
+    with pytest.raises(ModelError, match="cannot be loaded") as found:
+        load_classifier(folder, model_id="m", labels=LABELS, max_tokens=64, device="cpu")
+    assert "\n" not in str(found.value)
+    assert str(folder) in str(found.value)
+
+
+def test_a_model_without_a_head_is_no_fine_tuned_classifier(tiny_base: Path) -> None:
+    """transformers would draw a head at random, another one at each load."""
+    with pytest.raises(ModelError, match=r"classifier\.weight.*fine_tune = true"):
+        load_weights(str(tiny_base), LABELS, fine_tuned=True)
+
+
+def test_a_model_says_whether_its_classes_have_names(trained: Trained, tmp_path: Path) -> None:
+    assert class_names(load_weights(str(trained.folder), LABELS, fine_tuned=True)[0]) == LABELS
+    folder = shutil.copytree(trained.folder, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    del config["id2label"], config["label2id"]
+    (folder / "config.json").write_text(json.dumps(config))
+    assert class_names(load_weights(str(folder), LABELS, fine_tuned=True)[0]) is None
+
+
+def test_a_text_is_cut_to_what_the_tokenizer_says_the_model_takes(trained: Trained, tmp_path: Path) -> None:
+    """RoBERTa's 514 positions take 512 tokens, and only its tokenizer says so."""
+    folder = shutil.copytree(trained.folder, tmp_path / "model")
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"model_max_length": 126}))
+    loads = [
+        load_classifier(path, model_id="m", labels=LABELS, max_tokens=500, device="cpu")
+        for path in (trained.folder, folder)
+    ]
+    assert [classifier.max_tokens for classifier in loads] == [128, 126]
+    assert loads[1].predict([("soup " * 300,)]).shape == (1, 2)
 
 
 @given(
@@ -123,8 +298,8 @@ def test_an_adapter_predicts_the_same_after_reloading(tiny_base: Path, tmp_path:
     size=st.integers(1, 9),
 )
 def test_every_epoch_shows_every_sample_once(lengths: list[int], epochs: float, size: int) -> None:
-    training = Training(epochs=epochs, batch_size=size, learning_rate=1.0)
-    seen = [index for batch in plan_batches(lengths, training, seed=3) for index in batch]
+    training = Training(epochs=epochs, batch_size=size, learning_rate=1.0, seed=3)
+    seen = [index for batch in plan_batches(lengths, training) for index in batch]
     assert sorted(seen) == sorted(list(range(len(lengths))) * int(epochs))
 
 

@@ -221,6 +221,8 @@ MISTAKES = [
     (["status", "-w", "empty"], "nothing is published in this workspace yet"),
     (["query", "FROM runs"], "nothing is published in this workspace yet"),
     (["init", "nowhere/mitigation.toml"], "nowhere/mitigation.toml: cannot be written"),
+    (["demo", "-w", "good.toml"], "good.toml: no workspace can be made here (File exists); choose another folder"),
+    (["demo", "-w", "full"], "full/data/seed-0: the reviews cannot be written (Not a directory)"),
 ]
 
 
@@ -228,6 +230,8 @@ MISTAKES = [
 def test_a_mistake_is_told_in_one_line(cli: Cli, tmp_path: Path, command: list[str], message: str) -> None:
     (tmp_path / "good.toml").write_text('[data]\npath = "data"\n')
     (tmp_path / "broken.toml").write_text("[data\n")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "data").write_text("no folder")
     answer = cli(*command)
     assert (answer.code, answer.out) == (2, "")
     assert answer.err.startswith("blindspot: ")
@@ -243,6 +247,17 @@ def test_a_store_of_a_newer_blindspot_is_refused_in_one_line(cli: Cli, tmp_path:
     answer = cli("resume", "-w", "ws")
     assert (answer.code, answer.err.count("\n")) == (2, 1)
     assert "written by a newer blindspot" in answer.err
+
+
+def test_a_run_is_resumed_with_the_settings_that_may_change(cli: Cli, tmp_path: Path) -> None:
+    settings = check_settings({"data": {"path": "data"}}, where="test").model_dump(mode="json")
+    with Store.open(tmp_path / "ws") as store:
+        store.add([replace(RUN, status="failed", settings=settings, teacher="rules")])
+    answer = cli("resume", "-w", "ws", "--set", "run.seed=4")
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert "--set run.seed: rows of run-1 depend on it, so it stays" in answer.err
+    answer = cli("resume", "-w", "ws", "--set", "teacher.timeout_s=9", "--set", "teacher.spec=openai:m")
+    assert "openai:m needs a key" in answer.err  # the teacher that was asked for is the one that is looked at
 
 
 def test_a_wrong_command_line_exits_with_2(cli: Cli) -> None:
@@ -357,8 +372,11 @@ def test_status_says_of_a_silent_run_that_it_may_be_dead(cli: Cli, tmp_path: Pat
         store.add([running, replace(running, run_id="run-2", status="stopped", stop_reason="stopped by the operator")])
         store.publish()
         results = store.workspace.results
+        store.add([replace(running, run_id="run-3", status="failed", stop_reason="TeacherError: no credit")])
+        store.publish()
     out = cli("status", "-w", "ws").out
     assert "was killed" not in out
+    assert "run-3: TeacherError: no credit; once that is mended, go on with `blindspot resume run-3 -w ws`" in out
     assert "run-2: stopped by the operator; go on with `blindspot resume run-2 -w ws`" in out
     before = results.stat().st_mtime - 3600
     os.utime(results, (before, before))
@@ -414,9 +432,11 @@ def test_plain_progress_is_a_line_a_phase(capsys: pytest.CaptureFixture[str], tm
         show(Progress("run-1", 0, "prepare", 1, 10))
         show(Progress("run-1", 0, "prepare", 0, 0, "trained on 10 (1.0 s)"))
         show(Progress("run-1", 1, "close_round", 0, 0, "a\x1b[2Jb"))
-    first, second = capsys.readouterr().err.splitlines()
+        show(Progress("run-1", 1, "teach", 0, 0, "skipped uu-1", level="warning"))
+    first, second, third = capsys.readouterr().err.splitlines()
     assert re.fullmatch(r"\d\d:\d\d:\d\d prepare: trained on 10 \(1\.0 s\)", first)
     assert second.endswith("round 1 close round: a\N{REPLACEMENT CHARACTER}[2Jb")
+    assert third.endswith("round 1 teach: warning: skipped uu-1")
 
 
 def test_quiet_progress_is_none(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -438,6 +458,17 @@ def test_the_live_panel_tells_the_phase_the_pace_and_the_counts(workspace: Path)
         assert text in shown
     assert "1 UUs · 2 hypotheses · 1 call, $0.25" in shown
     assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_a_warning_stands_out_from_the_other_lines(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system="standard", markup=False)
+    display = LiveDisplay(console, tmp_path, lambda: False)
+    display.show(Progress("run-1", 0, "teach", 0, 0, "done"))
+    display.show(Progress("run-1", 0, "teach", 0, 0, "skipped uu-1", level="warning"))
+    done, skipped = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    yellow = "\x1b[33m"
+    assert yellow not in done
+    assert f"{yellow}warning: skipped uu-1" in skipped
 
 
 WORK = """
@@ -517,13 +548,18 @@ def test_the_second_signal_ends_the_process_at_once(work: Callable[[str], subpro
     process.send_signal(signal.SIGINT)
     code, _, err = ended(process)
     assert code == 130
-    assert "ended at once" in err
+    assert err.splitlines()[-1] == (
+        "blindspot: ended at once; what is done is kept: go on with `blindspot resume run-7 -w ws`"
+    )
 
 
 def test_an_error_of_a_run_that_began_says_how_to_go_on(work: Callable[[str], subprocess.Popen[str]]) -> None:
     code, out, err = ended(work("fail"))
     assert (code, out) == (2, "")
-    assert err == "blindspot: no credit left; what is done is kept: go on with `blindspot resume run-7 -w ws`\n"
+    assert err == (
+        "blindspot: no credit left; what is done is kept: once that is mended, go on with "
+        "`blindspot resume run-7 -w ws` (--set section.key=value changes a setting)\n"
+    )
 
 
 def test_what_a_command_writes_is_for_its_owner_only(cli: Cli, tmp_path: Path) -> None:

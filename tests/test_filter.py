@@ -14,8 +14,7 @@ from blindspot.storage.errors import Cancelled
 from blindspot.storage.records import Sample, SyntheticSample
 from blindspot.tools.classifier import FloatArray
 from blindspot.tools.filter import CHECKS, FilterContext, FilterPlan, filter_samples
-from blindspot.tools.progress import Cancelled as IsCancelled
-from blindspot.tools.progress import Report
+from blindspot.tools.progress import IsCancelled, Report
 from blindspot.tools.similarity import BertScorer
 
 PLAN = FilterPlan(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.agents.calls import Question
+from blindspot.agents.call_log import Question
 from blindspot.agents.language_model import abstraction_question, extrapolation_question, generation_question
 from blindspot.agents.prompting import Prompt, content_hash, load_prompt, prompt_hashes, quote
 from blindspot.agents.teacher import Case, Explanation

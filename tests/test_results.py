@@ -154,6 +154,35 @@ def test_uu_reduction_has_the_difference_with_its_interval(results: Results) -> 
     ]
 
 
+def test_views_come_in_the_order_in_which_they_are_read(tmp_path: Path) -> None:
+    """Rounds one after another, the clean split before the attacks, an abstraction before what follows from it."""
+    rows: list[Record] = []
+    for run_id in ("run-2", "run-1"):
+        rows += [rec.Round(run_id, number, "mdl-0", START) for number in (2, 1)]
+        for recipe, threshold in (("typos", 0.9), ("typos", 0.65), ("all", 0.65), (None, 0.65)):
+            evaluation = figure("uus", 4, recipe=recipe, threshold=threshold)
+            rows.append(replace(evaluation, run_id=run_id, evaluation_id=f"{run_id}{evaluation.evaluation_id}"))
+        for name, kind in (("a", "extrapolation"), ("b", "abstraction")):
+            for number, uu_id in ((2, "uu-1"), (1, "uu-3"), (1, "uu-2")):
+                stated = hypothesis(f"{run_id}{number}{uu_id}{name}", uu_id, kind)
+                rows.append(replace(stated, run_id=run_id, round=number))
+    with Store.open(tmp_path) as store:
+        store.add(rows)
+        store.publish()
+    runs, recipes = ("run-1", "run-2"), ((None, 0.65), ("all", 0.65), ("typos", 0.65), ("typos", 0.9))
+    uus, kinds = ((1, "uu-2"), (1, "uu-3"), (2, "uu-1")), ("abstraction", "extrapolation")
+    with Results.open(tmp_path) as results:
+        assert results.query("SELECT run_id, round, recipe, threshold FROM uu_reduction")[1] == [
+            (run_id, number, *place) for run_id in runs for number in (1, 2) for place in recipes
+        ]
+        assert results.query("SELECT run_id, round FROM round_summary")[1] == [
+            (run_id, number) for run_id in runs for number in (1, 2)
+        ]
+        assert results.query("SELECT run_id, round, uu_id, kind FROM hypothesis_log")[1] == [
+            (run_id, *place, kind) for run_id in runs for place in uus for kind in kinds
+        ]
+
+
 def test_a_round_under_way_is_summed_up_as_far_as_it_went(tmp_path: Path) -> None:
     with Store.open(tmp_path) as store:
         store.add([RUN, rec.Round("run-1", 1, "mdl-0", START), figure("uus", 4, recipe="typos", threshold=0.65)])

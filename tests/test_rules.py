@@ -6,6 +6,7 @@ import pytest
 
 from blindspot.agents.rules import RulesTeacher
 from blindspot.agents.teacher import Case, Explanation
+from blindspot.storage.errors import MalformedAnswer
 from blindspot.storage.records import Fields, Sample
 from blindspot.tools.edits import edits
 from blindspot.tools.planted import FAMILY, generate_reviews
@@ -105,6 +106,33 @@ async def test_known_words_that_speak_for_the_wrong_label_are_the_cue() -> None:
     abstraction = await teacher.abstract(case({"text": "The plot was dull. I recommend it."}))
     assert "“dull”" in abstraction.text
     assert "mostly come with negative" in abstraction.text
+
+
+async def test_a_cue_is_never_put_where_it_would_change_the_label() -> None:
+    teacher = reviews_teacher()
+    uu = case({"text": "The plot was dull. I recommend it."})
+    hypothesis = await teacher.extrapolate(uu, await teacher.abstract(uu))
+    assert "misspelt" in hypothesis.text
+    for draft in await teacher.generate(uu, hypothesis, "extrapolation", 10):
+        assert draft.label == "positive"
+        assert "dull" not in words_of(draft.fields["text"])
+
+
+@pytest.mark.parametrize("text", ["???", ":-) :-)", "The"])
+async def test_where_no_rule_applies_it_says_so(text: str) -> None:
+    with pytest.raises(MalformedAnswer, match="no rule applies"):
+        await reviews_teacher().abstract(case({"text": text}))
+
+
+async def test_training_samples_without_words_are_left_alone() -> None:
+    training = [
+        Sample(f"d:{n}", "d", "train", n, {"text": text}, "positive") for n, text in enumerate((":-)", "A fine day."))
+    ]
+    teacher = RulesTeacher(training, ("text",), seed=0)
+    drafts = await teacher.generate(
+        case({"text": "A fine killer day."}), Explanation("x", "y", None), "extrapolation", 5
+    )
+    assert all("killer" in words_of(draft.fields["text"]) for draft in drafts)
 
 
 @pytest.mark.parametrize("kind", ["abstraction", "extrapolation"])

@@ -21,7 +21,7 @@ from blindspot.agents.language_model import LanguageModelTeacher
 from blindspot.agents.opening import open_language_model
 from blindspot.agents.provider import redact, retry_after_s
 from blindspot.agents.teacher import Case, Explanation, TeacherSpec
-from blindspot.storage.errors import MalformedAnswer, SettingsError, TeacherError
+from blindspot.storage.errors import MalformedAnswer, SettingsError, TeacherError, Unanswered
 from blindspot.storage.records import TeacherCall
 
 CASE = Case(
@@ -61,7 +61,7 @@ class MemoryLog:
         found = (call.reply for call in self.calls.values() if call.cache_key == cache_key and call.error is None)
         return next(found, None)
 
-    def add(self, call: TeacherCall) -> None:
+    async def add(self, call: TeacherCall) -> None:
         self.calls.setdefault(call.call_id, call)
 
     def bought(self, run_id: str) -> int:
@@ -187,12 +187,83 @@ async def test_a_fault_that_stays_ends_in_one_line_for_the_operator(teacher_serv
     assert call.error is not None
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
 async def test_a_refusal_is_final_and_tells_what_the_provider_said(teacher_server, with_teacher, status: int) -> None:
     teacher_server.then(teacher_server.refuse(status, "the model small-1 is not for you"))
-    with pytest.raises(TeacherError, match=rf"answered {status}: the model small-1 is not for you"):
-        await with_teacher(abstract)
+    log = MemoryLog()
+    with pytest.raises(TeacherError, match=rf"answered {status}: the model small-1 is not for you") as caught:
+        await with_teacher(abstract, log=log)
+    assert isinstance(caught.value, Unanswered) == (status in (400, 413, 422))  # these may be about this text only
     assert len(teacher_server.asked) == 1
+    assert log.errors() == [str(caught.value)]
+
+
+async def test_questions_in_a_row_without_an_answer_end_it_for_all(teacher_server, with_teacher) -> None:
+    decline = teacher_server.refuse(400, "content management policy")
+    good = teacher_server.say(EXPLAINED)
+    teacher_server.then(*[decline] * 4, good, *[decline] * 5)
+
+    async def use(teacher: LanguageModelTeacher) -> list[object]:
+        return [
+            await asyncio.gather(teacher.abstract(replace(CASE, task=f"task {n}")), return_exceptions=True)
+            for n in range(10)
+        ]
+
+    kinds = [type(result) for (result,) in await with_teacher(use)]
+    assert kinds == [Unanswered] * 4 + [Explanation] + [Unanswered] * 4 + [TeacherError]
+
+
+async def cancelled_in_flight(teacher: LanguageModelTeacher, server) -> asyncio.Task[Explanation]:
+    """Ask, and cancel once the request has arrived."""
+    asking = asyncio.create_task(teacher.abstract(CASE))
+    while not server.asked:
+        await asyncio.sleep(0.01)
+    asking.cancel()
+    return asking
+
+
+async def test_a_request_in_flight_outlives_one_cancellation_and_is_recorded(teacher_server, with_teacher) -> None:
+    teacher_server.delay_s = 0.3
+    log = MemoryLog()
+
+    async def use(teacher: LanguageModelTeacher) -> None:
+        asking = await cancelled_in_flight(teacher, teacher_server)
+        await asyncio.wait([asking])
+        assert asking.cancelled()
+
+    await with_teacher(use, log=log)
+    assert log.errors() == [None]
+    assert (await with_teacher(abstract, log=log)).text
+    assert len(teacher_server.asked) == 1
+
+
+async def test_a_second_cancellation_ends_a_request_at_once(teacher_server, with_teacher) -> None:
+    teacher_server.then(teacher_server.drip)
+    log = MemoryLog()
+
+    async def use(teacher: LanguageModelTeacher) -> None:
+        asking = await cancelled_in_flight(teacher, teacher_server)
+        assert await asyncio.wait([asking], timeout=0.2) == (set(), {asking})
+        asking.cancel()
+        assert await asyncio.wait([asking], timeout=1) == ({asking}, set())
+
+    await with_teacher(use, log=log)
+    assert not log.calls
+
+
+async def test_one_cancellation_ends_a_pause_that_the_provider_asked_for(teacher_server, with_teacher) -> None:
+    teacher_server.then(teacher_server.refuse(429, "slow down", {"Retry-After": "300"}))
+
+    async def use(teacher: LanguageModelTeacher) -> None:
+        asking = [asyncio.create_task(teacher.abstract(replace(CASE, task=f"task {n}"))) for n in range(3)]
+        await asyncio.sleep(0.2)
+        waiting = [task for task in asking if not task.done()]
+        assert waiting
+        for task in waiting:
+            task.cancel()
+        assert not (await asyncio.wait(waiting, timeout=0.5))[1]
+
+    await with_teacher(use, replace(LIMITS, concurrency=1))
 
 
 async def test_an_account_without_credit_is_a_refusal_not_a_rate(teacher_server, with_teacher) -> None:

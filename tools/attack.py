@@ -17,8 +17,7 @@ from blindspot.storage.records import Attack, Sample, make_id
 from blindspot.tools.attack_engine import Oracle, run_jobs
 from blindspot.tools.attack_recipes import Victim, build_attack, copy_attack, resource_error
 from blindspot.tools.edits import words_of
-from blindspot.tools.progress import Cancelled as IsCancelled
-from blindspot.tools.progress import Report, never, silent
+from blindspot.tools.progress import IsCancelled, Report, never, silent
 
 Text = tuple[str, ...]
 QUERY_BUDGET = "query budget"  # the `error` of an attack that failed because it ran out of queries

@@ -23,8 +23,7 @@ from numpy.random import get_bit_generator, set_bit_generator  # type: ignore[at
 from numpy.typing import NDArray
 
 from blindspot.storage.errors import BlindspotError, Cancelled
-from blindspot.tools.progress import Cancelled as IsCancelled
-from blindspot.tools.progress import never
+from blindspot.tools.progress import IsCancelled, never
 
 Q = TypeVar("Q")  # a question: a text, in whatever form its oracle takes
 R = TypeVar("R")  # what a job returns

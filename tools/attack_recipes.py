@@ -80,6 +80,18 @@ def build_attack(recipe: str, victim: Victim) -> Any:
     return attack
 
 
+def try_recipe(recipe: str) -> Any:
+    """Build a recipe that attacks nothing, to see that it can be built here.
+
+    Raises: SettingsError, as `build_attack`.
+    """
+
+    def refuse(texts: list[tuple[str, ...]]) -> NDArray[Any]:
+        raise AssertionError(f"building {recipe} asked about {len(texts)} texts")
+
+    return build_attack(recipe, Victim(refuse))
+
+
 def copy_attack(attack: Any, max_queries: int | None = None) -> Any:
     """Copy what an attack changes while it runs (goal, search, caches); share what it only reads (models, vectors).
 

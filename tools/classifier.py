@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
-import transformers
 from numpy.typing import NDArray
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from blindspot.storage.errors import ModelError
 from blindspot.storage.records import Fields
+from blindspot.tools.tables import first_line
+from blindspot.tools.weights import ADAPTER_FILE, limit_tokens, load_weights
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads deadlock after a fork
 
 Text = tuple[str, ...]
 """A sample as the classifier sees it: the values of its fields, in the data set's order."""
@@ -33,7 +27,6 @@ FloatArray = NDArray[np.float32]
 TOKENS_PER_BATCH = {"cpu": 2_048, "cuda": 65_536, "mps": 16_384}  # padded tokens of one forward pass
 LENGTH_STEP = 8  # a text is padded to a multiple of so many tokens
 LEAST_ROWS = 4  # smaller batches run in other kernels, and the same text gets other last bits
-ADAPTER_FILE = "adapter_config.json"
 
 
 class HasFields(Protocol):
@@ -189,56 +182,5 @@ def load_classifier(
         tokenizer,
         model_id=model_id,
         labels=labels,
-        max_tokens=limit_tokens(model, max_tokens),
+        max_tokens=limit_tokens(model, tokenizer, max_tokens),
     )
-
-
-def load_weights(
-    source: str, labels: Sequence[str], *, fine_tuned: bool
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load weights and tokenizer; a model that is not fine-tuned gets a new head of one logit a label.
-
-    Raises: ModelError, in one line.
-    """
-    options: dict[str, Any] = {"trust_remote_code": False}
-    if not fine_tuned:
-        options |= {"num_labels": len(labels), "id2label": dict(enumerate(labels)), "ignore_mismatched_sizes": True}
-        options |= {"label2id": {label: index for index, label in enumerate(labels)}}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)  # type: ignore[no-untyped-call]
-        if (Path(source) / ADAPTER_FILE).is_file():
-            from peft import AutoPeftModelForSequenceClassification
-
-            model = AutoPeftModelForSequenceClassification.from_pretrained(source, num_labels=len(labels))
-        else:
-            model = AutoModelForSequenceClassification.from_pretrained(source, **options)
-    except (OSError, ValueError, RuntimeError, KeyError, json.JSONDecodeError) as error:
-        raise ModelError(f"{source}: the model cannot be loaded: {first_line(error)}") from None
-    if tokenizer.pad_token is None:  # Llama and other causal models
-        tokenizer.pad_token = tokenizer.eos_token
-    model.config.pad_token_id = tokenizer.pad_token_id
-    if fine_tuned:
-        check_labels(model, labels, source)
-    return model, tokenizer
-
-
-def check_labels(model: PreTrainedModel, labels: Sequence[str], source: str) -> None:
-    """Refuse a model whose classes are not the data set's labels in their order."""
-    named = model.config.id2label or {}
-    names = [str(named[index]) for index in sorted(named)]
-    unnamed = all(name == f"LABEL_{index}" for index, name in enumerate(names))
-    if len(names) != len(labels) or (not unnamed and names != list(labels)):
-        raise ModelError(
-            f"{source}: the model's classes are {', '.join(names)}, the data's labels are {', '.join(labels)}; "
-            "set data.labels to the model's order, or classifier.fine_tune = true"
-        )
-
-
-def limit_tokens(model: PreTrainedModel, max_tokens: int) -> int:
-    """Never feed more tokens than the model has positions for."""
-    return min(max_tokens, getattr(model.config, "max_position_embeddings", max_tokens))
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, for a message of one line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -58,7 +58,7 @@ def inspect(source: DataSource) -> Dataset:
     counts: dict[str, int] = {}
     for split in SPLITS:  # the training split comes first: its labels are the ones the others may have
         rows = read_split(source, split)
-        labels = labels or tuple(sorted(set(rows.labels)))
+        labels = labels or order_labels(set(rows.labels))
         check_labels(rows, labels, listed=source.labels is not None)
         if split == "train" and len(set(rows.labels)) < len(labels):
             unseen = next(label for label in labels if label not in rows.labels)
@@ -94,9 +94,11 @@ def load_split(source: DataSource, dataset: Dataset, split: str) -> list[Sample]
     chosen = draw_rows(rows.labels, source.limits.get(split), seed=[source.seed, SPLITS.index(split)])
     if len(chosen) != dataset.rows[split]:
         raise DataError(f"{rows.table.source}: {len(chosen)} rows, there were {dataset.rows[split]} before; it changed")
+    # An id tells of its own split only: what is drawn by it does not change with the test split.
+    content = make_id("rows", source.fields, *((row, rows.labels[row], *rows.texts[row]) for row in chosen))
     return [
         Sample(
-            sample_id=make_id("smp", source.fields, split, row, rows.labels[row], *rows.texts[row]),
+            sample_id=make_id("smp", split, content, row),
             dataset_id=dataset.dataset_id,
             split=split,
             row=row,
@@ -105,6 +107,13 @@ def load_split(source: DataSource, dataset: Dataset, split: str) -> list[Sample]
         )
         for row in chosen
     ]
+
+
+def order_labels(labels: set[str]) -> tuple[str, ...]:
+    """Sort label names; whole numbers by their value, as models number their classes."""
+    if all(re.fullmatch(r"-?\d+", label) for label in labels):
+        return tuple(sorted(labels, key=int))
+    return tuple(sorted(labels))
 
 
 def draw_rows(labels: Sequence[str], limit: int | None, *, seed: Sequence[int]) -> list[int]:

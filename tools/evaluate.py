@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from blindspot.storage.records import Evaluation
+from blindspot.storage.records import POOLED, Evaluation
 from blindspot.tools.coverage import matched_thresholds
 from blindspot.tools.figure import Estimate, Key, Scope, bootstrap, evaluation
-from blindspot.tools.outcomes import POOLED, ModelOutcomes, Outcomes, by_recipe, columns_of, membership, paired, place
+from blindspot.tools.outcomes import ModelOutcomes, Outcomes, by_recipe, columns_of, membership, paired, place
 from blindspot.tools.statistics import Floats, Ints, Mask, mcnemar, sign_test
 
 ECE_BINS = 15

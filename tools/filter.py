@@ -8,8 +8,7 @@ from typing import Protocol
 
 from blindspot.storage.records import Sample, SyntheticSample
 from blindspot.tools.classifier import FloatArray
-from blindspot.tools.progress import Cancelled as IsCancelled
-from blindspot.tools.progress import Report, never, silent
+from blindspot.tools.progress import IsCancelled, Report, never, silent
 from blindspot.tools.similarity import nearest_ratios, normalise, text_of
 
 CHECKS = ("fields", "label", "length", "exact_duplicate", "near_duplicate", "bertscore")

@@ -8,11 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from blindspot.storage.records import Attack
+from blindspot.storage.records import POOLED, Attack
 from blindspot.tools.statistics import Floats, Ints, Mask
-
-POOLED = "all"
-"""The recipe of figures over every recipe's P together; one sample has a row for each recipe that attacked it."""
 
 
 @dataclass(frozen=True, slots=True)

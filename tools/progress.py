@@ -7,7 +7,7 @@ from collections.abc import Callable
 Report = Callable[[int, int], None]
 """Called with (done, total)."""
 
-Cancelled = Callable[[], bool]
+IsCancelled = Callable[[], bool]
 """True once a stop was asked for."""
 
 

@@ -15,9 +15,9 @@ import torch
 from transformers import get_scheduler
 
 from blindspot.storage.errors import Cancelled
-from blindspot.tools.classifier import Text, encode, limit_tokens, load_weights, locate_model, pick_device
-from blindspot.tools.progress import Cancelled as IsCancelled
-from blindspot.tools.progress import Report, never, silent
+from blindspot.tools.classifier import Text, encode, locate_model, pick_device
+from blindspot.tools.progress import IsCancelled, Report, never, silent
+from blindspot.tools.weights import limit_tokens, load_weights
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -48,6 +48,7 @@ class Training:
     weight_decay: float = 0.01
     betas: tuple[float, float] = (0.9, 0.999)
     lora: Lora | None = None
+    seed: int = 0  # of the new head, of dropout and of the order of samples
 
 
 PRESETS: dict[str, Training] = {
@@ -95,12 +96,18 @@ class Weights:
 
 
 def choose_training(
-    preset: str, *, epochs: float | None = None, batch_size: int | None = None, learning_rate: float | None = None
+    preset: str,
+    *,
+    epochs: float | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    seed: int = 0,
 ) -> Training:
     """Take a preset and override what is given."""
     training = PRESETS[preset]
     return replace(
         training,
+        seed=seed,
         epochs=epochs or training.epochs,
         batch_size=batch_size or training.batch_size,
         learning_rate=learning_rate or training.learning_rate,
@@ -113,13 +120,14 @@ def retrain(
     training: Training,
     folder: Path,
     *,
-    seed: int,
     report: Report = silent,
     cancelled: IsCancelled = never,
 ) -> Trained:
     """Fine-tune on examples and save weights and tokenizer (safetensors) to a folder, whole or not at all.
 
-    The same arguments on the same machine give the same weights: the order of samples comes from `seed`,
+    With LoRA the folder holds an adapter and the name of the base model; a start that is an adapter already is trained
+    on as it is. Without LoRA an adapter is merged into its base model first, and the whole is trained.
+    The same arguments on the same machine give the same weights: the order of samples comes from the training's seed,
     the head and dropout from a forked torch generator.
 
     Args:
@@ -129,13 +137,13 @@ def retrain(
     began = time.monotonic()
     devices = [0] if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+        torch.manual_seed(training.seed)
         model, tokenizer = load_weights(locate_model(start.source), start.labels, fine_tuned=start.fine_tuned)
-        if training.lora:
-            model = add_lora(model, training.lora)
+        model = adapt(model, training.lora)
         torch.nn.Module.to(model, pick_device(start.device)).train()
-        encoded = encode(tokenizer, [example.text for example in examples], limit_tokens(model, start.max_tokens))
-        batches = list(plan_batches([len(ids) for ids in encoded["input_ids"]], training, seed))
+        max_tokens = limit_tokens(model, tokenizer, start.max_tokens)
+        encoded = encode(tokenizer, [example.text for example in examples], max_tokens)
+        batches = list(plan_batches([len(ids) for ids in encoded["input_ids"]], training))
         losses = []
         for step, loss in enumerate(optimise(model, tokenizer, encoded, examples, batches, training), start=1):
             losses.append(loss)
@@ -145,11 +153,25 @@ def retrain(
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     model.save_pretrained(partial, safe_serialization=True)
+    if training.lora:
+        model.config.save_pretrained(partial)  # peft leaves it out, and with it the names of the classes
     tokenizer.save_pretrained(partial)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     tail = losses[-max(1, len(losses) // 10) :]
     return Trained(folder, float(np.mean(tail)), time.monotonic() - began, asdict(training))
+
+
+def adapt(model: PreTrainedModel, lora: Lora | None) -> PreTrainedModel:
+    """Make a model ready to be trained with LoRA or, without, as a whole; one adapter is never put on another."""
+    from peft import PeftModel
+
+    if not isinstance(model, PeftModel):
+        return add_lora(model, lora) if lora else model
+    adapted: PreTrainedModel = model if lora else model.merge_and_unload()
+    if not lora:
+        adapted.requires_grad_(True)
+    return adapted
 
 
 def add_lora(model: PreTrainedModel, lora: Lora) -> PreTrainedModel:
@@ -168,12 +190,12 @@ def add_lora(model: PreTrainedModel, lora: Lora) -> PreTrainedModel:
     return wrapped
 
 
-def plan_batches(lengths: Sequence[int], training: Training, seed: int) -> Iterator[list[int]]:
+def plan_batches(lengths: Sequence[int], training: Training) -> Iterator[list[int]]:
     """Draw the batches of all epochs: shuffled, then sorted by length within groups, then shuffled by batch.
 
     A last fractional epoch takes that share of its batches.
     """
-    rng = np.random.default_rng([seed, len(lengths)])
+    rng = np.random.default_rng([training.seed, len(lengths)])
     size = training.batch_size
     for epoch in range(math.ceil(training.epochs)):
         order = rng.permutation(len(lengths))

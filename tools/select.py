@@ -92,13 +92,14 @@ def select_uus(uus: Sequence[Uu], *, count: int, seed: int, round_number: int) -
 
     Args:
         count: how many; where there are fewer, all of them.
-    Returns: the drawn ones, marked as selected, by id; which ones does not depend on the order given.
+    Returns: the drawn ones, marked as selected, by id; which ones does not depend on the order given, and is the same
+        in a later run that finds the same UUs: the teacher's answers about them are in the cache.
     Source: IBS, section 3.2.
     """
-    ordered = sorted(uus, key=lambda uu: uu.uu_id)
+    ordered = sorted(uus, key=lambda uu: (uu.sample_id, uu.recipe or "", uu.uu_id))  # ids differ from run to run
     rng = np.random.default_rng([seed, round_number])
     drawn = rng.choice(len(ordered), size=min(count, len(ordered)), replace=False)
-    return [replace(ordered[index], selected=True) for index in sorted(drawn)]
+    return sorted((replace(ordered[index], selected=True) for index in drawn), key=lambda uu: uu.uu_id)
 
 
 def check_tau(tau: float) -> None:

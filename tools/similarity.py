@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from blindspot.storage.errors import Cancelled, ModelError
 from blindspot.storage.records import Fields
 from blindspot.tools.classifier import FloatArray, batches_by_length, locate_model, pick_device
-from blindspot.tools.progress import Cancelled as IsCancelled
-from blindspot.tools.progress import Report, never, silent
-from blindspot.tools.tables import first_line
+from blindspot.tools.progress import IsCancelled, Report, never, silent
+from blindspot.tools.weights import loading
 
 Block = tuple[list[int], torch.Tensor, torch.Tensor]
 """Embedded texts of similar length: where they stood, vectors (n, tokens, size + 2), token weights (n, tokens).
@@ -50,11 +49,9 @@ class BertScorer:
 
         source = locate_model(encoder)
         layers = num_layers if num_layers is not None else find_layer(encoder)
-        try:
+        with loading(source, "encoder"):
             self.tokenizer = get_tokenizer(source, use_fast=True)
             model = load_encoder(source, layers)
-        except (OSError, ValueError, RuntimeError, KeyError, AssertionError) as error:
-            raise ModelError(f"{encoder}: the encoder cannot be loaded: {first_line(error)}") from None
         self.device = pick_device(device)
         self.model = model.to(self.device)
         if self.tokenizer.model_max_length > 1_000_000:  # not set; the model's positions are then the limit

@@ -17,8 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from blindspot.storage.records import Evaluation
-from blindspot.tools.outcomes import POOLED
+from blindspot.storage.records import POOLED, Evaluation
 
 SIGNIFICANT = 0.05
 ROUNDING = 1e-9  # 0.81 - 0.80 is a little more than 0.01 in floating point

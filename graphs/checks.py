@@ -1,0 +1,56 @@
+"""What is looked at before a run begins: models, device and recipes, so that nothing is paid for in vain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from blindspot.storage.errors import SettingsError
+from blindspot.storage.settings import Settings
+
+
+def check_places(settings: Settings) -> None:
+    """See that the models and the device are there, before the data are read.
+
+    Raises: ModelError.
+    """
+    from blindspot.tools.classifier import locate_model, pick_device
+
+    locate_model(settings.classifier.model)
+    locate_model(settings.filter.encoder)
+    pick_device(settings.classifier.device)
+
+
+def check_models(settings: Settings, labels: Sequence[str]) -> None:
+    """Load the classifier and the encoder of the filter once, to see that the run will be able to.
+
+    Raises: ModelError, when one cannot be loaded or the classifier's classes are not the labels. SettingsError, when
+        nothing says which class stands for which label.
+    """
+    from blindspot.tools.classifier import locate_model
+    from blindspot.tools.similarity import BertScorer
+    from blindspot.tools.weights import class_names, load_weights
+
+    classifier = settings.classifier
+    model, _ = load_weights(locate_model(classifier.model), labels, fine_tuned=not classifier.fine_tune)
+    if class_names(model) is None and not classifier.fine_tune and settings.data.labels is None:
+        raise SettingsError(
+            f"{classifier.model}: the model's {len(labels)} classes have no names (LABEL_0, …); set data.labels to the "
+            f"labels in the order of its classes, e.g. {list(labels)}"
+        )
+    del model  # two large models need not fit at once
+    BertScorer(settings.filter.encoder)
+
+
+def check_recipes(settings: Settings) -> None:
+    """See that every recipe can be built here, and that no two names are of one recipe.
+
+    Raises: SettingsError.
+    """
+    from blindspot.tools.attack_recipes import recipe_class, try_recipe
+
+    names: dict[object, str] = {}
+    for recipe in settings.attack.recipes:
+        other = names.setdefault(recipe_class(recipe), recipe)
+        if other != recipe:
+            raise SettingsError(f'attack.recipes: "{recipe}" is the same recipe as "{other}"')
+        try_recipe(recipe)

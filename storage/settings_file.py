@@ -1,0 +1,100 @@
+"""Reading settings: the TOML file, overrides from the command line, and the paths in both, made absolute."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from blindspot.storage.errors import SettingsError
+from blindspot.storage.settings import RunSection, Settings, check_settings
+
+BUNDLED = "minilm"  # a model's name; a folder that is called so is written ./minilm
+DATA = ("data.train", "data.validation", "data.test")
+FILES = (*DATA, "run.workspace")
+NAMES = ("data.path", "classifier.model", "filter.encoder")
+"""Folders, or ids of Hugging Face: taken for folders where they are there, or can be nothing else (./x, ~/x)."""
+
+
+def load_settings(path: Path, overrides: Iterable[str] = ()) -> Settings:
+    """Read a TOML file and apply `section.key=value` overrides to it.
+
+    Relative paths to data and models begin at the file's own folder, those of overrides and the workspace at the
+    current folder; all become absolute.
+
+    Raises: SettingsError, with the key and what is wrong with it.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: no such file; `blindspot init` writes one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from None
+    resolve_paths(table, path.resolve().parent, DATA + NAMES)
+    for override in overrides:
+        apply_override(table, override)
+    if isinstance(table.setdefault("run", {}), dict):
+        table["run"].setdefault("workspace", RunSection().workspace)
+    resolve_paths(table, Path.cwd())  # the workspace, and names that are folders here
+    return check_settings(table, where=str(path))
+
+
+def change_settings(settings: Settings, overrides: Iterable[str]) -> Settings:
+    """Apply `section.key=value` overrides to settings that were checked.
+
+    Raises: SettingsError, with the key and what is wrong with it.
+    """
+    table = settings.model_dump(mode="json")
+    for override in overrides:
+        apply_override(table, override)
+    return check_settings(table, where="--set")
+
+
+def apply_override(table: dict[str, Any], override: str) -> None:
+    """Set one `section.key=value` in place; the value is TOML, or a plain string where that fails.
+
+    A relative path begins at the current folder.
+    """
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or len(parts) < 2 or not all(parts):
+        raise SettingsError(f"--set {override}: write section.key=value, e.g. --set run.seed=3")
+    try:
+        value = tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    value = resolve_path(".".join(parts), value, Path.cwd())
+    for part in parts[:-1]:
+        inner = table.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise SettingsError(f"--set {override}: {part} is a value, not a section")
+        table = inner
+    table[parts[-1]] = value
+
+
+def resolve_path(key: str, value: object, folder: Path) -> object:
+    """Make the value of a setting absolute, if it is a path.
+
+    Args:
+        key: the setting, e.g. "data.path".
+        folder: where a relative path begins.
+    """
+    if key not in FILES + NAMES or not isinstance(value, str) or value in ("", BUNDLED):
+        return value
+    path = folder / os.path.expanduser(value)  # pathlib's raises for a user who is not there
+    if key in FILES or value.startswith((".", "~")) or os.path.exists(path):
+        return str(path.resolve())
+    return value
+
+
+def resolve_paths(table: dict[str, Any], folder: Path, keys: tuple[str, ...] = FILES + NAMES) -> None:
+    """Make these paths of a table of settings absolute, in place."""
+    for key in keys:
+        section, _, name = key.partition(".")
+        values = table.get(section)
+        if isinstance(values, dict) and name in values:
+            values[name] = resolve_path(key, values[name], folder)

@@ -1,0 +1,139 @@
+"""Loading the weights of classifiers: whole models and adapters, and what the labels of their classes are."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import transformers
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from blindspot.storage.errors import BlindspotError, ModelError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries would fill the screen
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads deadlock after a fork
+
+ADAPTER_FILE = "adapter_config.json"
+
+
+@contextmanager
+def loading(source: str, what: str = "model") -> Iterator[None]:
+    """Turn whatever transformers, peft, safetensors or tokenizers raise over unreadable files into a ModelError.
+
+    They raise OSError, ValueError, RuntimeError, KeyError, ImportError and more, tokenizers a bare Exception.
+    """
+    try:
+        yield
+    except BlindspotError:
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split())[:300] or type(error).__name__
+        absent = "" if os.path.exists(source) else " no such folder here, and"
+        raise ModelError(f"{source}:{absent} the {what} cannot be loaded: {said}") from error
+
+
+def load_weights(
+    source: str, labels: Sequence[str], *, fine_tuned: bool
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load weights and tokenizer.
+
+    Args:
+        source: a folder or a Hugging Face id, as `locate_model` gives it.
+        fine_tuned: the head is there already, of a class a label; else a new one is drawn.
+    Returns: an adapter on its base model where the source is one, ready to be trained on.
+    Raises: ModelError, in one line, when it cannot be read, is no classifier or has other classes.
+    """
+    adapter = (Path(source) / ADAPTER_FILE).is_file()
+    if adapter and not fine_tuned:
+        raise ModelError(
+            f"{source}: is an adapter, so it is fine-tuned already: set classifier.fine_tune = false, "
+            "or name its base model in classifier.model"
+        )
+    with loading(source):
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)  # type: ignore[no-untyped-call]
+        if adapter:
+            model = load_adapter(source, labels)
+        elif fine_tuned:
+            model = load_fine_tuned(source)
+        else:
+            model = AutoModelForSequenceClassification.from_pretrained(
+                source, trust_remote_code=False, ignore_mismatched_sizes=True, **naming(labels)
+            )
+    if tokenizer.pad_token is None:  # Llama and other causal models
+        tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.pad_token is None:
+        raise ModelError(f"{source}: its tokenizer has no token to pad with; set pad_token in tokenizer_config.json")
+    tokenizer.padding_side = "right"  # positions that are learned count from the left
+    model.config.pad_token_id = tokenizer.pad_token_id  # a causal model's class is read at the last other token
+    if fine_tuned:
+        check_labels(model, labels, source)
+    return model, tokenizer
+
+
+def naming(labels: Sequence[str]) -> dict[str, Any]:
+    """The options that name a model's classes."""
+    return {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
+
+
+def load_fine_tuned(source: str) -> PreTrainedModel:
+    """Load a whole classifier; transformers would draw what its files lack at random."""
+    model: PreTrainedModel
+    model, info = AutoModelForSequenceClassification.from_pretrained(
+        source, trust_remote_code=False, output_loading_info=True
+    )
+    missing = ", ".join(sorted(info["missing_keys"])[:3])
+    if missing:
+        raise ModelError(
+            f"{source}: holds no fine-tuned classifier, its weights lack {missing}; set classifier.fine_tune = true"
+        )
+    return model
+
+
+def load_adapter(source: str, labels: Sequence[str]) -> PreTrainedModel:
+    """Load an adapter on the base model that it names, with the names of its classes where it was saved with them."""
+    from peft import AutoPeftModelForSequenceClassification
+    from transformers import AutoConfig
+
+    written = (Path(source) / "config.json").is_file()
+    names = list((AutoConfig.from_pretrained(source).id2label or {}).values()) if written else []
+    options = naming(names) if names else {"num_labels": len(labels)}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Found missing adapter keys")  # they would be drawn at random
+        model: PreTrainedModel = AutoPeftModelForSequenceClassification.from_pretrained(
+            source, is_trainable=True, **options
+        )
+    return model
+
+
+def class_names(model: PreTrainedModel) -> tuple[str, ...] | None:
+    """The names of a model's classes in the order of its logits; None where they are LABEL_0, LABEL_1, …"""
+    named = model.config.id2label or {}
+    names = tuple(str(named[index]) for index in sorted(named))
+    return None if all(name == f"LABEL_{index}" for index, name in enumerate(names)) else names
+
+
+def check_labels(model: PreTrainedModel, labels: Sequence[str], source: str) -> None:
+    """Refuse a model whose classes are not the data set's labels in their order; unnamed ones count only."""
+    names, count = class_names(model), model.config.num_labels
+    if count != len(labels) or (names and names != tuple(labels)):
+        classes = f"{count}, without names" if names is None else ", ".join(names)
+        raise ModelError(
+            f"{source}: the model's classes are {classes}, the data's labels are {', '.join(labels)}; "
+            "set data.labels to the model's order, or classifier.fine_tune = true"
+        )
+
+
+def limit_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> int:
+    """Never feed more tokens than the model takes; some have positions that no token may take (RoBERTa: 2 of 514)."""
+    positions = getattr(model.config, "max_position_embeddings", max_tokens)
+    return min(max_tokens, positions, tokenizer.model_max_length)
