@@ -236,7 +236,9 @@ def test_pairs_of_texts_with_three_labels_go_through_the_loop(tiny_base: Path, t
         ]
         (tmp_path / "data" / f"{split}.jsonl").write_text("\n".join(map(json.dumps, written)))
     data = {"fields": ["first column", "2nd"], "label": "verdict"}
-    run = start_run(make_settings(tiny_base, tmp_path, data=data), show=nothing, cancelled=never)
+    classifier = {"epochs": 8, "learning_rate": 1e-2}
+    settings = make_settings(tiny_base, tmp_path, data=data, classifier=classifier)
+    run = start_run(settings, show=nothing, cancelled=never)
     assert run.status == "finished"
     probabilities = read(tmp_path, "select probabilities, label from predictions")
     assert {len(row) for row, _ in probabilities} == {3}
