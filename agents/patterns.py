@@ -120,8 +120,8 @@ def turn(case: Case, pattern: Pattern) -> Explanation:
         reasoning = f"Here {quoted} outweighs the words that speak for {case.label}; without those, anything does."
     else:
         text = (
-            f"The words {quoted} in the place of an ordinary word that speaks for {case.label}, in other wordings "
-            f"and about other things, may be misread as {case.predicted} as well."
+            f"An ordinary word that speaks for {case.label} replaced by {quoted}, in other wordings and about other "
+            f"things, may be misread as {case.predicted} as well."
         )
         reasoning = "If the words themselves mislead the classifier, their surroundings matter little."
     return Explanation(text, reasoning, None)

@@ -124,10 +124,12 @@ def read_effect(results: Results, summary: Summary, *, seed: int) -> PlantedEffe
 
 
 def read_named(results: Results, run_id: str) -> list[Named]:
-    """Read the hypotheses that name a word of the planted family."""
+    """Read the hypotheses about natural UUs that name a word of the planted family."""
     from blindspot.tools.planted_effect import planted_words
 
-    _, rows = results.query("SELECT kind, text FROM hypotheses WHERE run_id = ? ORDER BY kind, text", [run_id])
+    _, rows = results.query(
+        "SELECT kind, text FROM hypothesis_log WHERE run_id = ? AND uu_kind = 'natural' ORDER BY kind, text", [run_id]
+    )
     return [Named(kind, text) for kind, text in dict.fromkeys(rows) if planted_words([text])]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from blindspot.graphs.attack import uus_of
 from blindspot.graphs.state import Context, State
 from blindspot.storage.records import POOLED, Evaluation, Round, Run, now
 from blindspot.tools.progress import Report
@@ -24,7 +25,8 @@ def close_round(context: Context, state: State, report: Report) -> tuple[dict[st
 
     settings, number, new_id = context.settings, state["round"], state["new_model_id"]
     if new_id is None:
-        verdict = Verdict(False, "kept the old model: nothing new to train on")
+        why = "no synthetic sample was accepted" if uus_of(context, number) else "no UUs were found"
+        verdict = Verdict(False, f"kept the old model: {why}, so there was nothing new to train on")
     else:
         verdict = judge(
             context.store.rows(Evaluation, run_id=context.run_id),
