@@ -66,6 +66,7 @@ def attack_once(context: Context, classifier: Classifier, samples: Sequence[Samp
             together=settings.together,
             field_names=context.dataset.fields,
             labels=context.dataset.labels,
+            confidence=context.settings.run.tau if settings.goal == "confident" else None,
         )
         kept: list[Attack] = []
         before = len(found) + len(known)

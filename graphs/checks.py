@@ -42,15 +42,17 @@ def check_models(settings: Settings, labels: Sequence[str]) -> None:
 
 
 def check_recipes(settings: Settings) -> None:
-    """See that every recipe can be built here, and that no two names are of one recipe.
+    """See that every recipe can be built here, can reach the goal, and that no two names are of one recipe.
 
     Raises: SettingsError.
     """
-    from blindspot.tools.attack_recipes import recipe_class, try_recipe
+    from blindspot.tools.attack_recipes import copy_attack, recipe_class, try_recipe
 
     names: dict[object, str] = {}
     for recipe in settings.attack.recipes:
         other = names.setdefault(recipe_class(recipe), recipe)
         if other != recipe:
             raise SettingsError(f'attack.recipes: "{recipe}" is the same recipe as "{other}"')
-        try_recipe(recipe)
+        built = try_recipe(recipe)
+        if settings.attack.goal == "confident":
+            copy_attack(built, confidence=settings.run.tau)

@@ -57,6 +57,15 @@ def grams(text: tuple[str, ...]) -> Iterator[str]:
             yield f"{number}{field[start : start + 3]}"
 
 
+class Trio(Trigrams):
+    """Three classes."""
+
+    def predict(self, texts: Sequence[tuple[str, ...]]) -> Any:
+        scores = np.array([[sum(weight(gram + tag) for gram in grams(text)) for tag in "xyz"] for text in texts])
+        powers = np.exp(4 * scores)
+        return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
 class Poisoned(Trigrams):
     """Raises on every text that holds a word."""
 
@@ -352,3 +361,37 @@ def test_a_process_without_resources_or_network_attacks_in_silence(tmp_path: Pat
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert not cache_folder.exists()
+
+
+def test_an_attack_for_confidence_goes_on_where_the_label_has_flipped() -> None:
+    samples = make_samples(40, ("text",), wrong=4)
+    flips = attack_all(samples, make_plan(("text",)))
+    sure = attack_all(samples, make_plan(("text",), confidence=0.65))
+    for sample_id, row in sure.items():
+        assert (row.status == "skipped") == (flips[sample_id].status == "skipped")
+        assert row.queries >= flips[sample_id].queries
+        assert row.status != "flipped" or row.predicted != row.label
+    found = [sum(row.status == "flipped" and row.confidence >= 0.65 for row in rows.values()) for rows in (flips, sure)]
+    assert found[1] > found[0] > 0
+
+
+def test_confidence_is_that_of_the_wrong_class_among_any_number() -> None:
+    labels = ("bad", "fair", "good")
+    model = Trio()
+    texts = make_samples(30, ("text",))
+    classes = model.predict([(sample.fields["text"],) for sample in texts]).argmax(axis=1)
+    samples = [replace(sample, label=labels[at]) for sample, at in zip(texts, classes, strict=True)]
+    rows = attack_all(samples, make_plan(("text",), labels=labels, confidence=0.6), model)
+    flipped = [row for row in rows.values() if row.status == "flipped"]
+    assert {row.predicted for row in flipped} == set(labels)
+    for row in flipped:
+        assert row.fields is not None
+        probabilities = model.predict([(row.fields["text"],)])[0]
+        assert row.confidence == pytest.approx(float(probabilities.max()), abs=1e-6)
+        assert labels[probabilities.argmax()] == row.predicted != row.label
+    assert sum(row.confidence >= 0.6 for row in flipped if row.confidence is not None) > len(flipped) / 2
+
+
+def test_a_recipe_with_another_goal_cannot_be_asked_for_confidence() -> None:
+    with pytest.raises(SettingsError, match="InputReduction"):
+        attack_all(make_samples(3, ("text",)), make_plan(("text",), recipe="input-reduction", confidence=0.65))

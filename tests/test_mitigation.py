@@ -257,6 +257,7 @@ def test_pairs_of_texts_with_three_labels_go_through_the_loop(tiny_base: Path, t
         ({"data": {"label": "sentiment"}}, DataError, "sentiment"),
         ({"data": {"fields": ["review"]}}, DataError, "review"),
         ({"attack": {"recipes": ["deepwordbgu"]}}, SettingsError, "deepwordb"),
+        ({"attack": {"recipes": ["input-reduction"], "goal": "confident"}}, SettingsError, "InputReduction"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing_behind(

@@ -43,6 +43,7 @@ class AttackPlan:
     together: int  # samples attacked side by side; changes the speed, not the results
     field_names: tuple[str, ...]  # in the order of the predictor's texts
     labels: tuple[str, ...]  # in the order of the predictor's columns
+    confidence: float | None = None  # search on until a wrong class has this much; None: until the label flips
 
 
 def sample_seed(seed: int, sample_id: str) -> int:
@@ -85,7 +86,7 @@ def attack_sample(sample: Sample, plan: AttackPlan, prototype: Any, idle: list[A
 
     Raises: SettingsError, when a resource of the recipe's is missing.
     """
-    attack = idle.pop() if idle else copy_attack(prototype, plan.max_queries)
+    attack = idle.pop() if idle else copy_attack(prototype, plan.max_queries, plan.confidence)
     attack.goal_function.num_queries = 0
     try:
         fields = OrderedDict((name, sample.fields[name]) for name in plan.field_names)

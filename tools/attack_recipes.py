@@ -92,15 +92,18 @@ def try_recipe(recipe: str) -> Any:
     return build_attack(recipe, Victim(refuse))
 
 
-def copy_attack(attack: Any, max_queries: int | None = None) -> Any:
+def copy_attack(attack: Any, max_queries: int | None = None, confidence: float | None = None) -> Any:
     """Copy what an attack changes while it runs (goal, search, caches); share what it only reads (models, vectors).
 
     Args:
         max_queries: the search ends there, as `query_budget` of TextAttack's goal functions.
+        confidence: search on until a wrong class has at least this probability; None: until the label flips.
     """
     import textattack
 
     goal = copy.copy(attack.goal_function)
+    if confidence is not None:
+        demand_confidence(goal, confidence)
     goal.batch_size = WHOLE_STEP
     # TextAttack puts a softmax over rows whose sum is off by a rounding error.
     goal._process_model_outputs = lambda _, rows: rows
@@ -108,6 +111,26 @@ def copy_attack(attack: Any, max_queries: int | None = None) -> Any:
         goal.query_budget = max_queries
     constraints = [*attack.constraints, *attack.pre_transformation_constraints]
     return textattack.Attack(goal, constraints, attack.transformation, copy.copy(attack.search_method))
+
+
+def demand_confidence(goal: Any, confidence: float) -> None:
+    """Make a goal complete only where a wrong class is predicted with so much confidence, among any number of classes.
+
+    What leads the search stays as it is: the probability that the true class has lost. A sample that is wrong before
+    the attack is skipped as ever, confident or not.
+
+    Raises: SettingsError, when the recipe's goal is another than to leave the true class.
+    """
+    from textattack.goal_functions import UntargetedClassification
+
+    if type(goal) is not UntargetedClassification or goal.target_max_score:
+        raise SettingsError(f'attack.goal = "confident" is not for recipes with the goal {type(goal).__name__}')
+
+    def is_wrong(output: torch.Tensor, _: Any) -> bool:
+        return bool(output.argmax() != goal.ground_truth_output)
+
+    goal._should_skip = is_wrong
+    goal._is_goal_complete = lambda output, text: is_wrong(output, text) and float(output.max()) >= confidence
 
 
 def recipe_class(recipe: str) -> Any:
