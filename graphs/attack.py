@@ -47,8 +47,11 @@ def attack_once(context: Context, classifier: Classifier, samples: Sequence[Samp
     Returns: the attacks of all samples, ordered by recipe and sample.
     """
     from blindspot.tools.attack import AttackPlan, attack_samples
+    from blindspot.tools.precision import fast_version
 
     settings = context.settings.attack
+    searched = fast_version(classifier) if settings.precision == "fast" else classifier
+    judge = classifier if searched is not classifier else None
     wanted = {sample.sample_id for sample in samples}
     total = len(samples) * len(settings.recipes)
     found: list[Attack] = []
@@ -71,7 +74,9 @@ def attack_once(context: Context, classifier: Classifier, samples: Sequence[Samp
         kept: list[Attack] = []
         before = len(found) + len(known)
         try:
-            for row in attack_samples(classifier, missing, plan, cancelled=context.cancelled) if missing else ():
+            for row in (
+                attack_samples(searched, missing, plan, judge=judge, cancelled=context.cancelled) if missing else ()
+            ):
                 kept.append(row)
                 known.append(row)
                 report(before + len(known) - len(done), total)

@@ -103,6 +103,7 @@ class ClassifierSection(Section):
 class AttackSection(Section):
     recipes: Names = ("deepwordbug",)
     goal: Literal["flip", "confident"] = "flip"  # stop when the label flips, or when it does so with confidence tau
+    precision: Literal["fp32", "fast"] = "fp32"  # of the search; what "fast" finds is confirmed in fp32
     samples: Annotated[int, Field(ge=0)] = 200  # validation samples attacked with each recipe
     max_queries: Count | None = None  # a sample's attack stops there
     together: Count = 64  # samples attacked at once

@@ -20,7 +20,7 @@ import pytest
 
 from blindspot.storage.errors import Cancelled, SettingsError
 from blindspot.storage.records import Attack, Sample
-from blindspot.tools.attack import AttackPlan, Predictor, attack_samples, sample_seed
+from blindspot.tools.attack import UNCONFIRMED, AttackPlan, Predictor, attack_samples, sample_seed
 from blindspot.tools.attack_recipes import recipe_class
 from blindspot.tools.attack_resources import prepare_textattack
 from blindspot.tools.edits import edits
@@ -331,7 +331,7 @@ log = logging.FileHandler("app.log", mode="w")
 logging.getLogger("app").addHandler(log)
 before = dict(os.environ)
 from blindspot.storage.records import Sample
-from blindspot.tools.attack import AttackPlan, attack_samples
+from blindspot.tools.attack import UNCONFIRMED, AttackPlan, attack_samples
 class Coin:
     def predict(self, texts):
         import numpy as np
@@ -395,3 +395,34 @@ def test_confidence_is_that_of_the_wrong_class_among_any_number() -> None:
 def test_a_recipe_with_another_goal_cannot_be_asked_for_confidence() -> None:
     with pytest.raises(SettingsError, match="InputReduction"):
         attack_all(make_samples(3, ("text",)), make_plan(("text",), recipe="input-reduction", confidence=0.65))
+
+
+class Coarse(Trigrams):
+    """Nearly the same model: it leans to "bad" by a tenth."""
+
+    def predict(self, texts: Sequence[tuple[str, ...]]) -> Any:
+        good = (super().predict(texts)[:, 1] - 0.1).clip(0, 1)
+        return np.stack([1 - good, good], axis=1).astype(np.float32)
+
+
+def test_what_a_coarse_search_finds_counts_as_far_as_the_judge_agrees() -> None:
+    samples = make_samples(60, ("text",), wrong=5)
+    model = Trigrams()
+    found = {row.sample_id: row for row in attack_samples(Coarse(), samples, make_plan(("text",)))}
+    rows = {row.sample_id: row for row in attack_samples(Coarse(), samples, make_plan(("text",)), judge=model)}
+    for sample in samples:
+        row = rows[sample.sample_id]
+        as_it_is = model.predict([(sample.fields["text"],)])[0]
+        assert row.original_predicted == LABELS[as_it_is.argmax()]
+        assert (row.status == "skipped") == (row.original_predicted != sample.label)
+        if row.status == "flipped":
+            assert row.fields is not None
+            perturbed = model.predict([(row.fields["text"],)])[0]
+            assert row.predicted == LABELS[perturbed.argmax()] != sample.label
+            assert row.confidence == pytest.approx(float(perturbed.max()), abs=1e-6)
+    unconfirmed = [key for key, row in rows.items() if row.error == UNCONFIRMED]
+    assert unconfirmed
+    assert {found[key].status for key in unconfirmed} <= {"flipped", "skipped"}
+    assert sum(row.status == "flipped" for row in rows.values()) < sum(
+        row.status == "flipped" for row in found.values()
+    )

@@ -27,6 +27,7 @@ from blindspot.tools.classifier import (
     pick_device,
 )
 from blindspot.tools.planted import generate_reviews
+from blindspot.tools.precision import computes_bfloat16, fast_version
 from blindspot.tools.retrain import Example, Lora, Trained, Training, Weights, plan_batches, retrain
 from blindspot.tools.weights import class_names, load_weights
 
@@ -328,3 +329,16 @@ def test_a_model_with_other_classes_is_refused(trained: Trained) -> None:
 def test_an_unknown_device_is_one_line() -> None:
     with pytest.raises(ModelError, match="quantum"):
         pick_device("quantum")
+
+
+def test_the_fast_version_says_nearly_the_same_and_leaves_the_classifier_as_it_was(trained: Trained) -> None:
+    classifier = load_classifier(trained.folder, model_id="m", labels=LABELS, max_tokens=64, device="cpu")
+    texts = [row.text for row in examples(100, split="test")]
+    before = classifier.predict(texts)
+    fast = fast_version(classifier)
+    probabilities = fast.predict(texts)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    assert np.abs(probabilities - before).max() < 0.1
+    assert (fast is classifier) != computes_bfloat16(classifier.model.device)
+    np.testing.assert_array_equal(classifier.predict(texts), before)

@@ -20,6 +20,9 @@ from blindspot.tools.edits import words_of
 from blindspot.tools.progress import IsCancelled, Report, never, silent
 
 Text = tuple[str, ...]
+UNCONFIRMED = (
+    "not confirmed in full precision"  # the `error` of an attack that the search and the judge see differently
+)
 QUERY_BUDGET = "query budget"  # the `error` of an attack that failed because it ran out of queries
 
 
@@ -56,10 +59,15 @@ def attack_samples(
     samples: Sequence[Sample],
     plan: AttackPlan,
     *,
+    judge: Predictor | None = None,
     report: Report = silent,
     cancelled: IsCancelled = never,
 ) -> Iterator[Attack]:
     """Attack each sample, and yield its row as soon as it is done, in no particular order.
+
+    Args:
+        judge: the classifier in full precision, where the one that is searched with is not: what the search found
+            counts only as far as the judge agrees.
 
     A row is what `textattack.Attack.attack` gives for this sample alone, after `random` and `numpy.random` were seeded
     with `sample_seed`; only `seconds` differs. A sample that raises gets status "error", the others go on. The
@@ -71,6 +79,7 @@ def attack_samples(
     oracle = Oracle(lambda texts: checked(classifier.predict(texts), len(plan.labels)), size=characters)
     prototype = build_attack(plan.recipe, Victim(oracle.ask))
     idle: list[Any] = []
+    samples_by_id = {sample.sample_id: sample for sample in samples}
 
     def job(sample: Sample) -> Callable[[], Attack]:
         return lambda: attack_sample(sample, plan, prototype, idle)
@@ -78,7 +87,36 @@ def attack_samples(
     ended = run_jobs((job(sample) for sample in samples), together=plan.together, cancelled=cancelled)
     for done, (row, seconds) in enumerate(ended, start=1):
         report(done, len(samples))
-        yield replace(row, seconds=seconds)
+        confirmed = confirm(row, samples_by_id[row.sample_id], plan, judge) if judge else row
+        yield replace(confirmed, seconds=seconds)
+
+
+def confirm(row: Attack, sample: Sample, plan: AttackPlan, judge: Predictor) -> Attack:
+    """See what a classifier says of a sample and of its perturbed text, and correct the row by it.
+
+    A flip that it does not see is a failed attack; a sample that it gets wrong as it is was none to attack.
+    """
+    if row.status == "error":
+        return row
+    texts = [tuple(fields[name] for name in plan.field_names) for fields in (sample.fields, row.fields) if fields]
+    probabilities = checked(judge.predict(texts), len(plan.labels))
+    said = [
+        (plan.labels[best], float(each.max()))
+        for best, each in zip(probabilities.argmax(axis=1), probabilities, strict=True)
+    ]
+    row = replace(row, original_predicted=said[0][0], original_confidence=said[0][1])
+    if said[0][0] != row.label:
+        return replace(
+            row, status="skipped", fields=None, predicted=None, confidence=None, perturbed_words=None, error=None
+        )
+    if row.status == "skipped":
+        return replace(row, status="failed", error=UNCONFIRMED)
+    if row.fields is None:
+        return row
+    row = replace(row, predicted=said[1][0], confidence=said[1][1])
+    if row.predicted == row.label:
+        return replace(row, status="failed", fields=None, perturbed_words=None, error=UNCONFIRMED)
+    return row
 
 
 def attack_sample(sample: Sample, plan: AttackPlan, prototype: Any, idle: list[Any]) -> Attack:
