@@ -61,6 +61,7 @@ def examine(workspace: Path) -> list[Check]:
         probe("tagger", tagger, needed=False),
         probe("word vectors", word_vectors, needed=False),
         probe("attack textfooler", lambda: recipe("textfooler"), needed=False),
+        probe("sentence encoder use", universal_encoder, needed=False),
         *(key(name) for name in KEYS),
     ]
 
@@ -168,6 +169,13 @@ def word_vectors() -> str:
     from blindspot.tools.attack_resources import cached_resource
 
     return cached_resource("word_embeddings/paragramcf")
+
+
+def universal_encoder() -> str:
+    from blindspot.tools.attack_recipes import SENTENCE_ENCODER, load_universal_encoder
+
+    load_universal_encoder(SENTENCE_ENCODER)
+    return f'{SENTENCE_ENCODER}, with attack.sentence_encoder = "use"'
 
 
 def key(name: str) -> Check:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from blindspot.graphs.state import Context, State
 from blindspot.graphs.versions import load_version, predict_once
-from blindspot.storage.records import Attack, Sample, Uu
+from blindspot.storage.records import Attack, Sample, Uu, make_id
+from blindspot.storage.settings import AttackSection
+from blindspot.tools.attack_plan import UNLIMITED, AttackPlan, Budget, SampleLimits
 from blindspot.tools.progress import Report
 
 if TYPE_CHECKING:
+    from blindspot.tools.attack import Models
     from blindspot.tools.classifier import Classifier
 
-KEPT_EVERY = 20  # rows of finished attacks written together; a kill loses at most these
+KEPT_EVERY_S = 1.0  # adding rows takes some 15 ms, one or a hundred; a kill loses those that ended since, and in flight
 
 
 def attack(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
@@ -26,67 +31,147 @@ def attack(context: Context, state: State, report: Report) -> tuple[dict[str, An
     predictions = predict_once(context, classifier, samples, kind="sample", report=report)
     uus = natural_uus(context.run_id, number, classifier.model_id, samples, list(predictions.values()), run.tau)
     drawn = draw_samples(samples, context.settings.attack.samples, seed=run.seed)
-    attacks = attack_once(context, classifier, drawn, report)
+    attacks = attack_once(context, classifier, drawn, report, budget_of(context.settings.attack))
     uus += adversarial_uus(context.run_id, number, attacks, run.tau)
     context.store.add(uus)
-    flipped = sum(row.status == "flipped" for row in attacks)
     kinds = [uu.kind for uu in uus]
     result = {
         "natural UUs": f"{kinds.count('natural')} of {len(samples)}",
-        "attacked": len(attacks),
-        "flipped": flipped,
+        "attacked": f"{len(attacks)} of {len(drawn) * len(context.settings.attack.recipes)}",
+        "flipped": sum(row.status == "flipped" for row in attacks),
         "adversarial UUs": kinds.count("adversarial"),
         "queries": sum(row.queries for row in attacks),
     }
-    return {}, result
+    return {}, result | stops(context, attacks, len(drawn))
 
 
-def attack_once(context: Context, classifier: Classifier, samples: Sequence[Sample], report: Report) -> list[Attack]:
+def budget_of(settings: AttackSection) -> Budget:
+    """Where the attacks of one recipe stop."""
+    return Budget(settings.stop_uus, settings.stop_queries, settings.stop_s)
+
+
+def stops(context: Context, attacks: Sequence[Attack], samples: int) -> dict[str, str]:
+    """Tell of each recipe that stopped before its last sample where it did, and why.
+
+    Args:
+        attacks: what `attack_once` gave, with the budget of the settings.
+        samples: how many each recipe was given.
+    """
+    told = {}
+    budget = budget_of(context.settings.attack)
+    for recipe in context.settings.attack.recipes:
+        rows = [row for row in attacks if row.recipe == recipe]
+        if len(rows) < samples:
+            reason = budget.reached(rows, context.settings.run.tau)
+            told[f"{recipe} stopped"] = f"at {reason}, after {len(rows)} of {samples} samples"
+    return told
+
+
+def attack_once(
+    context: Context, classifier: Classifier, samples: Sequence[Sample], report: Report, budget: Budget = UNLIMITED
+) -> list[Attack]:
     """Attack samples with each recipe of the settings, leaving out what the store already has.
 
-    Returns: the attacks of all samples, ordered by recipe and sample.
+    Args:
+        budget: what each recipe may find and cost; what the store already has of these samples counts first.
+    Returns: the attacks, ordered by recipe and sample: of all samples, or of fewer where the budget is spent.
     """
-    from blindspot.tools.attack import AttackPlan, attack_samples
-    from blindspot.tools.precision import fast_version
-
-    settings = context.settings.attack
-    searched = fast_version(classifier) if settings.precision == "fast" else classifier
-    judge = classifier if searched is not classifier else None
-    wanted = {sample.sample_id for sample in samples}
-    total = len(samples) * len(settings.recipes)
+    if not samples:
+        return []
+    recipes = context.settings.attack.recipes
+    in_order = fair_order(samples, seed=context.settings.run.seed)
+    models = models_of(context, classifier, in_order)
     found: list[Attack] = []
-    for recipe in settings.recipes:
-        rows = context.store.rows(Attack, run_id=context.run_id, model_id=classifier.model_id, recipe=recipe)
-        known = [row for row in rows if row.sample_id in wanted]
-        done = {row.sample_id for row in known}
-        missing = [sample for sample in samples if sample.sample_id not in done]
-        plan = AttackPlan(
-            run_id=context.run_id,
-            model_id=classifier.model_id,
-            recipe=recipe,
-            seed=context.settings.run.seed,
-            max_queries=settings.max_queries,
-            together=settings.together,
-            field_names=context.dataset.fields,
-            labels=context.dataset.labels,
-            confidence=context.settings.run.tau if settings.goal == "confident" else None,
-        )
-        kept: list[Attack] = []
-        before = len(found) + len(known)
-        try:
-            for row in (
-                attack_samples(searched, missing, plan, judge=judge, cancelled=context.cancelled) if missing else ()
-            ):
-                kept.append(row)
-                known.append(row)
-                report(before + len(known) - len(done), total)
-                if len(kept) >= KEPT_EVERY:
-                    context.store.add(kept)
-                    kept = []
-        finally:
-            context.store.add(kept)
-        found += sorted(known, key=lambda row: row.sample_id)
+    for number, recipe in enumerate(recipes):
+
+        def report_all(done: int, total: int, number: int = number) -> None:
+            report(number * total + done, len(recipes) * total)
+
+        plan = plan_of(context, classifier.model_id, recipe)
+        found += attack_missing(context, models, in_order, plan, budget, report_all)
     return found
+
+
+def models_of(context: Context, classifier: Classifier, samples: Sequence[Sample]) -> Models:
+    """A classifier as it is searched and, where that is in lower precision, as it is judged.
+
+    Args:
+        samples: all that are to be attacked, those done before a kill too: the fast version hangs on the first ones.
+    """
+    from blindspot.tools.attack import Models, oracle_of
+    from blindspot.tools.classifier import texts_of
+    from blindspot.tools.precision import CALIBRATION, fast_version
+
+    classes = len(context.dataset.labels)
+    searched = classifier
+    if context.settings.attack.precision == "fast":
+        searched = fast_version(classifier, texts_of(samples[:CALIBRATION], context.dataset.fields))
+    judge = oracle_of(classifier, classes) if searched is not classifier else None
+    return Models(oracle_of(searched, classes), judge)
+
+
+def plan_of(context: Context, model_id: str, recipe: str) -> AttackPlan:
+    run, settings = context.settings.run, context.settings.attack
+    return AttackPlan(
+        run_id=context.run_id,
+        model_id=model_id,
+        recipe=recipe,
+        seed=run.seed,
+        limits=SampleLimits(settings.max_queries, settings.timeout_s),
+        together=settings.together,
+        field_names=context.dataset.fields,
+        labels=context.dataset.labels,
+        confidence=run.tau if settings.goal == "confident" else None,
+        tau=run.tau,
+        changeable=settings.fields,
+        sentence_encoder=settings.sentence_encoder,
+    )
+
+
+def fair_order(samples: Sequence[Sample], *, seed: int) -> list[Sample]:
+    """Put samples in a random order in which each class keeps its share from the first ones on.
+
+    Attacks that stop early have then met a fair draw, in whatever order the data set lies.
+    """
+    classes: dict[str, list[tuple[str, Sample]]] = defaultdict(list)
+    for sample in samples:
+        classes[sample.label].append((make_id("order", seed, sample.sample_id), sample))
+    ranked = [
+        (place / len(members), key, sample)
+        for members in classes.values()
+        for place, (key, sample) in enumerate(sorted(members, key=lambda member: member[0]))
+    ]
+    return [sample for _, _, sample in sorted(ranked, key=lambda each: each[:2])]
+
+
+def attack_missing(
+    context: Context, models: Models, samples: Sequence[Sample], plan: AttackPlan, budget: Budget, report: Report
+) -> list[Attack]:
+    """Attack the samples that have no row yet with one recipe, and write the rows as they come.
+
+    Returns: all rows of these samples, those that were there among them, ordered by sample.
+    """
+    from blindspot.tools.attack import attack_samples
+
+    wanted = {sample.sample_id for sample in samples}
+    rows = context.store.rows(Attack, run_id=plan.run_id, model_id=plan.model_id, recipe=plan.recipe)
+    found = [row for row in rows if row.sample_id in wanted]
+    known = {row.sample_id for row in found}
+    missing = [sample for sample in samples if sample.sample_id not in known]
+    left = budget.less(found, plan.tau)
+    new: list[Attack] = []
+    written = time.monotonic()
+    try:
+        for row in attack_samples(models, missing, plan, budget=left, cancelled=context.cancelled) if missing else ():
+            found.append(row)
+            new.append(row)
+            report(len(found), len(samples))
+            if time.monotonic() - written >= KEPT_EVERY_S:
+                context.store.add(new)
+                new, written = [], time.monotonic()
+    finally:
+        context.store.add(new)
+    return sorted(found, key=lambda row: row.sample_id)
 
 
 def draw_samples(samples: Sequence[Sample], count: int, *, seed: int) -> list[Sample]:

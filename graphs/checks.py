@@ -8,20 +8,21 @@ from blindspot.storage.errors import SettingsError
 from blindspot.storage.settings import Settings
 
 
-def check_places(settings: Settings) -> None:
-    """See that the models and the device are there, before the data are read.
+def check_places(settings: Settings, kind: str = "mitigation") -> None:
+    """See that the models of a kind of run and the device are there, before the data are read.
 
     Raises: ModelError.
     """
     from blindspot.tools.classifier import locate_model, pick_device
 
     locate_model(settings.classifier.model)
-    locate_model(settings.filter.encoder)
+    if kind == "mitigation":
+        locate_model(settings.filter.encoder)
     pick_device(settings.classifier.device)
 
 
-def check_models(settings: Settings, labels: Sequence[str]) -> None:
-    """Load the classifier and the encoder of the filter once, to see that the run will be able to.
+def check_models(settings: Settings, labels: Sequence[str], kind: str = "mitigation") -> None:
+    """Load the classifier and, for a mitigation, the filter's encoder once, to see that the run will be able to.
 
     Raises: ModelError, when one cannot be loaded or the classifier's classes are not the labels. SettingsError, when
         nothing says which class stands for which label.
@@ -38,21 +39,26 @@ def check_models(settings: Settings, labels: Sequence[str]) -> None:
             f"labels in the order of its classes, e.g. {list(labels)}"
         )
     del model  # two large models need not fit at once
-    BertScorer(settings.filter.encoder)
+    if kind == "mitigation":
+        BertScorer(settings.filter.encoder)
 
 
 def check_recipes(settings: Settings) -> None:
-    """See that every recipe can be built here, can reach the goal, and that no two names are of one recipe.
+    """See that every recipe can be built here, can change the fields that it may and reach the goal, and is there once.
 
     Raises: SettingsError.
     """
-    from blindspot.tools.attack_recipes import copy_attack, recipe_class, try_recipe
+    from blindspot.tools.attack_goal import copy_attack
+    from blindspot.tools.attack_recipes import recipe_class, restrict_fields, try_recipe
 
+    attack = settings.attack
     names: dict[object, str] = {}
-    for recipe in settings.attack.recipes:
+    for recipe in attack.recipes:
         other = names.setdefault(recipe_class(recipe), recipe)
         if other != recipe:
             raise SettingsError(f'attack.recipes: "{recipe}" is the same recipe as "{other}"')
-        built = try_recipe(recipe)
-        if settings.attack.goal == "confident":
+        built = try_recipe(recipe, attack.sentence_encoder)
+        if attack.fields is not None:
+            restrict_fields(built, settings.data.fields, attack.fields)
+        if attack.goal == "confident":
             copy_attack(built, confidence=settings.run.tau)

@@ -12,11 +12,13 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from blindspot.storage.errors import SettingsError
+from blindspot.storage.records import Split
 
 
 def check_unlike(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -36,6 +38,7 @@ def check_threshold(value: object) -> object:
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
 Names = Annotated[tuple[str, ...], AfterValidator(check_unlike)]
 Threshold = Annotated[Literal["calibrated"] | float, BeforeValidator(check_threshold)]
 
@@ -76,10 +79,10 @@ class DataSection(Section):
     @model_validator(mode="after")
     def check_source(self) -> DataSection:
         files = [self.train, self.validation, self.test]
-        if self.path is None and not all(files):
-            raise ValueError("give `path`, or all three of `train`, `validation` and `test`")
+        if self.path is None and not any(files):  # which ones a run cannot do without is seen when it reads them
+            raise ValueError("give `path`, or a file for each split: `train`, `validation` and `test`")
         if self.path is not None and any(files):
-            raise ValueError("give either `path` or the three files, not both")
+            raise ValueError("give either `path` or files for the splits, not both")
         return self
 
     @model_validator(mode="after")
@@ -103,9 +106,16 @@ class ClassifierSection(Section):
 class AttackSection(Section):
     recipes: Names = ("deepwordbug",)
     goal: Literal["flip", "confident"] = "flip"  # stop when the label flips, or when it does so with confidence tau
-    precision: Literal["fp32", "fast"] = "fp32"  # of the search; what "fast" finds is confirmed in fp32
-    samples: Annotated[int, Field(ge=0)] = 200  # validation samples attacked with each recipe
+    precision: Literal["fp32", "fast"] = "fp32"  # of the search; what "fast" finds is judged in fp32
+    samples: Annotated[int, Field(ge=0)] = 200  # samples attacked with each recipe, of the validation split
+    split: Split = "test"  # that `blindspot attack` draws from; a mitigation run attacks the validation split
+    fields: Annotated[Names, Field(min_length=1)] | None = None  # that may be changed; None: those the recipe changes
+    sentence_encoder: Literal["minilm", "use"] = "minilm"  # what stands for the Universal Sentence Encoder of a recipe
     max_queries: Count | None = None  # a sample's attack stops there
+    timeout_s: Seconds | None = None  # and there: its own seconds, and its share of the answers
+    stop_uus: Count | None = None  # a recipe's attacks stop there; never those of `evaluate`
+    stop_queries: Count | None = None
+    stop_s: Seconds | None = None
     together: Count = 64  # samples attacked at once
 
     @field_validator("recipes")
@@ -177,6 +187,15 @@ class Settings(Section):
     retrain: RetrainSection = RetrainSection()
     evaluate: EvaluateSection = EvaluateSection()
     accept: AcceptSection = AcceptSection()
+
+    @field_validator("attack")
+    @classmethod
+    def check_fields(cls, attack: AttackSection, info: ValidationInfo) -> AttackSection:
+        data = info.data.get("data")  # absent where it is wrong itself
+        for name in attack.fields or ():
+            if data and name not in data.fields:
+                raise ValueError(f'the field "{name}" is not among data.fields ({", ".join(data.fields)})')
+        return attack
 
 
 def check_settings(table: dict[str, Any], *, where: str) -> Settings:

@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 import warnings
 import zlib
 from collections import OrderedDict
@@ -20,8 +21,15 @@ import pytest
 
 from blindspot.storage.errors import Cancelled, SettingsError
 from blindspot.storage.records import Attack, Sample
-from blindspot.tools.attack import UNCONFIRMED, AttackPlan, Predictor, attack_samples, sample_seed
-from blindspot.tools.attack_recipes import recipe_class
+from blindspot.tools.attack import Models, Predictor, Text, attack_samples, oracle_of, sample_seed
+from blindspot.tools.attack_plan import AttackPlan, SampleLimits
+from blindspot.tools.attack_recipes import (
+    SENTENCE_ENCODER,
+    load_universal_encoder,
+    recipe_class,
+    restrict_fields,
+    try_recipe,
+)
 from blindspot.tools.attack_resources import prepare_textattack
 from blindspot.tools.edits import edits
 
@@ -91,12 +99,13 @@ def make_samples(
 
 
 def make_plan(fields: tuple[str, ...], **changes: Any) -> AttackPlan:
-    plan = AttackPlan("run-1", "mod-1", "deepwordbug", 7, None, 16, fields, LABELS)
+    plan = AttackPlan("run-1", "mod-1", "deepwordbug", 7, SampleLimits(), 16, fields, LABELS)
     return replace(plan, **changes)
 
 
 def attack_all(samples: Sequence[Sample], plan: AttackPlan, model: Predictor | None = None) -> dict[str, Attack]:
-    rows = attack_samples(model or Trigrams(), samples, plan)
+    models = Models(oracle_of(model or Trigrams(), len(plan.labels)))
+    rows = attack_samples(models, samples, plan)
     return {row.sample_id: replace(row, seconds=0.0) for row in rows}
 
 
@@ -226,7 +235,7 @@ def test_rows_that_are_no_probabilities_are_an_error() -> None:
 
 def test_the_query_budget_is_kept_and_named() -> None:
     samples = make_samples(12, ("text",))
-    budgets = {budget: attack_all(samples, make_plan(("text",), max_queries=budget)) for budget in (1, 5, 12)}
+    budgets = {budget: attack_all(samples, make_plan(("text",), limits=SampleLimits(budget))) for budget in (1, 5, 12)}
     for budget, rows in budgets.items():
         assert max(row.queries for row in rows.values()) <= budget
         assert all(
@@ -243,7 +252,7 @@ def test_rows_come_as_they_are_done_and_a_stop_keeps_them() -> None:
     seen: list[tuple[int, int]] = []
     rows: list[Attack] = []
     found = attack_samples(
-        Trigrams(),
+        Models(oracle_of(Trigrams(), 2)),
         samples,
         make_plan(("text",), together=4),
         report=lambda done, total: seen.append((done, total)),
@@ -331,14 +340,16 @@ log = logging.FileHandler("app.log", mode="w")
 logging.getLogger("app").addHandler(log)
 before = dict(os.environ)
 from blindspot.storage.records import Sample
-from blindspot.tools.attack import UNCONFIRMED, AttackPlan, attack_samples
+from blindspot.tools.attack import Models, attack_samples, oracle_of
+from blindspot.tools.attack_plan import AttackPlan, SampleLimits
 class Coin:
     def predict(self, texts):
         import numpy as np
         good = np.array([len(text[0]) % 2 for text in texts]) * 0.6 + 0.2
         return np.stack([1 - good, good], axis=1).astype(np.float32)
 sample = Sample("s", "d", "test", 0, {"text": "A film that moves us all."}, "good")
-row, = attack_samples(Coin(), [sample], AttackPlan("r", "m", "deepwordbug", 1, None, 4, ("text",), ("bad", "good")))
+plan = AttackPlan("r", "m", "deepwordbug", 1, SampleLimits(), 4, ("text",), ("bad", "good"))
+row, = attack_samples(Models(oracle_of(Coin(), 2)), [sample], plan)
 assert row.status == "flipped", row
 for name in ("HF_HOME", "XDG_CACHE_HOME", "TA_CACHE_DIR", "TOKENIZERS_PARALLELISM"):
     assert os.environ.get(name) == before.get(name), name
@@ -405,24 +416,235 @@ class Coarse(Trigrams):
         return np.stack([1 - good, good], axis=1).astype(np.float32)
 
 
-def test_what_a_coarse_search_finds_counts_as_far_as_the_judge_agrees() -> None:
-    samples = make_samples(60, ("text",), wrong=5)
-    model = Trigrams()
-    found = {row.sample_id: row for row in attack_samples(Coarse(), samples, make_plan(("text",)))}
-    rows = {row.sample_id: row for row in attack_samples(Coarse(), samples, make_plan(("text",)), judge=model)}
+class Listener(Trigrams):
+    """Notes what it was asked, call by call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[list[Text]] = []
+
+    def predict(self, texts: Sequence[tuple[str, ...]]) -> Any:
+        self.heard.append(list(texts))
+        return super().predict(texts)
+
+
+def attack_judged(
+    samples: Sequence[Sample], plan: AttackPlan, search: Predictor, judge: Predictor
+) -> dict[str, Attack]:
+    models = Models(oracle_of(search, len(plan.labels)), oracle_of(judge, len(plan.labels)))
+    return {row.sample_id: replace(row, seconds=0.0) for row in attack_samples(models, samples, plan)}
+
+
+@pytest.mark.parametrize("changes", [{}, {"confidence": 0.6}, {"limits": SampleLimits(12)}])
+def test_a_judge_that_always_agrees_changes_nothing(changes: dict[str, Any]) -> None:
+    for fields in (("text",), ("sentence1", "sentence2")):
+        samples = make_samples(20, fields, wrong=2)
+        plan = make_plan(fields, **changes)
+        assert attack_judged(samples, plan, Trigrams(), Trigrams()) == attack_all(samples, plan)
+
+
+def test_a_judge_says_what_is_skipped_and_recorded() -> None:
+    samples, model = make_samples(60, ("text",), wrong=5), Trigrams()
+    rows = attack_judged(samples, make_plan(("text",)), Coarse(), model)
     for sample in samples:
         row = rows[sample.sample_id]
-        as_it_is = model.predict([(sample.fields["text"],)])[0]
-        assert row.original_predicted == LABELS[as_it_is.argmax()]
+        before = model.predict([(sample.fields["text"],)])[0]
+        assert row.original_predicted == LABELS[before.argmax()]
+        assert row.original_confidence == pytest.approx(float(before.max()), abs=1e-6)
         assert (row.status == "skipped") == (row.original_predicted != sample.label)
-        if row.status == "flipped":
-            assert row.fields is not None
-            perturbed = model.predict([(row.fields["text"],)])[0]
-            assert row.predicted == LABELS[perturbed.argmax()] != sample.label
-            assert row.confidence == pytest.approx(float(perturbed.max()), abs=1e-6)
-    unconfirmed = [key for key, row in rows.items() if row.error == UNCONFIRMED]
-    assert unconfirmed
-    assert {found[key].status for key in unconfirmed} <= {"flipped", "skipped"}
-    assert sum(row.status == "flipped" for row in rows.values()) < sum(
-        row.status == "flipped" for row in found.values()
+        if row.fields:
+            after = model.predict([(row.fields["text"],)])[0]
+            assert row.predicted == LABELS[after.argmax()] != sample.label
+            assert row.confidence == pytest.approx(float(after.max()), abs=1e-6)
+        elif row.status == "failed":
+            assert row.predicted == sample.label
+
+
+def test_a_search_goes_on_where_the_judge_does_not_agree() -> None:
+    samples, model = make_samples(60, ("text",)), Trigrams()
+    alone = attack_all(samples, make_plan(("text",)), Coarse())
+    judged = attack_judged(samples, make_plan(("text",)), Coarse(), model)
+    agreed = refused = won = 0
+    for key, row in alone.items():
+        if row.fields is None:
+            continue
+        is_wrong = LABELS[model.predict([(row.fields["text"],)])[0].argmax()] != row.label
+        agreed += is_wrong
+        refused += not is_wrong
+        if is_wrong:
+            assert (judged[key].fields, judged[key].queries) == (row.fields, row.queries)
+        else:
+            assert judged[key].queries >= row.queries
+            won += judged[key].status == "flipped"
+    assert agreed > 0
+    assert 0 < won <= refused
+
+
+def test_confidence_is_asked_of_the_judge() -> None:
+    samples = make_samples(40, ("text",))
+    rows = attack_judged(samples, make_plan(("text",), confidence=0.65), Coarse(), Trigrams())
+    sure = sum(row.status == "flipped" and row.confidence >= 0.65 for row in rows.values())
+    alone = attack_all(samples, make_plan(("text",), confidence=0.65), Coarse())
+    model = Trigrams()
+    confirmed = sum(
+        float(probabilities.max()) >= 0.65 and LABELS[probabilities.argmax()] != row.label
+        for row in alone.values()
+        if row.fields
+        for probabilities in [model.predict([(row.fields["text"],)])[0]]
     )
+    assert sure > confirmed > 0
+
+
+def test_a_judge_is_asked_about_originals_and_what_looks_like_a_success_in_shared_batches() -> None:
+    samples, judge = make_samples(32, ("text",)), Listener()
+    rows = attack_judged(samples, make_plan(("text",), together=32), Coarse(), judge)
+    heard = [text for call in judge.heard for text in call]
+    assert len(heard) == len(set(heard))
+    assert set(heard) >= {tuple(sample.fields.values()) for sample in samples}
+    assert set(heard) >= {tuple(row.fields.values()) for row in rows.values() if row.fields}
+    assert len(heard) < sum(row.queries for row in rows.values()) / 4
+    assert len(judge.heard) < len(heard) / 2
+
+
+def test_two_recipes_ask_a_model_version_no_text_twice() -> None:
+    samples, model = make_samples(20, ("text",)), Listener()
+    models = Models(oracle_of(model, 2))
+    for recipe in ("deepwordbug", "pruthi"):
+        rows = {
+            row.sample_id: replace(row, seconds=0.0)
+            for row in attack_samples(models, samples, make_plan(("text",), recipe=recipe))
+        }
+        assert rows == attack_all(samples, make_plan(("text",), recipe=recipe))
+    heard = [text for call in model.heard for text in call]
+    assert len(heard) == len(set(heard))
+
+
+def test_a_batch_holds_as_many_texts_as_it_was_asked_to() -> None:
+    for batch in (1, 7):
+        model = Listener()
+        list(attack_samples(Models(oracle_of(model, 2, batch=batch)), make_samples(6, ("text",)), make_plan(("text",))))
+        assert max(map(len, model.heard)) == batch
+
+
+@pytest.mark.parametrize("changeable", [("first",), ("second",), ("first", "second")])
+def test_only_fields_that_may_be_changed_are(changeable: tuple[str, ...]) -> None:
+    from textattack.constraints.pre_transformation import InputColumnModification
+
+    fields = ("first", "second")
+    samples, model = make_samples(16, fields), Trigrams()
+    plan = make_plan(fields, changeable=changeable)
+    rows = attack_all(samples, plan, model)
+    fixed = set(fields) - set(changeable)
+    stock = stock_attack("deepwordbug", model)
+    stock.pre_transformation_constraints.append(InputColumnModification(list(fields), fixed))
+    assert_stock_agrees(stock, samples, rows, plan)
+    flipped = [sample for sample in samples if rows[sample.sample_id].fields]
+    assert flipped
+    for sample in flipped:
+        assert all(rows[sample.sample_id].fields[name] == sample.fields[name] for name in fixed)
+    if not fixed:
+        assert rows == attack_all(samples, make_plan(fields), model)
+
+
+def test_a_field_that_the_recipe_itself_leaves_alone_cannot_be_the_only_one() -> None:
+    attack = try_recipe("deepwordbug")
+    from textattack.constraints.pre_transformation import InputColumnModification
+
+    attack.pre_transformation_constraints.append(InputColumnModification(["premise", "hypothesis"], {"premise"}))
+    restrict_fields(attack, ("premise", "hypothesis"), ("premise", "hypothesis"))
+    restrict_fields(attack, ("premise", "other"), ("premise",))
+    with pytest.raises(SettingsError, match=r"never changes premise of \(premise, hypothesis\)"):
+        restrict_fields(attack, ("premise", "hypothesis"), ("premise",))
+
+
+@pytest.fixture
+def encoders() -> Iterator[None]:
+    """What was loaded for a test is forgotten after it."""
+    load_universal_encoder.cache_clear()
+    yield
+    load_universal_encoder.cache_clear()
+
+
+HUB = """
+import numpy as np
+
+class Tensor:
+    def __init__(self, rows):
+        self.rows = rows
+
+    def numpy(self):
+        return self.rows
+
+def load(url):
+    if not url.endswith("encoder/3"):
+        raise RuntimeError(f"{url} has no model\\nat all")
+    letters = "abcdefghijklmnopqrstuvwxyz "
+    return lambda sentences: Tensor(np.array([[s.lower().count(c) + 1.0 for c in letters] for s in sentences]))
+"""
+
+
+@pytest.mark.usefixtures("encoders")
+def test_a_universal_sentence_encoder_that_is_not_there_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "tensorflow_hub", None)
+        with pytest.raises(SettingsError, match=r"pip install tensorflow tensorflow_hub, or take .*minilm") as found:
+            load_universal_encoder(SENTENCE_ENCODER)
+        assert "\n" not in str(found.value)
+    (tmp_path / "tensorflow_hub.py").write_text(HUB)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tensorflow_hub", raising=False)
+    with pytest.raises(SettingsError, match=r"large/5 has no model; .*TFHUB_CACHE_DIR.*minilm") as found:
+        load_universal_encoder("https://tfhub.dev/google/universal-sentence-encoder-large/5")
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.usefixtures("encoders")
+@pytest.mark.skipif(not ASSETS.exists(), reason="needs word vectors and a tagger from ../shared")
+def test_a_universal_sentence_encoder_that_is_asked_for_stays_in_the_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare_textattack()
+    import nltk
+    from textattack.constraints.semantics.sentence_encoders import UniversalSentenceEncoder
+
+    monkeypatch.setenv("TA_CACHE_DIR", str(ASSETS / "textattack_cache"))
+    monkeypatch.setattr(nltk.data, "path", [*nltk.data.path, str(ASSETS / "nltk_data")])
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "tensorflow_hub", None)
+        with pytest.raises(SettingsError, match="needs TensorFlow"):
+            try_recipe("textfooler", "use")
+    (tmp_path / "tensorflow_hub.py").write_text(HUB)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tensorflow_hub", raising=False)
+    kinds = {name: [type(each) for each in try_recipe("textfooler", name).constraints] for name in ("minilm", "use")}
+    assert UniversalSentenceEncoder in kinds["use"]
+    assert UniversalSentenceEncoder not in kinds["minilm"]
+    samples = make_samples(3, ("text",))
+    plan = make_plan(("text",), recipe="textfooler", sentence_encoder="use")
+    assert {row.status for row in attack_all(samples, plan).values()} <= {"flipped", "failed"}
+    monkeypatch.delitem(sys.modules, "tensorflow_hub")
+
+
+class Slow(Trigrams):
+    """Takes its time over texts that hold a word."""
+
+    def predict(self, texts: Sequence[tuple[str, ...]]) -> Any:
+        time.sleep(0.1 * sum("tarry" in text[0] for text in texts))
+        return super().predict(texts)
+
+
+def test_a_sample_that_takes_too_long_is_recorded_and_the_others_go_on() -> None:
+    samples = make_samples(6, ("text",))
+    text = "They tarry tarry tarry."
+    slow = replace(samples[2], fields={"text": text}, label=LABELS[Trigrams().predict([(text,)]).argmax()])
+    limits = SampleLimits(timeout_s=0.6)
+    given = [*samples[:2], slow, *samples[3:]]
+    plan = make_plan(("text",), limits=limits, together=1)
+    rows = {row.sample_id: row for row in attack_samples(Models(oracle_of(Slow(), 2)), given, plan)}
+    late = rows.pop("s2")
+    assert (late.status, late.error, late.fields) == ("error", "timeout: more than 0.6 s", None)
+    assert 0.6 < late.seconds < 3
+    expected = attack_all(samples, make_plan(("text",)))
+    assert {key: replace(row, seconds=0.0) for key, row in rows.items()} == {key: expected[key] for key in rows}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blindspot.storage.errors import Cancelled
-from blindspot.tools.attack_engine import Oracle, run_jobs
+from blindspot.tools.attack_engine import PATIENCE, Oracle, OutOfTime, run_jobs
 
 
 class Squares:
@@ -161,3 +162,88 @@ def test_hubs_in_several_threads_do_not_mix_their_streams() -> None:
     for thread in threads:
         thread.join()
     assert found == dict.fromkeys(range(4), alone)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    steps=st.lists(st.integers(0, 6), max_size=14),
+    together=st.integers(1, 9),
+    ahead=st.integers(1, 20),
+    batch=st.integers(1, 8),
+)
+def test_jobs_can_be_made_to_end_in_their_order(steps: list[int], together: int, ahead: int, batch: int) -> None:
+    oracle = oracle_of(Squares(), batch=batch)
+    begun = 0
+
+    def job(number: int) -> list[float]:
+        nonlocal begun
+        begun += 1
+        return [float(number), *walk(oracle, number, steps[number])()]
+
+    jobs = [lambda i=i: job(i) for i in range(len(steps))]
+    for done, (result, _) in enumerate(run_jobs(jobs, together=together, ahead=ahead)):
+        assert result == [float(done), *walk(oracle_of(Squares()), done, steps[done])()]
+        assert begun <= done + ahead
+    assert begun == len(steps)
+
+
+def test_a_job_that_has_used_up_its_time_gets_an_exception_in_place_of_an_answer() -> None:
+    oracle = oracle_of(Squares())
+
+    def job(number: int) -> str:
+        try:
+            for step in range(4):
+                time.sleep(0.02 * number)
+                oracle.ask([10 * number + step])
+        except OutOfTime as late:
+            return str(late)
+        return "done"
+
+    jobs = [lambda i=i: (i, job(i)) for i in (0, 9, 0, 9)]
+    results = [result for result, _ in run_jobs(jobs, together=4, timeout_s=0.3)]
+    assert sorted(results) == [(0, "done"), (0, "done")] + 2 * [(9, "timeout: more than 0.3 s")]
+
+
+def test_few_questions_to_one_of_two_oracles_are_gathered() -> None:
+    often, seldom = Squares(), Squares()
+    oracles = oracle_of(often), oracle_of(seldom)
+
+    def job(number: int) -> None:
+        for step in range(60):
+            oracles[0].ask([number * 1000 + step, -number * 1000 - step])
+            if step == number:
+                oracles[1].ask([number * 1000])
+
+    list(run_jobs([lambda i=i: job(i) for i in range(1, 49)], together=48))
+    assert sum(map(len, seldom.calls)) == 48
+    assert len(seldom.calls) <= 48 / 4
+
+
+def test_no_question_is_passed_over_for_ever() -> None:
+    often, seldom = Squares(), Squares()
+    oracles = oracle_of(often), oracle_of(seldom)
+    answered_after: list[int] = []
+
+    def crowd(number: int) -> None:
+        for step in range(100):
+            oracles[0].ask([number * 1000 + step])
+
+    def loner() -> None:
+        oracles[1].ask([7])
+        answered_after.append(len(often.calls))
+
+    list(run_jobs([loner, *(lambda i=i: crowd(i) for i in range(1, 9))], together=9))
+    assert answered_after[0] <= PATIENCE
+
+
+def test_what_an_oracle_remembers_is_answered_on_the_spot() -> None:
+    oracle = oracle_of(Squares())
+    polls = 0
+
+    def never() -> bool:
+        nonlocal polls
+        polls += 1
+        return False
+
+    list(run_jobs([lambda: [oracle.ask([3]) for _ in range(100)]], together=1, cancelled=never))
+    assert polls < 10

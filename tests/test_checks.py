@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -25,6 +26,7 @@ from blindspot.tools.planted import generate_reviews, write_dataset
 from blindspot.tools.retrain import Example, Lora, Training, Weights, retrain
 
 LABELS = ("negative", "positive")
+ASSETS = Path(__file__).parents[2] / "shared" / "assets"
 ROWS = {"train": 60, "validation": 30, "test": 30}
 
 
@@ -136,6 +138,31 @@ def test_two_names_of_one_recipe_are_refused(tiny_base: Path, tmp_path: Path) ->
     recipes = ["deepwordbug", "DeepWordBugGao2018"]
     with pytest.raises(SettingsError, match='"DeepWordBugGao2018" is the same recipe as "deepwordbug"'):
         check_recipes(make_settings(tiny_base, tmp_path, attack={"recipes": recipes}))
+
+
+def test_fields_that_may_be_changed_are_seen_to_be_there_for_the_recipe(tiny_base: Path, tmp_path: Path) -> None:
+    data = {"fields": ["premise", "hypothesis"]}
+    check_recipes(make_settings(tiny_base, tmp_path, data=data, attack={"fields": ["premise"]}))
+    check_recipes(make_settings(tiny_base, tmp_path, data=data, attack={"sentence_encoder": "use"}))  # has none
+
+
+@pytest.mark.skipif(not ASSETS.exists(), reason="needs word vectors and a tagger from ../shared")
+def test_what_a_recipe_lacks_for_its_settings_is_found_before_anything_is_written(
+    tiny_base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nltk = pytest.importorskip("nltk")
+    monkeypatch.setenv("TA_CACHE_DIR", str(ASSETS / "textattack_cache"))
+    monkeypatch.setattr(nltk.data, "path", [*nltk.data.path, str(ASSETS / "nltk_data")])
+    monkeypatch.setitem(sys.modules, "tensorflow_hub", None)
+    attack = {"recipes": ["textfooler"], "sentence_encoder": "use"}
+    with pytest.raises(SettingsError, match=r"pip install tensorflow tensorflow_hub, or take .*minilm") as found:
+        start(make_settings(tiny_base, data.parent, attack=attack))
+    assert "\n" not in str(found.value)
+    assert not (tmp_path / "ws").exists()
+    fields = {"fields": ["premise", "hypothesis"]}
+    attack = {"recipes": ["textfooler"], "fields": ["premise"]}
+    with pytest.raises(SettingsError, match=r"never changes premise of \(premise, hypothesis\)"):
+        check_recipes(make_settings(tiny_base, tmp_path, data=fields, attack=attack))
 
 
 def stored_run(store: Store, settings: Settings, **changes: Any) -> rec.Run:

@@ -21,11 +21,11 @@ from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 from blindspot.storage.errors import Cancelled, ModelError
 from blindspot.tools.classifier import (
     Classifier,
-    batches_by_length,
     load_classifier,
     locate_model,
     pick_device,
 )
+from blindspot.tools.forward import batches_by_length
 from blindspot.tools.planted import generate_reviews
 from blindspot.tools.precision import computes_bfloat16, fast_version
 from blindspot.tools.retrain import Example, Lora, Trained, Training, Weights, plan_batches, retrain
@@ -335,7 +335,7 @@ def test_the_fast_version_says_nearly_the_same_and_leaves_the_classifier_as_it_w
     classifier = load_classifier(trained.folder, model_id="m", labels=LABELS, max_tokens=64, device="cpu")
     texts = [row.text for row in examples(100, split="test")]
     before = classifier.predict(texts)
-    fast = fast_version(classifier)
+    fast = fast_version(classifier, texts)
     probabilities = fast.predict(texts)
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)

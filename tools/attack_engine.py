@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -28,6 +28,8 @@ from blindspot.tools.progress import IsCancelled, never
 Q = TypeVar("Q")  # a question: a text, in whatever form its oracle takes
 R = TypeVar("R")  # what a job returns
 Rows = NDArray[Any]  # answers: one row a question
+
+PATIENCE = 8  # batches of other oracles that a question waits for, at most
 
 
 class Oracle(Generic[Q]):
@@ -48,9 +50,9 @@ class Oracle(Generic[Q]):
         self.lock = Lock()
 
     def ask(self, questions: Sequence[Q]) -> Rows:
-        """Get one row for each question; outside a job the oracle answers on the spot."""
+        """Get one row for each question; outside a job, or where it knows them all, the oracle answers on the spot."""
         here = getcurrent()
-        if not isinstance(here, Seat):
+        if not isinstance(here, Seat) or all(question in self.memory for question in questions):
             return self.look_up(list(questions))
         rows: Rows = here.hub.switch(Request(self, list(questions)))
         return rows
@@ -85,17 +87,23 @@ class Request:
 
     oracle: Oracle[Any]
     questions: list[Any]
+    passed_over: int = 0  # times that another oracle was asked first
     rows: Rows | None = None
     error: Exception | None = None
 
 
+class OutOfTime(Exception):
+    """A job asked after it had used up its seconds."""
+
+
 class Seat(greenlet):  # type: ignore[misc]
-    """A running job: its random streams, what it asked, and the seconds it has used."""
+    """A running job: its place in the line, its random streams, what it asked, and the seconds it has used."""
 
     asked: Request
 
-    def __init__(self, job: Callable[[], Any]) -> None:
+    def __init__(self, number: int, job: Callable[[], Any]) -> None:
         super().__init__(job)
+        self.number = number
         self.hub = getcurrent()
         self.stream: Any = None  # the state of `random`
         self.generator = np.random.MT19937(0)  # swapped in as numpy's own: copying its state takes 100 times as long
@@ -120,8 +128,13 @@ class Seat(greenlet):  # type: ignore[misc]
 
 
 def run_jobs(
-    jobs: Iterable[Callable[[], R]], *, together: int, cancelled: IsCancelled = never
-) -> Iterator[tuple[R, float]]:
+    jobs: Iterable[Callable[[], R]],
+    *,
+    together: int,
+    ahead: int | None = None,
+    timeout_s: float | None = None,
+    cancelled: IsCancelled = never,
+) -> Generator[tuple[R, float], None, None]:
     """Run jobs, so many at once, and yield what they return as they end.
 
     Jobs are taken from the iterable only when a seat is free. All of it happens in the consumer's thread, and one
@@ -131,27 +144,41 @@ def run_jobs(
     Args:
         jobs: a job's exception ends the whole: what is to be isolated it catches itself.
         together: jobs that run side by side.
+        ahead: yield in the order of the jobs, and begin none while so many were begun and not yielded.
+        timeout_s: a job that has used more, when it asks, gets OutOfTime in place of its answer.
     Yields: (what a job returned, seconds: its own and its share of the answers).
     Raises: Cancelled, when asked to stop.
     """
-    source = iter(jobs)
+    source = enumerate(jobs)
     ready: deque[Seat] = deque()
     waiting: list[Seat] = []  # the one that waits longest first
+    ended: dict[int, Seat] = {}  # and not yielded yet
+    turn = 0
     try:
         while True:
-            ended: list[Seat] = []
+            busy = len(ready) + len(waiting)
+            free = together - busy if ahead is None else min(together - busy, ahead - busy - len(ended))
             with streams_kept():
-                ready += [Seat(job) for job in islice(source, together - len(ready) - len(waiting))]
+                ready += [Seat(number, job) for number, job in islice(source, free)]
                 while ready:
                     seat = ready.popleft()
-                    (ended if seat.go_on() else waiting).append(seat)
-            for seat in ended:
+                    if seat.go_on():
+                        ended[seat.number] = seat
+                    elif timeout_s is not None and seat.seconds > timeout_s:
+                        seat.asked.error = OutOfTime(f"timeout: more than {timeout_s:g} s")
+                        ready.append(seat)
+                    else:
+                        waiting.append(seat)
+            none_ended = not ended
+            while ended and (ahead is None or turn in ended):
+                seat = ended.pop(next(iter(ended)) if ahead is None else turn)
+                turn += 1
                 yield seat.result, seat.seconds
             if cancelled():
                 raise Cancelled("stopped between two batches of questions")
             if waiting:
-                ready, waiting = answer_oldest(waiting, cancelled)
-            elif not ended:
+                ready, waiting = answer_some(waiting, cancelled)
+            elif none_ended:
                 return
     finally:
         with streams_kept():
@@ -159,12 +186,12 @@ def run_jobs(
                 seat.throw()  # GreenletExit: the job's own `finally` blocks run
 
 
-def answer_oldest(waiting: list[Seat], cancelled: IsCancelled) -> tuple[deque[Seat], list[Seat]]:
-    """Answer the seat that waits longest and, with it, others that asked the same oracle: about one batch.
+def answer_some(waiting: list[Seat], cancelled: IsCancelled) -> tuple[deque[Seat], list[Seat]]:
+    """Answer about one batch of questions to one oracle, those that wait longest first.
 
     Returns: (seats that were answered, seats that still wait).
     """
-    oracle = waiting[0].asked.oracle
+    oracle = choose_oracle([seat.asked for seat in waiting])
     taken: deque[Seat] = deque()
     left: list[Seat] = []
     questions = 0
@@ -173,6 +200,7 @@ def answer_oldest(waiting: list[Seat], cancelled: IsCancelled) -> tuple[deque[Se
             taken.append(seat)
             questions += len(seat.asked.questions)
         else:
+            seat.asked.passed_over += seat.asked.oracle is not oracle
             left.append(seat)
     began = time.perf_counter()
     answer_together([seat.asked for seat in taken], oracle, cancelled)
@@ -180,6 +208,21 @@ def answer_oldest(waiting: list[Seat], cancelled: IsCancelled) -> tuple[deque[Se
     for seat in taken:
         seat.seconds += seconds * len(seat.asked.questions) / max(1, questions)
     return taken, left
+
+
+def choose_oracle(requests: list[Request]) -> Oracle[Any]:
+    """Choose whom to ask next: the oracle of most questions, for few at a time are answered slowly.
+
+    Args:
+        requests: at least one, the one that waits longest first.
+    """
+    oldest = requests[0]
+    if oldest.passed_over >= PATIENCE:
+        return oldest.oracle
+    questions: Counter[int] = Counter()
+    for request in requests:
+        questions[id(request.oracle)] += len(request.questions)
+    return max((request.oracle for request in requests), key=lambda oracle: questions[id(oracle)])
 
 
 def answer_together(requests: list[Request], oracle: Oracle[Any], cancelled: IsCancelled) -> None:

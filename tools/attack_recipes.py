@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import copy
+import importlib
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from blindspot.storage.errors import SettingsError
 from blindspot.tools.attack_engine import Oracle
+from blindspot.tools.attack_goal import Victim
+from blindspot.tools.attack_plan import SentenceEncoderName
 from blindspot.tools.attack_resources import check_tagger, prepare_textattack
+from blindspot.tools.tables import first_line
 
-WHOLE_STEP = 1 << 30  # texts in one call of the model: all that a step of the search wants to know
-
-
-class Victim:
-    """What TextAttack takes for the model: it hands texts to an oracle.
-
-    Args:
-        ask: texts, as tuples of fields, to (n, classes) probabilities.
-    """
-
-    model = None  # TextAttack looks at its class only
-
-    def __init__(self, ask: Callable[[list[tuple[str, ...]]], NDArray[Any]]) -> None:
-        self.ask = ask
-
-    def __call__(self, texts: list[str | tuple[str, ...]]) -> torch.Tensor:
-        rows = self.ask([(text,) if isinstance(text, str) else tuple(text) for text in texts])
-        return torch.from_numpy(rows)
+SENTENCE_ENCODER = "https://tfhub.dev/google/universal-sentence-encoder/3"  # what TextAttack's recipes name
 
 
 class SentenceEncoder:
@@ -47,11 +32,13 @@ class SentenceEncoder:
         return self.ask(sentences)
 
 
-def build_attack(recipe: str, victim: Victim) -> Any:
-    """Build a recipe around a victim; sentence encoders of TensorFlow's are replaced by MiniLM.
+def build_attack(recipe: str, victim: Victim, sentence_encoder: SentenceEncoderName = "minilm") -> Any:
+    """Build a recipe around a victim.
 
     Args:
         recipe: "deepwordbug", "textfooler", …: TextAttack's short name, or the name of the class or of its module.
+        sentence_encoder: what compares sentences where the recipe has the Universal Sentence Encoder: MiniLM in its
+            place, or TensorFlow's own.
     Returns: a `textattack.Attack`, to be copied with `copy_attack`.
     Raises: SettingsError, when there is no such recipe, it is not for classifiers, needs gradients, or a resource of
         its is missing.
@@ -73,14 +60,15 @@ def build_attack(recipe: str, victim: Victim) -> Any:
         )
     if any(isinstance(constraint, PartOfSpeech) for constraint in attack.constraints):
         check_tagger()
+    choose = universal_encoder_in if sentence_encoder == "use" else minilm_in_place_of
     attack.constraints = [
-        minilm_in_place_of(constraint) if isinstance(constraint, UniversalSentenceEncoder) else constraint
+        choose(constraint) if isinstance(constraint, UniversalSentenceEncoder) else constraint
         for constraint in attack.constraints
     ]
     return attack
 
 
-def try_recipe(recipe: str) -> Any:
+def try_recipe(recipe: str, sentence_encoder: SentenceEncoderName = "minilm") -> Any:
     """Build a recipe that attacks nothing, to see that it can be built here.
 
     Raises: SettingsError, as `build_attack`.
@@ -89,48 +77,31 @@ def try_recipe(recipe: str) -> Any:
     def refuse(texts: list[tuple[str, ...]]) -> NDArray[Any]:
         raise AssertionError(f"building {recipe} asked about {len(texts)} texts")
 
-    return build_attack(recipe, Victim(refuse))
+    return build_attack(recipe, Victim(refuse), sentence_encoder)
 
 
-def copy_attack(attack: Any, max_queries: int | None = None, confidence: float | None = None) -> Any:
-    """Copy what an attack changes while it runs (goal, search, caches); share what it only reads (models, vectors).
+def restrict_fields(attack: Any, field_names: Sequence[str], changeable: Sequence[str]) -> None:
+    """Keep an attack from changing other fields than these; what its recipe leaves alone it leaves alone as before.
 
     Args:
-        max_queries: the search ends there, as `query_budget` of TextAttack's goal functions.
-        confidence: search on until a wrong class has at least this probability; None: until the label flips.
+        field_names: all fields of a sample, in order.
+        changeable: those that may be changed.
+    Raises: SettingsError, when the recipe by itself changes none of them.
     """
-    import textattack
+    from textattack.constraints.pre_transformation import InputColumnModification
 
-    goal = copy.copy(attack.goal_function)
-    if confidence is not None:
-        demand_confidence(goal, confidence)
-    goal.batch_size = WHOLE_STEP
-    # TextAttack puts a softmax over rows whose sum is off by a rounding error.
-    goal._process_model_outputs = lambda _, rows: rows
-    if max_queries is not None:
-        goal.query_budget = max_queries
-    constraints = [*attack.constraints, *attack.pre_transformation_constraints]
-    return textattack.Attack(goal, constraints, attack.transformation, copy.copy(attack.search_method))
-
-
-def demand_confidence(goal: Any, confidence: float) -> None:
-    """Make a goal complete only where a wrong class is predicted with so much confidence, among any number of classes.
-
-    What leads the search stays as it is: the probability that the true class has lost. A sample that is wrong before
-    the attack is skipped as ever, confident or not.
-
-    Raises: SettingsError, when the recipe's goal is another than to leave the true class.
-    """
-    from textattack.goal_functions import UntargetedClassification
-
-    if type(goal) is not UntargetedClassification or goal.target_max_score:
-        raise SettingsError(f'attack.goal = "confident" is not for recipes with the goal {type(goal).__name__}')
-
-    def is_wrong(output: torch.Tensor, _: Any) -> bool:
-        return bool(output.argmax() != goal.ground_truth_output)
-
-    goal._should_skip = is_wrong
-    goal._is_goal_complete = lambda output, text: is_wrong(output, text) and float(output.max()) >= confidence
+    labels = list(field_names)
+    left = set(changeable)
+    for constraint in attack.pre_transformation_constraints:
+        if isinstance(constraint, InputColumnModification) and constraint.matching_column_labels == labels:
+            left -= set(constraint.columns_to_ignore)
+    if not left:
+        raise SettingsError(
+            f"attack.fields: the recipe by itself never changes {', '.join(changeable)} of ({', '.join(labels)}); "
+            "name another field, or take another recipe"
+        )
+    fixed = set(labels) - set(changeable)
+    attack.pre_transformation_constraints.append(InputColumnModification(labels, fixed))
 
 
 def recipe_class(recipe: str) -> Any:
@@ -202,3 +173,35 @@ def sentence_oracle() -> Oracle[str]:
         return np.asarray(model.encode(sentences, show_progress_bar=False))  # (n, 384)
 
     return Oracle(encode, size=len)
+
+
+def universal_encoder_in(constraint: Any) -> Any:
+    """See that a constraint's Universal Sentence Encoder is there, and load it.
+
+    Raises: SettingsError, as `load_universal_encoder`.
+    """
+    constraint.model = load_universal_encoder(constraint._tfhub_url)
+    return constraint
+
+
+@cache
+def load_universal_encoder(url: str) -> Any:
+    """Load the Universal Sentence Encoder from TensorFlow Hub, or from its cache: once for the process.
+
+    Raises: SettingsError, saying what is missing.
+    """
+    other = 'or take attack.sentence_encoder = "minilm"'
+    try:
+        model = importlib.import_module("tensorflow_hub").load(url)
+        model(["A sentence."])
+    except ImportError as error:
+        raise SettingsError(
+            f'attack.sentence_encoder = "use" needs TensorFlow: {first_line(error)}; '
+            f"pip install tensorflow tensorflow_hub, {other}"
+        ) from error
+    except Exception as error:  # TensorFlow's own kinds cannot be named without it
+        raise SettingsError(
+            f"the Universal Sentence Encoder cannot be loaded from {url}: {first_line(error)}; connect to the network "
+            f"once, or set TFHUB_CACHE_DIR to a folder that has it, {other}"
+        ) from error
+    return model

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from blindspot.storage.errors import ModelError
 from blindspot.storage.records import Fields
+from blindspot.tools.forward import Forward, PaddedForward, is_out_of_memory
+from blindspot.tools.lanes import Lanes, cpu_lanes
 from blindspot.tools.tables import first_line
+from blindspot.tools.unpadded_bert import UnpaddedBert, can_run_unpadded
 from blindspot.tools.weights import ADAPTER_FILE, limit_tokens, load_weights
 
 if TYPE_CHECKING:
@@ -25,8 +29,7 @@ Text = tuple[str, ...]
 FloatArray = NDArray[np.float32]
 
 TOKENS_PER_BATCH = {"cpu": 2_048, "cuda": 65_536, "mps": 16_384}  # padded tokens of one forward pass
-LENGTH_STEP = 8  # a text is padded to a multiple of so many tokens
-LEAST_ROWS = 4  # smaller batches run in other kernels, and the same text gets other last bits
+LEAST_TOKENS = 256  # fewer in a batch are not worth another lane
 
 
 class HasFields(Protocol):
@@ -80,6 +83,7 @@ class Classifier:
         model_id: the model version's id.
         labels: label names, in the order of the logits.
         max_tokens: longer inputs are truncated.
+        forward: how its logits are computed; None: as fits the model and its device, in full precision.
     """
 
     def __init__(
@@ -90,41 +94,77 @@ class Classifier:
         model_id: str,
         labels: Sequence[str],
         max_tokens: int,
+        forward: Forward | None = None,
     ) -> None:
         self.model = model.train(False)
         self.tokenizer = tokenizer
         self.model_id = model_id
         self.labels = tuple(labels)
         self.max_tokens = max_tokens
+        self.given_forward = forward
         self.tokens_per_batch = TOKENS_PER_BATCH.get(model.device.type, 4_096)
+        self.lanes = cpu_lanes() if model.device.type == "cpu" else Lanes(1)
+
+    @cached_property
+    def forward(self) -> Forward:
+        """The forward pass; made when first asked for, since it may copy the weights."""
+        if self.given_forward:
+            return self.given_forward
+        if can_run_unpadded(self.model):
+            return UnpaddedBert(self.model)
+        return PaddedForward(self.model, self.tokenizer, self.max_tokens)
 
     def predict(self, texts: Sequence[Text]) -> FloatArray:
-        """Predict class probabilities.
+        """Predict class probabilities; on a CPU they are the same, to the last bit, whatever else is predicted along.
 
-        A text's padding depends on its own length alone, and no batch has fewer than 4 rows: on a CPU its
-        probabilities are then the same, to the last bit, whatever else is predicted along with it.
+        Where the device's memory does not hold a batch, this and all later ones are made half as large.
 
         Args:
             texts: n samples.
         Returns: (n, classes) probabilities; rows sum to 1, columns are in the order of `labels`.
+        Raises: ModelError, when the memory does not even hold one text.
         """
         probabilities = np.empty((len(texts), len(self.labels)), dtype=np.float32)
         if not texts:
             return probabilities
         encoded = encode(self.tokenizer, texts, self.max_tokens)
-        widths = [min(-(-len(ids) // LENGTH_STEP) * LENGTH_STEP, self.max_tokens) for ids in encoded["input_ids"]]
-        for width, batch in batches_by_width(widths, self.tokens_per_batch):
-            filled = batch + batch[-1:] * (LEAST_ROWS - len(batch))
-            padded = self.tokenizer.pad(
-                {key: [rows[i] for i in filled] for key, rows in encoded.items()},
-                padding="max_length",
-                max_length=width,
-                return_tensors="pt",
-            )
-            with torch.inference_mode():
-                logits = self.model(**padded.to(self.model.device)).logits.float()[: len(batch)]
-            probabilities[batch] = logits.softmax(dim=-1).cpu().numpy()  # (batch, classes)
+        lengths = [len(ids) for ids in encoded["input_ids"]]
+
+        def compute(batch: list[int]) -> Tensor:
+            return self.forward.logits({key: [rows[i] for i in batch] for key, rows in encoded.items()})
+
+        waiting = self.forward.batches(lengths, min(self.tokens_per_batch, self.fair_share(sum(lengths))))
+        while waiting:
+            smaller: list[list[int]] = []
+            for batch, future in zip(waiting, self.lanes.each(compute, waiting), strict=True):
+                try:
+                    probabilities[batch] = future.result().softmax(dim=-1).cpu().numpy()  # (batch, classes)
+                except RuntimeError as error:
+                    smaller += self.halve(batch, error)
+            waiting = smaller
         return probabilities
+
+    def fair_share(self, tokens: int) -> int:
+        """So many tokens in a batch that each lane gets one."""
+        return max(LEAST_TOKENS, -(-tokens // self.lanes.count))
+
+    def halve(self, batch: list[int], error: Exception) -> list[list[int]]:
+        """Split a batch that was too large for the memory, and remember it.
+
+        Raises: the error, when it is of another kind. ModelError, when there is nothing to split.
+        """
+        if not is_out_of_memory(error):
+            raise error
+        if len(batch) == 1:
+            raise ModelError(
+                f"{self.model.device}: out of memory with a single text; lower classifier.max_tokens, now "
+                f"{self.max_tokens}, or free memory on the device"
+            ) from error
+        if self.model.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self.tokens_per_batch = max(1, self.tokens_per_batch // 2)
+        half = len(batch) // 2
+        return [batch[half:], batch[:half]]
 
     def predict_labels(self, texts: Sequence[Text]) -> tuple[list[str], FloatArray, FloatArray]:
         """Predict (labels, their confidences (n,), all probabilities (n, classes))."""
@@ -139,30 +179,6 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], max_tokens
     second = ["\n".join(text[1:]) for text in texts] if len(texts[0]) > 1 else None
     encoding = tokenizer(first, second, truncation=True, max_length=max_tokens)
     return dict(encoding)
-
-
-def batches_by_width(widths: Sequence[int], tokens_per_batch: int) -> list[tuple[int, list[int]]]:
-    """Group indices of equal width into batches of about so many tokens: (width, indices), shortest first."""
-    batches: list[tuple[int, list[int]]] = []
-    for width, group in groupby(sorted(range(len(widths)), key=lambda i: (widths[i], i)), key=widths.__getitem__):
-        indices = list(group)
-        rows = max(LEAST_ROWS, tokens_per_batch // width)
-        batches += [(width, indices[start : start + rows]) for start in range(0, len(indices), rows)]
-    return batches
-
-
-def batches_by_length(lengths: Sequence[int], tokens_per_batch: int) -> list[list[int]]:
-    """Group indices of similar length so that a padded batch holds at most so many tokens (and at least one text)."""
-    batches: list[list[int]] = []
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
-        if batch and (len(batch) + 1) * lengths[index] > tokens_per_batch:
-            batches.append(batch)
-            batch = []
-        batch.append(index)
-    if batch:
-        batches.append(batch)
-    return batches
 
 
 def load_classifier(

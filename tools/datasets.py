@@ -32,10 +32,11 @@ class DataSource:
     files: Mapping[str, str]  # split -> file
     fields: tuple[str, ...]
     label: str
-    labels: tuple[str, ...] | None  # their order; None: as found in the training split, sorted
+    labels: tuple[str, ...] | None  # their order; None: as found in the first split that is read, sorted
     task: str
     limits: Mapping[str, int | None]  # split -> most rows
     seed: int
+    splits: tuple[Split, ...] = SPLITS  # those that are read, in the order of SPLITS; others need not be there
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Rows:
 
 
 def inspect(source: DataSource) -> Dataset:
-    """Check every row of all splits, and keep none.
+    """Check every row of the splits that are read, and keep none.
 
     Returns: the record; its id depends on what the rows say and how they are drawn, not on where they lie.
     Raises: DataError.
@@ -56,7 +57,7 @@ def inspect(source: DataSource) -> Dataset:
     content = hashlib.blake2b(digest_size=16)
     labels: tuple[str, ...] = tuple(dict.fromkeys(source.labels or ()))
     counts: dict[str, int] = {}
-    for split in SPLITS:  # the training split comes first: its labels are the ones the others may have
+    for split in source.splits:  # the training split comes first: its labels are the ones the others may have
         rows = read_split(source, split)
         labels = labels or order_labels(set(rows.labels))
         check_labels(rows, labels, listed=source.labels is not None)
@@ -74,7 +75,7 @@ def inspect(source: DataSource) -> Dataset:
     return Dataset(
         dataset_id=make_id("ds", source.fields, source.label, labels, content.hexdigest(), draw),
         name=source.name,
-        source=source.path or ", ".join(source.files[split] for split in SPLITS),
+        source=source.path or ", ".join(source.files[split] for split in source.splits),
         fields=source.fields,
         labels=labels,
         task=source.task,
@@ -138,6 +139,8 @@ def read_split(source: DataSource, split: str) -> Rows:
     wanted = (*source.fields, source.label)
     folder = Path(source.path).expanduser() if source.path else None
     if folder is None:
+        if split not in source.files:
+            raise DataError(f"no file for the {split} split; name one in data.{split}, or a folder of all in data.path")
         table = read_table(Path(source.files[split]).expanduser(), wanted)
     elif folder.is_dir():
         table = read_table(find_file(folder, split), wanted)
@@ -146,6 +149,11 @@ def read_split(source: DataSource, split: str) -> Rows:
     else:
         table = read_hub(source.path or "", split, wanted)
     return check_rows(table, source)
+
+
+def split_named(file: Path) -> Split | None:
+    """The split that a file holds, if its name is that of one."""
+    return next((split for split in SPLITS if file.stem in FILE_NAMES[split]), None)
 
 
 def find_file(folder: Path, split: str) -> Path:

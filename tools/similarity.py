@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from blindspot.storage.errors import Cancelled, ModelError
 from blindspot.storage.records import Fields
-from blindspot.tools.classifier import FloatArray, batches_by_length, locate_model, pick_device
+from blindspot.tools.classifier import FloatArray, locate_model, pick_device
+from blindspot.tools.forward import batches_by_length
 from blindspot.tools.progress import IsCancelled, Report, never, silent
 from blindspot.tools.weights import loading
 
