@@ -163,14 +163,15 @@ class LiveDisplay:
         """All phases, those behind us ticked, the one in hand marked."""
         if self.progress is None:
             return Text("loading…")
-        from blindspot.graphs.mitigation import PHASES  # loaded by then
+        from blindspot.graphs import attack_only, mitigation  # loaded by then
 
-        at = PHASES.index(self.progress.phase) if self.progress.phase in PHASES else -1
+        all_phases = (attack_only if self.progress.kind == "attack" else mitigation).PHASES
+        at = all_phases.index(self.progress.phase) if self.progress.phase in all_phases else -1
         parts = [
             Text(f"✓ {name}", style="green")
             if index < at
             else Text(name, style="bold cyan reverse" if index == at else "dim")
-            for index, name in enumerate(map(name_of, PHASES))
+            for index, name in enumerate(map(name_of, all_phases))
         ]
         return Text("  ").join(parts)
 

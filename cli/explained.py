@@ -15,6 +15,8 @@ from blindspot.tools.edits import WORD, Edit, edits
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from blindspot.storage.records import Fields
+
 AROUND = 12  # words shown on either side of a change in a long text
 LONG = 60  # words of a text that is shown in part
 
@@ -51,7 +53,11 @@ def print_uu(console: Console, row: Mapping[str, Any]) -> None:
     sure = "" if row["confidence"] is None else f" ({row['confidence']:.2f})"
     head.append(f"{sure}  round {row['round']}, {row['recipe'] or row['uu_kind']}", style="dim")
     console.print(head)
-    original, perturbed = row["original"] or {}, row["perturbed"]
+    print_texts(console, row["original"] or {}, row["perturbed"])
+
+
+def print_texts(console: Console, original: Fields, perturbed: Fields | None) -> None:
+    """Print the fields of a sample, with the changes that an attack made marked."""
     changes = edits(original, perturbed) if perturbed else []
     for field, text in original.items():
         label = f"{field}: " if len(original) > 1 else ""

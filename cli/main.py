@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from blindspot.cli import demo, doctor, init, results, run, status
+from blindspot.cli import attack, demo, doctor, init, results, run, status
 from blindspot.cli.terminal import visible
 from blindspot.storage.errors import Cancelled, OperatorError
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("init")(init.init)
 app.command("run")(run.run)
+app.command("attack")(attack.attack)
 app.command("resume")(run.resume)
 app.command("status")(status.status)
 app.command("hypotheses")(results.hypotheses)

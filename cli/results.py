@@ -50,7 +50,7 @@ def hypotheses(
     from blindspot.storage.results import Results
 
     with Results.open(workspace.expanduser()) as results:
-        run_id = pick_run(results, run_id)
+        run_id = pick_mitigation(results, run_id)
         found = rows_of(
             results,
             "FROM hypothesis_log WHERE run_id = $1 AND kind = coalesce($2, kind) ORDER BY round, uu_id, kind",
@@ -65,13 +65,19 @@ def hypotheses(
         print_hypotheses(result_console(), rows, run_id=run_id, total=len(found))
 
 
-def pick_run(results: Results, run_id: str | None) -> str:
-    """Find the run that is meant, the newest without a name.
+def pick_mitigation(results: Results, run_id: str | None) -> str:
+    """Find the mitigation run that is meant, the newest without a name; an attack run has no hypotheses.
 
     Raises: StoreError, when there is none.
     """
-    _, rows = results.query("SELECT run_id FROM runs ORDER BY started_at")
-    names = [name for (name,) in rows]
+    from blindspot.cli.summary import kind_of, rows_of
+
+    rows = rows_of(results, "FROM runs ORDER BY started_at")
+    if run_id in [row["run_id"] for row in rows if kind_of(row) == "attack"]:
+        raise StoreError(f"{run_id} is an attack run: no teacher explained its UUs; `FROM uus` is the query for them")
+    names = [row["run_id"] for row in rows if kind_of(row) == "mitigation"]
     if names and run_id in (None, *names):
         return run_id or str(names[-1])
+    if rows and run_id is None:
+        raise StoreError(f"{results.path}: attack runs only, and they have no hypotheses; `blindspot run` makes some")
     raise StoreError(f"{results.path}: no run {run_id or 'yet'}; there are: {', '.join(names) or 'none'}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from blindspot.cli.attack_table import print_attacks
 from blindspot.cli.stop import StopSignals
 from blindspot.cli.terminal import (
     DEFAULT_WORKSPACE,
@@ -88,7 +89,10 @@ def resume(
         return resume_run(workspace, run_id, show=show, cancelled=cancelled, overrides=overrides or ())
 
     ended = carry_out(work, workspace.expanduser(), quiet=quiet)
-    print_result(workspace.expanduser(), ended.run_id, as_json=as_json)
+    if ended.kind == "attack":
+        print_attacks(workspace.expanduser(), ended.run_id, as_json=as_json)
+    else:
+        print_result(workspace.expanduser(), ended.run_id, as_json=as_json)
 
 
 def carry_out(work: Work, folder: Path, *, quiet: bool) -> Run:

@@ -27,7 +27,11 @@ def status(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption =
     with Results.open(folder) as results:
         silent_s = time.time() - results.path.stat().st_mtime
         _, names = results.query("SELECT run_id FROM runs ORDER BY started_at")
-        rows = [facts_of(results, read_summary(results, name), silent_s) for (name,) in names]
+        rows = []
+        for (name,) in names:
+            run = read_summary(results, name)
+            attacked = attacks_of(results, name) if run.kind == "attack" else {}
+            rows.append(facts_of(results, run, silent_s) | attacked)
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
     else:
@@ -51,6 +55,7 @@ def facts_of(results: Results, run: Summary, silent_s: float) -> dict[str, Any]:
     )
     return {
         "run_id": run.run_id,
+        "kind": run.kind,
         "status": run.status,
         "stop_reason": run.stop_reason,
         "nothing_new_for_s": round(silent_s) if run.status == "running" else None,
@@ -65,6 +70,22 @@ def facts_of(results: Results, run: Summary, silent_s: float) -> dict[str, Any]:
         "cost_usd": run.cost_usd,
         "spend": spend(run),
         "seconds": round(done["seconds"]),  # of the phases that are done
+    }
+
+
+def attacks_of(results: Results, run_id: str) -> dict[str, Any]:
+    """Lay out what an attack run has in place of rounds: how many samples it attacked, and the UUs among them."""
+    from blindspot.cli.summary import rows_of
+
+    rows = rows_of(results, "FROM attack_statistics WHERE run_id = ? ORDER BY samples DESC, recipe", [run_id])
+    accuracy = rows[0]["original_accuracy"] if rows else None  # one model, the same samples: the most of them tell
+    uus = sum(row["uus"] for row in rows) if rows else None
+    return {
+        "round": None,
+        "rounds": None,
+        "attacked": sum(row["samples"] for row in rows),
+        "accuracy": {"before": accuracy, "after": None},
+        "uus": {"before": uus, "after": None},
     }
 
 
@@ -91,10 +112,10 @@ def print_status(folder: Path, rows: list[dict[str, Any]]) -> None:
         table.add_row(
             row["run_id"],
             state_of(row),
-            f"{row['round']} of {row['rounds']}" if row["rounds"] else str(row["round"]),
+            round_of(row),
             arrow(row["accuracy"], lambda value: f"{100 * value:.1f}"),
             arrow(row["uus"], lambda value: f"{value:,.0f}"),
-            row["spend"] if row["teacher_calls"] else row["teacher"],
+            row["spend"] if row["teacher_calls"] else row["teacher"] if row["kind"] == "mitigation" else "–",
             clock(row["seconds"]),
         )
     console.print(table)
@@ -115,6 +136,13 @@ def state_of(row: dict[str, Any]) -> str:
     """The state, and of a run that is not over the phase that was done last."""
     done = (row["last_phase"] or "").replace("_", " ")
     return f"{row['status']}, {done} done" if done and row["status"] != "finished" else row["status"]
+
+
+def round_of(row: dict[str, Any]) -> str:
+    """The round, of how many; of an attack run the samples that it attacked."""
+    if row["kind"] == "attack":
+        return f"{row['attacked']:,} attacked"
+    return f"{row['round']} of {row['rounds']}" if row["rounds"] else str(row["round"])
 
 
 def arrow(values: dict[str, float | None], show: Any) -> str:

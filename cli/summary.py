@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -34,6 +34,7 @@ class Summary:
     """A run as far as it went."""
 
     run_id: str
+    kind: str  # mitigation | attack
     workspace: Path
     status: str  # running | stopped | finished | failed
     stop_reason: str | None
@@ -80,6 +81,11 @@ def rows_of(results: Results, sql: str, params: Sequence[object] = ()) -> list[d
     return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
+def kind_of(run: Mapping[str, Any]) -> str:
+    """The kind of a run as a row of results, which an older blindspot may have published."""
+    return str(run.get("kind", "mitigation"))
+
+
 def read_summary(results: Results, run_id: str) -> Summary:
     """Read what a run changed, as far as it is published.
 
@@ -106,6 +112,7 @@ def read_summary(results: Results, run_id: str) -> Summary:
     )
     return Summary(
         run_id=run_id,
+        kind=kind_of(run),
         workspace=results.path.parent.resolve(),
         status=run["status"],
         stop_reason=run["stop_reason"],
@@ -157,8 +164,9 @@ def count_so_far(results: Results, run_id: str) -> str:
     (row,) = rows_of(
         results,
         "SELECT (SELECT count(*) FROM uus WHERE run_id = $1) AS uus, (SELECT count(*) FROM attacks a JOIN runs r "
-        "USING (run_id) WHERE run_id = $1 AND split = 'validation' AND a.status = 'flipped' AND confidence >= tau) "
-        "AS flipped, (SELECT count(*) FROM hypotheses WHERE run_id = $1) AS hypotheses",
+        "USING (run_id) WHERE run_id = $1 AND a.status = 'flipped' AND confidence >= tau "
+        "AND (split = 'validation' OR r.kind = 'attack')) AS flipped, "
+        "(SELECT count(*) FROM hypotheses WHERE run_id = $1) AS hypotheses",
         [run_id],
     )
     summary = read_summary(results, run_id)

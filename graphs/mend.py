@@ -38,7 +38,8 @@ def mend_settings(store: Store, run: Run, overrides: Iterable[str]) -> tuple[Run
     """
     before = check_settings(dict(run.settings), where=f"settings of {run.run_id}")
     after = change_settings(before, overrides)
-    mended = replace(run, settings=after.model_dump(mode="json"), teacher=str(TeacherSpec.parse(after.teacher.spec)))
+    teacher = str(TeacherSpec.parse(after.teacher.spec)) if run.kind == "mitigation" else run.teacher
+    mended = replace(run, settings=after.model_dump(mode="json"), teacher=teacher)
     said = changes(before.model_dump(mode="json"), mended.settings)
     for key in said:
         if key not in MENDABLE:

@@ -79,7 +79,7 @@ def reporter(context: Context, round_number: int, phase: str) -> Report:
         if time.monotonic() - shown < SHOWN_EVERY_S and done < total:
             return
         shown = time.monotonic()
-        context.show(Progress(context.run_id, round_number, phase, done, total))
+        context.show(Progress(context.run_id, round_number, phase, done, total, kind=context.kind))
 
     return report
 

@@ -23,7 +23,8 @@ def prepare(context: Context, state: State, report: Report) -> tuple[dict[str, A
     run = context.store.one(Run, run_id=context.run_id)
     assert run is not None
     context.store.put(replace(run, original_model_id=version.model_id, final_model_id=version.model_id))
-    return {"model_id": version.model_id}, {"trained on": version.rows_train, "loss": rounded(version.final_loss)}
+    trained = {"trained on": version.rows_train, "loss": rounded(version.final_loss)}
+    return {"model_id": version.model_id}, trained if version.rows_train else {"brought along": version.folder}
 
 
 def rounded(value: float | None) -> float | str:

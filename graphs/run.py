@@ -12,18 +12,21 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from blindspot.agents.teacher import TeacherSpec
+from blindspot.graphs.attack_only import build_attack_only, check_attack
 from blindspot.graphs.checks import check_models, check_places, check_recipes
 from blindspot.graphs.mend import mend_settings
 from blindspot.graphs.mitigation import build_mitigation
 from blindspot.graphs.state import Context, Progress, State
 from blindspot.graphs.teachers import check_teacher
 from blindspot.storage.errors import Cancelled, SettingsError, StoreError
-from blindspot.storage.records import Run, make_id, now
-from blindspot.storage.settings import DataSection, Settings, check_settings
+from blindspot.storage.records import Run, Split, make_id, now
+from blindspot.storage.settings import Settings, check_settings
 from blindspot.storage.store import Store
 from blindspot.storage.workspace import Workspace
-from blindspot.tools.datasets import DataSource, inspect
+from blindspot.tools.datasets import SPLITS, DataSource, inspect
 from blindspot.tools.progress import IsCancelled
+
+GRAPHS = {"mitigation": build_mitigation, "attack": build_attack_only}  # by kind of run
 
 PACKAGES = (
     "blindspot",
@@ -38,19 +41,23 @@ PACKAGES = (
 )
 
 
-def start_run(settings: Settings, *, show: Callable[[Progress], None], cancelled: IsCancelled) -> Run:
+def start_run(
+    settings: Settings, *, show: Callable[[Progress], None], cancelled: IsCancelled, kind: str = "mitigation"
+) -> Run:
     """Check everything that can be checked, then run to the end.
 
+    Args:
+        kind: "mitigation", or "attack" for attacks and their statistics alone.
     Returns: the run as it ended.
     Raises: OperatorError, before anything is written where the settings, the data, the model or the teacher are at
         fault. Cancelled, when stopped; `resume_run` goes on.
     """
-    source = source_of(settings.data, name=settings.run.name, seed=settings.run.seed)
-    check_teacher(settings.teacher)
-    check_places(settings)
+    source = source_of(settings, kind)
+    check_kind(settings, kind)
+    check_places(settings, kind)
     dataset = inspect(source)
     check_recipes(settings)
-    check_models(settings, dataset.labels)
+    check_models(settings, dataset.labels, kind)
     if cancelled():
         raise Cancelled("stopped before the run began")
     workspace = Workspace(Path(settings.run.workspace).expanduser().resolve())
@@ -62,16 +69,17 @@ def start_run(settings: Settings, *, show: Callable[[Progress], None], cancelled
             status="running",
             settings=settings.model_dump(mode="json"),
             seed=settings.run.seed,
-            teacher=str(TeacherSpec.parse(settings.teacher.spec)),
+            teacher=str(TeacherSpec.parse(settings.teacher.spec)) if kind == "mitigation" else "none",
             dataset_id=dataset.dataset_id,
             tau=settings.run.tau,
             versions={package: version(package) for package in PACKAGES},
             started_at=now(),
+            kind=kind,
         )
         store.add([dataset])
         store.add([run])
         store.publish()
-        context = Context(run.run_id, settings, store, workspace, source, dataset, cancelled, show)
+        context = Context(run.run_id, settings, store, workspace, source, dataset, cancelled, show, kind)
         return asyncio.run(go(context))
 
 
@@ -95,17 +103,17 @@ def resume_run(
     with Store.open(workspace.folder) as store:
         run, mended = mend_settings(store, find_unfinished(store, run_id, workspace), overrides)
         settings = check_settings(dict(run.settings), where=f"settings of {run.run_id}")
-        source = source_of(settings.data, name=settings.run.name, seed=settings.run.seed)
-        check_teacher(settings.teacher)
-        check_places(settings)
+        source = source_of(settings, run.kind)
+        check_kind(settings, run.kind)
+        check_places(settings, run.kind)
         dataset = inspect(source)
         if dataset.dataset_id != run.dataset_id:
             raise SettingsError(f"{run.run_id}: its data set has changed since it began; start a new run")
-        check_models(settings, dataset.labels)
+        check_models(settings, dataset.labels, run.kind)
         store.add(mended)
         store.put(replace(run, status="running", stop_reason=None, finished_at=None))
         store.publish()
-        context = Context(run.run_id, settings, store, workspace, source, dataset, cancelled, show)
+        context = Context(run.run_id, settings, store, workspace, source, dataset, cancelled, show, run.kind)
         return asyncio.run(go(context))
 
 
@@ -134,7 +142,7 @@ async def go(context: Context) -> Run:
     start = State(run_id=context.run_id, round=0, model_id="", new_model_id=None, stop=None)
     try:
         async with AsyncSqliteSaver.from_conn_string(str(context.workspace.checkpoints)) as saver:
-            graph = build_mitigation().compile(checkpointer=saver)
+            graph = GRAPHS[context.kind]().compile(checkpointer=saver)
             known = await saver.aget_tuple(config)  # an input would start again at START over the old values
             await graph.ainvoke(None if known else start, config, context=context, durability="sync")
             ended = await graph.aget_state(config)
@@ -160,11 +168,23 @@ def close(context: Context, *, status: str, reason: str) -> None:
     context.store.publish()
 
 
-def source_of(data: DataSection, *, name: str, seed: int) -> DataSource:
+def check_kind(settings: Settings, kind: str) -> None:
+    """See that a run of this kind has what only such a run needs.
+
+    Raises: SettingsError, TeacherError.
+    """
+    if kind == "mitigation":
+        check_teacher(settings.teacher)
+    else:
+        check_attack(settings)
+
+
+def source_of(settings: Settings, kind: str = "mitigation") -> DataSource:
     """Turn the settings of a data set into plain values."""
+    data = settings.data
     files = {"train": data.train, "validation": data.validation, "test": data.test}
     return DataSource(
-        name=name,
+        name=settings.run.name,
         path=data.path,
         files={split: file for split, file in files.items() if file},
         fields=data.fields,
@@ -172,5 +192,14 @@ def source_of(data: DataSection, *, name: str, seed: int) -> DataSource:
         labels=data.labels,
         task=data.task,
         limits=data.limit.model_dump(),
-        seed=seed,
+        seed=settings.run.seed,
+        splits=splits_of(settings, kind),
     )
+
+
+def splits_of(settings: Settings, kind: str) -> tuple[Split, ...]:
+    """The splits that a run of this kind reads."""
+    if kind == "mitigation":
+        return SPLITS
+    wanted = {settings.attack.split, "train" if settings.classifier.fine_tune else settings.attack.split}
+    return tuple(split for split in SPLITS if split in wanted)

@@ -34,6 +34,7 @@ class Progress:
     total: int
     message: str = ""
     level: str = "info"  # of the message: info | warning | error
+    kind: str = "mitigation"  # of the run: which phases there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,12 @@ class Context:
     dataset: Dataset
     cancelled: Callable[[], bool]
     show: Callable[[Progress], None]
+    kind: str = "mitigation"  # of the run
 
     def samples(self, split: Split) -> list[Sample]:
         """Read a split, and see that its samples are in the store.
 
-        The test split is for `evaluate` alone; tests hold the other nodes to it.
+        Of a mitigation's nodes the test split is for `evaluate` alone; tests hold the others to it.
         """
         samples = self.store.rows(Sample, dataset_id=self.dataset.dataset_id, split=split)
         if len(samples) == self.dataset.rows[split]:
@@ -78,4 +80,4 @@ class Context:
         """Record something worth telling, and show it."""
         event_id = make_id("evt", self.run_id, round_number, phase, message)
         self.store.add([Event(event_id, self.run_id, round_number, now(), phase, level, message)])
-        self.show(Progress(self.run_id, round_number, phase, 0, 0, message, level))
+        self.show(Progress(self.run_id, round_number, phase, 0, 0, message, level, self.kind))

@@ -21,14 +21,14 @@ COMMENTS: Comments = {
         },
     ),
     "runs": (
-        "Runs: rounds with one configuration.",
+        "Runs: rounds with one configuration, or attacks on one model version.",
         {
             "run_id": "Name and number of the run.",
             "name": "Name given in the settings.",
             "status": "running, stopped, finished or failed.",
             "settings": "All settings of the run, as JSON.",
             "seed": "The number every random choice is made from.",
-            "teacher": "Who explains, as a spec, e.g. openai:MODEL or rules.",
+            "teacher": "Who explains, as a spec, e.g. openai:MODEL or rules; none in an attack run.",
             "dataset_id": "The data set under test (datasets).",
             "tau": "Confidence from which a wrong prediction is a UU, in [0, 1].",
             "versions": "Versions of the software that ran, as JSON: package -> version.",
@@ -37,6 +37,7 @@ COMMENTS: Comments = {
             "stop_reason": "Why it ended.",
             "original_model_id": "The model version it began with (model_versions).",
             "final_model_id": "The model version it recommends at its end (model_versions).",
+            "kind": "mitigation (rounds that repair a model version) or attack (attacks and their statistics alone).",
         },
     ),
     "rounds": (

@@ -100,7 +100,15 @@ CREATE TABLE events (
 """)
 
 
-MIGRATIONS: Sequence[Migration] = (create_tables,)
+def add_run_kind(connection: duckdb.DuckDBPyConnection) -> None:
+    """Tell runs of `blindspot attack` from mitigation runs, which all runs were before there was one."""
+    connection.execute("""
+ALTER TABLE runs ADD COLUMN kind VARCHAR DEFAULT 'mitigation';
+ALTER TABLE runs ALTER COLUMN kind SET NOT NULL;
+""")
+
+
+MIGRATIONS: Sequence[Migration] = (create_tables, add_run_kind)
 
 
 def migrate(connection: duckdb.DuckDBPyConnection, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:

@@ -43,14 +43,14 @@ def now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Rounds with one configuration."""
+    """Rounds with one configuration, or attacks on one model version without any round."""
 
     run_id: str  # "<name>-<number>"
     name: str
     status: str  # running | stopped | finished | failed
     settings: Mapping[str, Any]
     seed: int
-    teacher: str
+    teacher: str  # a spec; "none" in a run that has no teacher
     dataset_id: str
     tau: float
     versions: Mapping[str, str]  # package -> version
@@ -59,6 +59,7 @@ class Run:
     stop_reason: str | None = None
     original_model_id: str | None = None
     final_model_id: str | None = None
+    kind: str = "mitigation"  # mitigation (rounds) | attack (attacks and their statistics alone)
 
 
 @dataclass(frozen=True, slots=True)

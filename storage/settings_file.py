@@ -26,6 +26,14 @@ def load_settings(path: Path, overrides: Iterable[str] = ()) -> Settings:
 
     Raises: SettingsError, with the key and what is wrong with it.
     """
+    return complete_settings(read_settings(path), overrides, where=str(path))
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read a TOML file, its paths to data and models made absolute; nothing else is checked.
+
+    Raises: SettingsError, when it cannot be read or is no TOML.
+    """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -35,12 +43,22 @@ def load_settings(path: Path, overrides: Iterable[str] = ()) -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: not valid TOML: {error}") from None
     resolve_paths(table, path.resolve().parent, DATA + NAMES)
+    return table
+
+
+def complete_settings(table: dict[str, Any], overrides: Iterable[str], *, where: str) -> Settings:
+    """Apply overrides to a table of settings in place, make its paths absolute and validate it.
+
+    Args:
+        where: what the table was made from, for messages.
+    Raises: SettingsError, with the key and what is wrong with it.
+    """
     for override in overrides:
         apply_override(table, override)
     if isinstance(table.setdefault("run", {}), dict):
         table["run"].setdefault("workspace", RunSection().workspace)
     resolve_paths(table, Path.cwd())  # the workspace, and names that are folders here
-    return check_settings(table, where=str(path))
+    return check_settings(table, where=where)
 
 
 def change_settings(settings: Settings, overrides: Iterable[str]) -> Settings:

@@ -204,10 +204,12 @@ ATTACK_STATISTICS = View(
         "errors": "Samples it could not be run on.",
         "queries": "Queries to the model version, all samples together.",
         "seconds": "Seconds of work, all samples together.",
+        "uus": "Adversarial UUs: samples flipped with a confidence of at least the run's tau.",
+        "natural_uus": "Natural UUs among the samples: skipped, as they were wrong with that confidence already.",
         "original_accuracy": "Accuracy before the attack.",
         "accuracy_under_attack": "Accuracy after it.",
         "attack_success_rate": "Flipped samples as a share of those that were right before.",
-        "perturbed_words": "Changed words as a percentage of all words.",
+        "perturbed_words": "Changed words as a share of a flipped sample's words, on average.",
         "words_per_input": "Words in a sample, on average.",
         "queries_per_sample": "Queries for a sample, on average.",
     },
@@ -216,8 +218,11 @@ WITH counts AS (
     SELECT run_id, model_id, split, recipe, count(*) AS samples, count(*) FILTER (status = 'flipped') AS flipped,
            count(*) FILTER (status = 'failed') AS failed, count(*) FILTER (status = 'skipped') AS skipped,
            count(*) FILTER (status = 'error') AS errors, CAST(sum(queries) AS BIGINT) AS queries,
-           sum(seconds) AS seconds
-    FROM attacks GROUP BY run_id, model_id, split, recipe
+           sum(seconds) AS seconds,
+           count(*) FILTER (status = 'flipped' AND confidence >= tau) AS uus,
+           count(*) FILTER (status = 'skipped' AND original_confidence >= tau) AS natural_uus
+    FROM (SELECT a.*, r.tau FROM attacks a LEFT JOIN runs r ON r.run_id = a.run_id)
+    GROUP BY run_id, model_id, split, recipe
 ), figures AS (
     SELECT run_id, model_id, split, recipe,
            arg_max(value, round) FILTER (metric = 'original_accuracy') AS original_accuracy,

@@ -1,6 +1,6 @@
-"""Runs a mitigation and kills it with SIGKILL at each given moment, resuming it in between.
+"""Starts a run and kills it with SIGKILL at each given moment, resuming it in between.
 
-    python killed_runs.py SETTINGS.json WORKSPACE MOMENTS.json
+    python killed_runs.py SETTINGS.json WORKSPACE MOMENTS.json [KIND]
 
 A script of its own, since a process that has used torch cannot be forked: this one only imports it.
 """
@@ -21,7 +21,9 @@ from blindspot.storage.settings import check_settings
 from blindspot.tools.attack_resources import prepare_textattack
 
 
-def run_until_killed(settings: dict[str, dict[str, object]], workspace: Path, phase: str, items: int) -> None:
+def run_until_killed(
+    settings: dict[str, dict[str, object]], workspace: Path, phase: str, items: int, kind: str
+) -> None:
     """Start or resume the run, and die when a phase has done so many items; -1: when it has told its result."""
 
     def show(progress: Progress) -> None:
@@ -31,16 +33,17 @@ def run_until_killed(settings: dict[str, dict[str, object]], workspace: Path, ph
     if (workspace / "store.duckdb").exists():
         resume_run(workspace, None, show=show, cancelled=lambda: False)
     else:
-        start_run(check_settings(settings, where="killed run"), show=show, cancelled=lambda: False)
+        start_run(check_settings(settings, where="killed run"), show=show, cancelled=lambda: False, kind=kind)
 
 
 def main() -> None:
     prepare_textattack()
-    settings, workspace, moments = sys.argv[1:]
+    settings, workspace, moments, *kind = sys.argv[1:]
     for phase, items in json.loads(Path(moments).read_text()):
         child = os.fork()
         if child == 0:
-            run_until_killed(json.loads(Path(settings).read_text()), Path(workspace), phase, items)
+            table = json.loads(Path(settings).read_text())
+            run_until_killed(table, Path(workspace), phase, items, kind[0] if kind else "mitigation")
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if not (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL):

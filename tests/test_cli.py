@@ -152,7 +152,9 @@ finally:
 """
 
 
-@pytest.mark.parametrize("command", [["--help"], ["run", "--help"], ["--version"], ["query", "FROM runs"]])
+@pytest.mark.parametrize(
+    "command", [["--help"], ["run", "--help"], ["attack", "--help"], ["--version"], ["query", "FROM runs"]]
+)
 def test_a_command_imports_nothing_heavy_that_it_does_not_use(command: list[str], workspace: Path) -> None:
     environment = os.environ | {"BLINDSPOT_WORKSPACE": str(workspace)}
     answer = subprocess.run(

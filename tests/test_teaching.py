@@ -412,7 +412,7 @@ async def test_the_event_loop_is_free_while_the_store_is_read_and_written(settin
 
     with WatchedStore.open(Path(chosen.run.workspace)) as store:
         ((run,), (dataset,)) = store.rows(Run), store.rows(Dataset)
-        source = source_of(chosen.data, name=chosen.run.name, seed=chosen.run.seed)
+        source = source_of(chosen)
         context = Context(run.run_id, chosen, store, store.workspace, source, dataset, never, nothing)
         state = State(run_id=run.run_id, round=1, model_id="", new_model_id=None, stop=None)
         on_loop.clear()

@@ -1,0 +1,85 @@
+"""The graph of `blindspot attack`: samples of one split are attacked, and how that went is measured; no round."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+from langgraph.graph import END, START, StateGraph
+
+from blindspot.graphs.attack import attack_once, budget_of, draw_samples, stops
+from blindspot.graphs.evaluate import scope_of, statistics_of
+from blindspot.graphs.phase import in_thread
+from blindspot.graphs.prepare import prepare
+from blindspot.graphs.state import Context, State
+from blindspot.graphs.versions import load_version, predict_once
+from blindspot.storage.errors import SettingsError
+from blindspot.storage.records import Attack, Sample
+from blindspot.storage.settings import Settings
+from blindspot.tools.progress import Report
+
+PHASES = ("prepare", "attack", "measure")
+
+
+def build_attack_only() -> StateGraph[State, Context, Any, Any]:
+    """Wire the graph; compile it with a checkpointer of the caller's."""
+    graph = StateGraph(State, context_schema=Context)
+    nodes: dict[str, Any] = {
+        "prepare": in_thread("prepare", prepare),
+        "attack": in_thread("attack", attack_drawn),
+        "measure": in_thread("measure", measure),
+    }
+    for name in PHASES:
+        graph.add_node(name, nodes[name])
+    for before, after in pairwise((START, *PHASES, END)):
+        graph.add_edge(before, after)
+    return graph
+
+
+def check_attack(settings: Settings) -> None:
+    """See that there is something to attack, and something to attack it with.
+
+    Raises: SettingsError.
+    """
+    if not settings.attack.recipes:
+        raise SettingsError("attack.recipes: empty; name a recipe, e.g. deepwordbug")
+    if not settings.attack.samples:
+        raise SettingsError("attack.samples: 0 leaves nothing to attack; take 1 or more")
+
+
+def attack_drawn(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Attack samples of the split that the settings name; add the UUs among them, natural and adversarial."""
+    from blindspot.tools.select import adversarial_uus, natural_uus
+
+    tau = context.settings.run.tau
+    samples = drawn(context)
+    classifier = load_version(context, context.model(state["model_id"]))
+    predictions = predict_once(context, classifier, samples, kind="sample", report=report)
+    attacks = attack_once(context, classifier, samples, report, budget_of(context.settings.attack))
+    natural = natural_uus(context.run_id, 0, classifier.model_id, samples, list(predictions.values()), tau)
+    adversarial = adversarial_uus(context.run_id, 0, attacks, tau)
+    context.store.add([*natural, *adversarial])
+    result = {
+        "attacked": len(attacks),
+        "flipped": sum(row.status == "flipped" for row in attacks),
+        "UUs": len(adversarial),
+        "queries": sum(row.queries for row in attacks),
+    }
+    return {}, result | stops(context, attacks, len(samples))
+
+
+def measure(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Add the statistics of each recipe's attacks, and say why the run ends."""
+    attacks = context.store.rows(Attack, run_id=context.run_id, model_id=state["model_id"])
+    rows = statistics_of(attacks, replace(scope_of(context, 0), split=context.settings.attack.split))
+    context.store.add(rows)
+    early = [f"{who} {where}" for who, where in stops(context, attacks, len(drawn(context))).items()]
+    return {"stop": "; ".join(early) or "every attack is done"}, {"figures": len(rows)}
+
+
+def drawn(context: Context) -> list[Sample]:
+    """The samples that are attacked: a random draw from the split, each class in its share."""
+    settings = context.settings
+    return draw_samples(context.samples(settings.attack.split), settings.attack.samples, seed=settings.run.seed)
