@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from blindspot.tools.attack import Models
     from blindspot.tools.classifier import Classifier
 
-KEPT_EVERY_S = 1.0  # adding rows takes some 15 ms, one or a hundred; a kill loses those that ended since, and in flight
+KEPT_EVERY_S = 1.0  # adding rows takes some 15 ms, one or a hundred; a kill loses those of this time, and in flight
 
 
 def attack(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
@@ -106,8 +106,9 @@ def models_of(context: Context, classifier: Classifier, samples: Sequence[Sample
     searched = classifier
     if context.settings.attack.precision == "fast":
         searched = fast_version(classifier, texts_of(samples[:CALIBRATION], context.dataset.fields))
-    judge = oracle_of(classifier, classes) if searched is not classifier else None
-    return Models(oracle_of(searched, classes), judge)
+    batch = classifier.texts_per_call
+    judge = oracle_of(classifier, classes, batch=batch) if searched is not classifier else None
+    return Models(oracle_of(searched, classes, batch=batch), judge)
 
 
 def plan_of(context: Context, model_id: str, recipe: str) -> AttackPlan:
@@ -147,7 +148,7 @@ def fair_order(samples: Sequence[Sample], *, seed: int) -> list[Sample]:
 def attack_missing(
     context: Context, models: Models, samples: Sequence[Sample], plan: AttackPlan, budget: Budget, report: Report
 ) -> list[Attack]:
-    """Attack the samples that have no row yet with one recipe, and write the rows as they come.
+    """Attack the samples that have no row yet with one recipe, and write the rows between its batches of questions.
 
     Returns: all rows of these samples, those that were there among them, ordered by sample.
     """
@@ -161,14 +162,20 @@ def attack_missing(
     left = budget.less(found, plan.tau)
     new: list[Attack] = []
     written = time.monotonic()
+
+    def cancelled() -> bool:
+        nonlocal written
+        if new and time.monotonic() - written >= KEPT_EVERY_S:
+            context.store.add(new)
+            new.clear()
+            written = time.monotonic()
+        return context.cancelled()
+
     try:
-        for row in attack_samples(models, missing, plan, budget=left, cancelled=context.cancelled) if missing else ():
+        for row in attack_samples(models, missing, plan, budget=left, cancelled=cancelled) if missing else ():
             found.append(row)
             new.append(row)
             report(len(found), len(samples))
-            if time.monotonic() - written >= KEPT_EVERY_S:
-                context.store.add(new)
-                new, written = [], time.monotonic()
     finally:
         context.store.add(new)
     return sorted(found, key=lambda row: row.sample_id)

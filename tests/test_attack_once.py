@@ -38,6 +38,7 @@ class Words:
     """Weighs words by a hash; a misspelt word weighs something else. Nothing is trained."""
 
     model_id = "mod-1"
+    texts_per_call = 256
 
     def __init__(self) -> None:
         self.heard: Counter[tuple[str, ...]] = Counter()

@@ -29,6 +29,7 @@ Text = tuple[str, ...]
 FloatArray = NDArray[np.float32]
 
 TOKENS_PER_BATCH = {"cpu": 2_048, "cuda": 65_536, "mps": 16_384}  # padded tokens of one forward pass
+TEXTS_PER_CALL = {"cpu": 256, "cuda": 4_096, "mps": 1_024}  # that attacks collect before they ask
 LEAST_TOKENS = 256  # fewer in a batch are not worth another lane
 
 
@@ -103,6 +104,7 @@ class Classifier:
         self.max_tokens = max_tokens
         self.given_forward = forward
         self.tokens_per_batch = TOKENS_PER_BATCH.get(model.device.type, 4_096)
+        self.texts_per_call = TEXTS_PER_CALL.get(model.device.type, 256)
         self.lanes = cpu_lanes() if model.device.type == "cpu" else Lanes(1)
 
     @cached_property
