@@ -15,12 +15,12 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from blindspot.storage.errors import SettingsError
+from blindspot.tools.attack_speed import speed_up_textattack
 from blindspot.tools.function_words import ENGLISH
 
 LOCK = Lock()
@@ -34,8 +34,6 @@ OVERWRITTEN = (
 )
 FIRST = ("torch", "transformers", "datasets", "flair")  # read the caches' variables when imported: before TextAttack
 LOGGERS = ("textattack", "textattack.shared.utils.install", "flair", "sentence_transformers")
-
-LONGEST_WORD = 40  # characters; whole texts come once or twice, and would fill the memory
 
 GET_WORD_VECTORS = (
     "with a network: python -c 'from textattack.shared import WordEmbedding as W; W.counterfitted_GLOVE_embedding()'"
@@ -77,19 +75,7 @@ def import_textattack(folder: Path) -> None:
     utils = importlib.import_module("textattack").shared.utils
     utils.install.TEXTATTACK_CACHE_DIR = str(operators)
     utils.download_from_s3 = cached_resource
-    remember_words()
-
-
-def remember_words() -> None:
-    """Keep TextAttack from splitting the same single words again for each candidate text: half of its time."""
-    module: Any = importlib.import_module("textattack.shared.attacked_text")
-    split = module.words_from_text
-
-    @lru_cache(maxsize=50_000)
-    def split_word(text: str) -> tuple[str, ...]:
-        return tuple(split(text))
-
-    module.words_from_text = lambda text: list(split_word(text)) if len(text) <= LONGEST_WORD else split(text)
+    speed_up_textattack()
 
 
 def cache_folder() -> Path:
