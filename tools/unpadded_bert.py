@@ -29,11 +29,15 @@ LONG = 192  # tokens from which attention without its whole table is the faster 
 
 
 def can_run_unpadded(model: PreTrainedModel) -> bool:
-    """Whether a model is a BERT classifier as this module computes it, on a CPU that oneDNN is at home on."""
+    """Whether a model is a BERT classifier that this module computes."""
+    return type(model).__name__ == "BertForSequenceClassification" and is_plain_bert(model)
+
+
+def is_plain_bert(model: PreTrainedModel) -> bool:
+    """Whether a BERT is built as this module has it, and lies on a CPU that oneDNN is at home on."""
     config = model.config
     return (
-        type(model).__name__ == "BertForSequenceClassification"
-        and config.hidden_act == "gelu"
+        config.hidden_act == "gelu"
         and getattr(config, "position_embedding_type", "absolute") == "absolute"
         and not config.is_decoder
         and model.device.type == "cpu"
@@ -83,72 +87,69 @@ class Layer:
         return self.norm(self.feed(rows).add_(rows))
 
 
-class UnpaddedBert:
-    """A BERT classifier, ready to answer.
+class UnpaddedEncoder:
+    """BERT's encoder.
 
     Args:
-        model: one that `can_run_unpadded`; its weights are copied.
+        bert: a `BertModel` that `is_plain_bert`; its weights are copied.
         packing: how its weights are made ready, and so what is computed in; float32 if not given.
     """
 
-    def __init__(self, model: Any, packing: Packing | None = None) -> None:
+    def __init__(self, bert: Any, packing: Packing | None = None) -> None:
         packing = packing or FloatPacking()
-        embeddings, dtype = model.bert.embeddings, packing.dtype
+        embeddings, dtype = bert.embeddings, packing.dtype
         self.words = embeddings.word_embeddings.weight.detach().to(dtype)
         self.positions = embeddings.position_embeddings.weight.detach().to(dtype)
         self.types = embeddings.token_type_embeddings.weight.detach().to(dtype)
         self.norm = norm_of(embeddings.LayerNorm, dtype)
         with torch.inference_mode():
-            self.layers = [Layer(f"layer {i}", layer, packing) for i, layer in enumerate(model.bert.encoder.layer)]
-            self.pool = PackedLinear(affine_of(model.bert.pooler.dense), torch.float32)
-            self.classify = PackedLinear(affine_of(model.classifier), torch.float32)
+            self.layers = [Layer(f"layer {i}", layer, packing) for i, layer in enumerate(bert.encoder.layer)]
 
-    def batches(self, lengths: Sequence[int], tokens_per_batch: int) -> list[list[int]]:
-        return batches_by_length(lengths, tokens_per_batch)
-
-    def logits(self, encoded: Encoded) -> Tensor:
-        """Compute (texts, classes) logits in float32; a text's are the same, to the last bit, in any company."""
-        token_ids = encoded["input_ids"]
-        type_ids = encoded.get("token_type_ids") or [[0] * len(ids) for ids in token_ids]
-        filling = max(0, LEAST_TEXTS - len(token_ids))
-        order = sorted(range(len(token_ids)), key=lambda i: len(token_ids[i]))
-        order += order[-1:] * filling
-        lengths = torch.tensor([len(token_ids[i]) for i in order])
-        tokens = torch.tensor([token for i in order for token in token_ids[i]])
-        types = torch.tensor([kind for i in order for kind in type_ids[i]])
-        ends = lengths.cumsum(0)
-        positions = torch.arange(len(tokens)) - (ends - lengths).repeat_interleave(lengths)
+    def firsts(self, encoded: Encoded) -> Tensor:
+        """Compute the last state of each text's first token: (texts, hidden)."""
+        texts = Unpadded.of(encoded)
         with torch.inference_mode():
-            firsts = self.encode(tokens, positions, types, lengths.tolist(), ends - lengths)
-            logits = self.classify(torch.tanh(self.pool(firsts.float())))
-        unsorted = torch.empty(len(token_ids), logits.shape[1])
-        unsorted[order[: len(token_ids)]] = logits[: len(token_ids)]
-        return unsorted
+            return texts.unsorted(self.last_of_firsts(texts, *self.before_last(texts)).float())
 
-    def encode(self, tokens: Tensor, positions: Tensor, types: Tensor, lengths: list[int], starts: Tensor) -> Tensor:
-        """Run the encoder on the texts' tokens, (tokens,) each; returns the first token's state of each text."""
-        rows, projected = self.embed(tokens, positions, types)
-        groups = equal_lengths(lengths)
+    def means(self, encoded: Encoded) -> Tensor:
+        """Compute the mean of the last states of each text's tokens: (texts, hidden)."""
+        texts = Unpadded.of(encoded)
+        with torch.inference_mode():
+            rows = self.whole(self.layers[-1], texts, *self.before_last(texts)).float()
+            means = [rows[tokens_of].view(*shape, -1).mean(dim=1) for tokens_of, _, shape in texts.groups]
+            return texts.unsorted(torch.cat(means))
+
+    def before_last(self, texts: Unpadded) -> tuple[Tensor, Tensor | None]:
+        """Run all layers but the last: (what goes into it, its projections where they are made already)."""
+        rows, projected = self.embed(texts)
         for layer in self.layers[:-1]:
-            projected = layer.project(rows) if projected is None else projected
-            context = torch.empty_like(rows)
-            for tokens_of, _, shape in groups:
-                query, key, value = split_heads(projected[tokens_of], shape, layer.heads, 3)
-                context[tokens_of].view(*shape, layer.heads, -1).copy_(attend(query, key, value).transpose(1, 2))
-            rows, projected = layer.finish(context, rows), None
+            rows, projected = self.whole(layer, texts, rows, projected), None
+        return rows, projected
+
+    def whole(self, layer: Layer, texts: Unpadded, rows: Tensor, projected: Tensor | None) -> Tensor:
+        """Run a layer on all tokens."""
+        projected = layer.project(rows) if projected is None else projected
+        context = torch.empty_like(rows)
+        for tokens_of, _, shape in texts.groups:
+            query, key, value = split_heads(projected[tokens_of], shape, layer.heads, 3)
+            context[tokens_of].view(*shape, layer.heads, -1).copy_(attend(query, key, value).transpose(1, 2))
+        return layer.finish(context, rows)
+
+    def last_of_firsts(self, texts: Unpadded, rows: Tensor, projected: Tensor | None) -> Tensor:  # noqa: ARG002
+        """Run the last layer on first tokens, which look at all tokens."""
         last = self.layers[-1]
-        rest, rows = last.project_rest(rows), rows.index_select(0, starts)
+        rest, rows = last.project_rest(rows), rows.index_select(0, texts.starts)
         queries, context = last.project_query(rows), torch.empty_like(rows)
-        for tokens_of, texts_of, shape in groups:
+        for tokens_of, texts_of, shape in texts.groups:
             key, value = split_heads(rest[tokens_of], shape, last.heads, 2)
             (query,) = split_heads(queries[texts_of], (shape[0], 1), last.heads, 1)
             context[texts_of].view(shape[0], 1, last.heads, -1).copy_(attend(query, key, value).transpose(1, 2))
         return last.finish(context, rows)
 
-    def embed(self, tokens: Tensor, positions: Tensor, types: Tensor) -> tuple[Tensor, Tensor | None]:
+    def embed(self, texts: Unpadded) -> tuple[Tensor, Tensor | None]:
         """Make the encoder's input, and the first layer's projections where another layer follows."""
         most_positions, most_types = len(self.positions), len(self.types)
-        keys = (tokens * most_positions + positions) * most_types + types
+        keys = (texts.tokens * most_positions + texts.positions) * most_types + texts.types
         distinct, place = torch.unique(keys, return_inverse=True)
         parts = (
             distinct // (most_positions * most_types),
@@ -158,6 +159,66 @@ class UnpaddedBert:
         rows = self.norm(self.words[parts[0]] + self.types[parts[2]] + self.positions[parts[1]])
         projected = self.layers[0].project(rows).index_select(0, place) if len(self.layers) > 1 else None
         return rows.index_select(0, place), projected
+
+
+class UnpaddedBert:
+    """A BERT classifier, ready to answer.
+
+    Args:
+        model: one that `can_run_unpadded`; its weights are copied.
+        packing: as `UnpaddedEncoder`.
+    """
+
+    def __init__(self, model: Any, packing: Packing | None = None) -> None:
+        self.encoder = UnpaddedEncoder(model.bert, packing)
+        with torch.inference_mode():
+            self.pool = PackedLinear(affine_of(model.bert.pooler.dense), torch.float32)
+            self.classify = PackedLinear(affine_of(model.classifier), torch.float32)
+
+    def batches(self, lengths: Sequence[int], tokens_per_batch: int) -> list[list[int]]:
+        return batches_by_length(lengths, tokens_per_batch)
+
+    def logits(self, encoded: Encoded) -> Tensor:
+        """Compute (texts, classes) logits in float32; a text's are the same, to the last bit, in any company."""
+        with torch.inference_mode():
+            firsts = self.encoder.firsts(encoded)
+            filled = torch.cat([firsts, firsts[-1:].expand(max(0, LEAST_TEXTS - len(firsts)), -1)])
+            return self.classify(torch.tanh(self.pool(filled)))[: len(firsts)]
+
+
+@dataclass(frozen=True, slots=True)
+class Unpadded:
+    """The tokens of texts below each other, the shortest text first; there are at least LEAST_TEXTS."""
+
+    order: list[int]  # of each text, its place among those that were given
+    tokens: Tensor  # (tokens,), as are positions and types
+    positions: Tensor
+    types: Tensor
+    starts: Tensor  # where each text's tokens begin, (texts,)
+    groups: list[tuple[slice, slice, tuple[int, int]]]  # of equal length: rows of tokens, of texts, (texts, tokens)
+
+    @classmethod
+    def of(cls, encoded: Encoded) -> Unpadded:
+        token_ids = encoded["input_ids"]
+        type_ids = encoded.get("token_type_ids") or [[0] * len(ids) for ids in token_ids]
+        order = sorted(range(len(token_ids)), key=lambda i: len(token_ids[i]))
+        order += order[-1:] * (LEAST_TEXTS - len(order))
+        lengths = torch.tensor([len(token_ids[i]) for i in order])
+        ends = lengths.cumsum(0)
+        return cls(
+            order,
+            torch.tensor([token for i in order for token in token_ids[i]]),
+            torch.arange(int(ends[-1])) - (ends - lengths).repeat_interleave(lengths),
+            torch.tensor([kind for i in order for kind in type_ids[i]]),
+            ends - lengths,
+            equal_lengths(lengths.tolist()),
+        )
+
+    def unsorted(self, rows: Tensor) -> Tensor:
+        """Put one row a text into the order that the texts were given in."""
+        back = torch.empty(1 + max(self.order), rows.shape[1])
+        back[self.order] = rows  # what fills up is the last text again
+        return back
 
 
 def equal_lengths(lengths: Sequence[int]) -> list[tuple[slice, slice, tuple[int, int]]]:
