@@ -17,7 +17,7 @@ from transformers import AutoTokenizer, BertConfig, BertForSequenceClassificatio
 
 from blindspot.storage.errors import ModelError
 from blindspot.tools.classifier import Classifier
-from blindspot.tools.forward import Encoded, PaddedForward
+from blindspot.tools.forward import Encoded, PaddedForward, even_batches
 from blindspot.tools.lanes import Lanes
 from blindspot.tools.packed_linear import FloatPacking
 from blindspot.tools.precision import fast_version
@@ -226,3 +226,13 @@ def test_sentences_get_the_vectors_that_sentence_transformers_gives_in_any_compa
     vectors = ours.encode(sentences)
     np.testing.assert_allclose(vectors, model.encode(sentences, show_progress_bar=False), atol=1e-6)
     assert np.array_equal(np.concatenate([ours.encode([sentence]) for sentence in sentences]), vectors)
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=60), st.integers(1, 2_000))
+def test_even_batches_hold_every_text_once_and_about_the_same(lengths: list[int], tokens_per_batch: int) -> None:
+    batches = even_batches(lengths, tokens_per_batch)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    count = -(-sum(lengths) // tokens_per_batch)
+    share = sum(lengths) / count
+    assert len(batches) <= count
+    assert all(sum(lengths[index] for index in batch) <= share + max(lengths) for batch in batches)

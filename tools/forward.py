@@ -75,6 +75,21 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
+def even_batches(lengths: Sequence[int], tokens_per_batch: int) -> list[list[int]]:
+    """Group texts of similar length into as few batches as may be of at most so many tokens, each with its fair share.
+
+    A batch holds about half a text more or less than its share.
+    """
+    total = sum(lengths)
+    count = -(-total // tokens_per_batch)
+    batches: list[list[int]] = [[] for _ in range(count)]
+    before = 0
+    for index in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
+        batches[(2 * before + lengths[index]) * count // (2 * total)].append(index)
+        before += lengths[index]
+    return [batch for batch in batches if batch]
+
+
 def batches_by_length(lengths: Sequence[int], tokens_per_batch: int) -> list[list[int]]:
     """Group indices of similar length so that a padded batch holds at most so many tokens (and at least one text)."""
     batches: list[list[int]] = []

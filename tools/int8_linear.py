@@ -68,11 +68,13 @@ class Int8Linear:
 
     Args:
         inputs: how the rows that it is given are stored.
-        outputs: how its results are stored; None: they are float32.
+        outputs: how its results are stored, or the floating-point type that they are of.
         gelu: results pass through a GELU.
     """
 
-    def __init__(self, affine: Affine, inputs: Scale, *, outputs: Scale | None = None, gelu: bool = False) -> None:
+    def __init__(
+        self, affine: Affine, inputs: Scale, *, outputs: Scale | torch.dtype = torch.float32, gelu: bool = False
+    ) -> None:
         self.steps = affine.weight.abs().amax(dim=1).clamp(min=TINY).float() / 127  # (outputs,)
         stored = (affine.weight / self.steps[:, None]).round().to(torch.int8)
         self.weight = torch.ops.onednn.qlinear_prepack(stored, None)
@@ -80,7 +82,7 @@ class Int8Linear:
         self.bias = affine.bias.float()
         self.inputs = inputs
         self.ending: tuple[tuple[float, int, torch.dtype], tuple[str, list[float], str]] = (
-            (outputs.step, outputs.zero, torch.uint8) if outputs else (1.0, 0, torch.float32),
+            (outputs.step, outputs.zero, torch.uint8) if isinstance(outputs, Scale) else (1.0, 0, outputs),
             ("gelu" if gelu else "none", [], "none"),
         )
 
@@ -95,7 +97,7 @@ class Int8Linear:
 
 @dataclass(frozen=True, slots=True)
 class Int8Packing:
-    """Products in 8-bit integers, everything between them in float32.
+    """Products in 8-bit integers, attention in bfloat16 where the CPU has that, everything between them in float32.
 
     Args:
         peaks: of all layers, from a model made with `WatchfulPacking`.
@@ -104,10 +106,14 @@ class Int8Packing:
     peaks: Mapping[str, Tensor]
     dtype: torch.dtype = torch.float32
 
-    def linear(self, inputs: str, affine: Affine) -> Rows:
+    def linear(self, inputs: str, affine: Affine, outputs: torch.dtype = torch.float32) -> Rows:
         store, scale, affine = shared_out(affine, self.peaks[inputs])
-        layer = Int8Linear(affine, scale)
+        layer = Int8Linear(affine, scale, outputs=outputs)
         return lambda rows: layer(store(rows))
+
+    def projection(self, inputs: str, affine: Affine) -> Rows:
+        has_bfloat16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return self.linear(inputs, affine, torch.bfloat16 if has_bfloat16 else torch.float32)
 
     def feed_forward(self, inputs: str, widen: Affine, narrow: Affine) -> Rows:
         peaks = self.peaks[between(inputs)]
@@ -134,7 +140,8 @@ def shared_out(affine: Affine, peaks: Tensor) -> tuple[Rows, Scale, Affine]:
     multiplier = 1 / (factors * scale.step)
 
     def store(rows: Tensor) -> Tensor:
-        return (rows * multiplier).add_(scale.zero + 0.5).clamp_(0, 255).to(torch.uint8)
+        # By way of int16: torch turns floats into unsigned bytes one by one.
+        return (rows.float() * multiplier).add_(scale.zero + 0.5).clamp_(0, 255).to(torch.int16).to(torch.uint8)
 
     return store, scale, Affine(affine.weight * factors, affine.bias)
 

@@ -42,6 +42,10 @@ class Packing(Protocol):
         """Make a linear layer; inputs: a name for what is fed to it, the same for layers that are fed the same."""
         ...
 
+    def projection(self, inputs: str, affine: Affine) -> Rows:
+        """Make a linear layer that attention's queries, keys or values come from; they may be of another type."""
+        ...
+
     def feed_forward(self, inputs: str, widen: Affine, narrow: Affine) -> Rows:
         """Make two layers with a GELU between them."""
         ...
@@ -68,6 +72,9 @@ class FloatPacking:
 
     def linear(self, inputs: str, affine: Affine) -> Rows:  # noqa: ARG002
         return PackedLinear(affine, self.dtype)
+
+    def projection(self, inputs: str, affine: Affine) -> Rows:
+        return self.linear(inputs, affine)
 
     def feed_forward(self, inputs: str, widen: Affine, narrow: Affine) -> Rows:  # noqa: ARG002
         first, second = PackedLinear(widen, self.dtype, gelu=True), PackedLinear(narrow, self.dtype)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from blindspot.tools.attack_engine import Oracle
-from blindspot.tools.forward import batches_by_length
+from blindspot.tools.forward import even_batches
 from blindspot.tools.lanes import cpu_lanes
 from blindspot.tools.unpadded_bert import UnpaddedEncoder, is_plain_bert
 
@@ -44,7 +44,7 @@ class UnpaddedSentences:
         """Compute (sentences, hidden)."""
         encoded = self.tokenizer(sentences, truncation=True, max_length=self.max_tokens)
         lengths = [len(ids) for ids in encoded["input_ids"]]
-        batches = batches_by_length(lengths, min(TOKENS_PER_BATCH, max(256, sum(lengths) // cpu_lanes().count)))
+        batches = even_batches(lengths, min(TOKENS_PER_BATCH, max(64, -(-sum(lengths) // cpu_lanes().count))))
 
         def compute(batch: list[int]) -> torch.Tensor:
             return self.encoder.means({key: [rows[i] for i in batch] for key, rows in encoded.items()})

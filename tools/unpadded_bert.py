@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from blindspot.tools.forward import Encoded, batches_by_length
+from blindspot.tools.forward import Encoded, even_batches
 from blindspot.tools.packed_linear import Affine, FloatPacking, PackedLinear, Packing, affine_of, stacked
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-LEAST_TEXTS = 4  # a matrix of one row is multiplied by another kernel, and gets other last bits
+LEAST_ROWS = 2  # a matrix of one row is multiplied by another kernel, and gets other last bits
 LONG = 192  # tokens from which attention without its whole table is the faster one
 
 
@@ -72,9 +72,9 @@ class Layer:
         scale = attention.attention_head_size**-0.5
         query = Affine(attention.query.weight * scale, attention.query.bias * scale)
         rest = stacked(affine_of(attention.key), affine_of(attention.value))
-        self.project = packing.linear(f"{name} projections", stacked(query, rest))
-        self.project_query = packing.linear(f"{name} projections", query)
-        self.project_rest = packing.linear(f"{name} projections", rest)
+        self.project = packing.projection(f"{name} projections", stacked(query, rest))
+        self.project_query = packing.projection(f"{name} projections", query)
+        self.project_rest = packing.projection(f"{name} projections", rest)
         self.mix = packing.linear(f"{name} context", affine_of(output.dense))
         self.mix_norm = norm_of(output.LayerNorm, packing.dtype)
         widen, narrow = affine_of(layer.intermediate.dense), affine_of(layer.output.dense)
@@ -129,7 +129,7 @@ class UnpaddedEncoder:
     def whole(self, layer: Layer, texts: Unpadded, rows: Tensor, projected: Tensor | None) -> Tensor:
         """Run a layer on all tokens."""
         projected = layer.project(rows) if projected is None else projected
-        context = torch.empty_like(rows)
+        context = torch.empty_like(rows, dtype=projected.dtype)
         for tokens_of, _, shape in texts.groups:
             query, key, value = split_heads(projected[tokens_of], shape, layer.heads, 3)
             context[tokens_of].view(*shape, layer.heads, -1).copy_(attend(query, key, value).transpose(1, 2))
@@ -138,13 +138,14 @@ class UnpaddedEncoder:
     def last_of_firsts(self, texts: Unpadded, rows: Tensor, projected: Tensor | None) -> Tensor:  # noqa: ARG002
         """Run the last layer on first tokens, which look at all tokens."""
         last = self.layers[-1]
-        rest, rows = last.project_rest(rows), rows.index_select(0, texts.starts)
-        queries, context = last.project_query(rows), torch.empty_like(rows)
+        rest, rows = last.project_rest(rows), at_least_two(rows.index_select(0, texts.starts))
+        queries = last.project_query(rows)
+        context = torch.zeros_like(rows, dtype=queries.dtype)
         for tokens_of, texts_of, shape in texts.groups:
             key, value = split_heads(rest[tokens_of], shape, last.heads, 2)
             (query,) = split_heads(queries[texts_of], (shape[0], 1), last.heads, 1)
             context[texts_of].view(shape[0], 1, last.heads, -1).copy_(attend(query, key, value).transpose(1, 2))
-        return last.finish(context, rows)
+        return last.finish(context, rows)[: len(texts.order)]
 
     def embed(self, texts: Unpadded) -> tuple[Tensor, Tensor | None]:
         """Make the encoder's input, and the first layer's projections where another layer follows."""
@@ -176,19 +177,18 @@ class UnpaddedBert:
             self.classify = PackedLinear(affine_of(model.classifier), torch.float32)
 
     def batches(self, lengths: Sequence[int], tokens_per_batch: int) -> list[list[int]]:
-        return batches_by_length(lengths, tokens_per_batch)
+        return even_batches(lengths, tokens_per_batch)
 
     def logits(self, encoded: Encoded) -> Tensor:
         """Compute (texts, classes) logits in float32; a text's are the same, to the last bit, in any company."""
         with torch.inference_mode():
             firsts = self.encoder.firsts(encoded)
-            filled = torch.cat([firsts, firsts[-1:].expand(max(0, LEAST_TEXTS - len(firsts)), -1)])
-            return self.classify(torch.tanh(self.pool(filled)))[: len(firsts)]
+            return self.classify(torch.tanh(self.pool(at_least_two(firsts))))[: len(firsts)]
 
 
 @dataclass(frozen=True, slots=True)
 class Unpadded:
-    """The tokens of texts below each other, the shortest text first; there are at least LEAST_TEXTS."""
+    """The tokens of texts below each other, the shortest text first."""
 
     order: list[int]  # of each text, its place among those that were given
     tokens: Tensor  # (tokens,), as are positions and types
@@ -202,7 +202,6 @@ class Unpadded:
         token_ids = encoded["input_ids"]
         type_ids = encoded.get("token_type_ids") or [[0] * len(ids) for ids in token_ids]
         order = sorted(range(len(token_ids)), key=lambda i: len(token_ids[i]))
-        order += order[-1:] * (LEAST_TEXTS - len(order))
         lengths = torch.tensor([len(token_ids[i]) for i in order])
         ends = lengths.cumsum(0)
         return cls(
@@ -216,9 +215,14 @@ class Unpadded:
 
     def unsorted(self, rows: Tensor) -> Tensor:
         """Put one row a text into the order that the texts were given in."""
-        back = torch.empty(1 + max(self.order), rows.shape[1])
-        back[self.order] = rows  # what fills up is the last text again
+        back = torch.empty_like(rows)
+        back[self.order] = rows
         return back
+
+
+def at_least_two(rows: Tensor) -> Tensor:
+    """Repeat a single row."""
+    return rows if len(rows) >= LEAST_ROWS else rows.expand(LEAST_ROWS, -1).contiguous()
 
 
 def equal_lengths(lengths: Sequence[int]) -> list[tuple[slice, slice, tuple[int, int]]]:
@@ -240,4 +244,5 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Attention of (texts, heads, tokens, width), the query scaled already."""
     if query.shape[2] > LONG:
         return F.scaled_dot_product_attention(query, key, value, scale=1.0)
-    return torch.matmul(torch.softmax(torch.matmul(query, key.transpose(-1, -2)), dim=-1), value)
+    scores = torch.matmul(query, key.transpose(-1, -2)).float()  # in bfloat16, a softmax takes three times as long
+    return torch.matmul(scores.softmax(dim=-1).to(value.dtype), value)
