@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
+import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -205,3 +207,36 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         BertModel(config).save_pretrained(folder)
     return folder
+
+
+@dataclass
+class Answer:
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Iterator[Callable[..., Answer]]:
+    """Run a command in this process, in a folder of its own."""
+    from blindspot.cli.main import main
+
+    def call(*arguments: str | Path | int, stdin: str = "") -> Answer:
+        monkeypatch.setattr(sys, "argv", ["blindspot", *map(str, arguments)])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        try:
+            code = main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        return Answer(code, *capsys.readouterr())
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("BLINDSPOT_WORKSPACE", "OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    before = os.umask(0o022)
+    yield call
+    os.umask(before)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from rich.console import Console
 
 from blindspot.cli.attack_table import print_found, read_attacks
 from blindspot.cli.display import LiveDisplay
-from blindspot.cli.main import main
 from blindspot.graphs.run import resume_run, start_run
 from blindspot.graphs.state import Progress
 from blindspot.storage import records as rec
@@ -43,35 +41,7 @@ TABLES = (
 TIMES = ("seconds", "created_at", "started_at", "finished_at", "settings")
 
 
-@dataclass
-class Answer:
-    """How a command ended, and what it printed."""
-
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Answer]
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Cli]:
-    """Run a command in this process, in a folder of its own."""
-
-    def call(*arguments: str | Path | int) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["blindspot", *map(str, arguments)])
-        try:
-            code = main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return Answer(code, *capsys.readouterr())
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("BLINDSPOT_WORKSPACE", raising=False)
-    before = os.umask(0o022)
-    yield call
-    os.umask(before)
+Cli = Callable[..., Any]  # the fixture `cli` of conftest.py
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,6 @@ from rich.console import Console
 from blindspot.cli.display import LiveDisplay, open_display
 from blindspot.cli.explained import mark
 from blindspot.cli.init import TEMPLATE
-from blindspot.cli.main import main
 from blindspot.cli.run import print_result
 from blindspot.cli.summary import read_summary
 from blindspot.graphs.state import Progress
@@ -47,37 +46,7 @@ RUN = rec.Run(
 HEAVY = ("torch", "transformers", "textattack", "duckdb", "langgraph", "openai", "numpy", "pyarrow")
 
 
-@dataclass
-class Answer:
-    """How a command ended, and what it printed."""
-
-    code: int
-    out: str
-    err: str
-
-
-Cli = Callable[..., Answer]
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Cli]:
-    """Run a command in this process, in a folder of its own."""
-
-    def call(*arguments: str | Path, stdin: str = "") -> Answer:
-        monkeypatch.setattr(sys, "argv", ["blindspot", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        try:
-            code = main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return Answer(code, *capsys.readouterr())
-
-    monkeypatch.chdir(tmp_path)
-    for name in ("BLINDSPOT_WORKSPACE", "OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    before = os.umask(0o022)
-    yield call
-    os.umask(before)
+Cli = Callable[..., Any]  # the fixture `cli` of conftest.py
 
 
 def figure(metric: str, sides: tuple[float, float, float], recipe: str | None, threshold: float | None) -> list[Record]:
