@@ -80,6 +80,8 @@ def attack_samples(
     if budget.is_spent:
         return
     attacker = Attacker.build(models, plan)
+    if budget == UNLIMITED:
+        samples = sorted(samples, key=size_of, reverse=True)  # a long one that comes last would be attacked alone
     ends = None if budget.seconds is None else time.monotonic() + budget.seconds
 
     def time_is_up() -> bool:
@@ -166,6 +168,10 @@ class Attacker:
         if self.judge:
             return self.judge([each.attacked_text.tokenizer_input for each in both]).numpy()
         return np.stack([np.asarray(each.raw_output) for each in both])
+
+
+def size_of(sample: Sample) -> int:
+    return sum(map(len, sample.fields.values()))
 
 
 def sample_seed(seed: int, sample_id: str) -> int:
