@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 LEAST_ROWS = 2  # a matrix of one row is multiplied by another kernel, and gets other last bits
-LONG = 192  # tokens from which attention without its whole table is the faster one
+LONG = 192  # tokens from which float32 attention without its whole table is the faster one
+SCORES = 1 << 18  # of attention, computed at a time
 
 
 def can_run_unpadded(model: PreTrainedModel) -> bool:
@@ -242,7 +243,14 @@ def split_heads(rows: Tensor, shape: tuple[int, int], heads: int, parts: int) ->
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Attention of (texts, heads, tokens, width), the query scaled already."""
-    if query.shape[2] > LONG:
+    *places, asking, width = query.shape
+    if query.dtype == torch.float32 and asking > LONG:
         return F.scaled_dot_product_attention(query, key, value, scale=1.0)
-    scores = torch.matmul(query, key.transpose(-1, -2)).float()  # in bfloat16, a softmax takes three times as long
-    return torch.matmul(scores.softmax(dim=-1).to(value.dtype), value)
+    queries, keys, values = (part.reshape(-1, part.shape[2], width) for part in (query, key, value))
+    context = torch.empty_like(queries)
+    step = max(1, SCORES // (asking * key.shape[2]))  # heads of texts, so many that their scores stay in the cache
+    for start in range(0, len(queries), step):
+        part = slice(start, start + step)
+        scores = torch.bmm(queries[part], keys[part].transpose(1, 2)).float()  # a softmax of bfloat16 is a slow one
+        torch.bmm(scores.softmax(dim=-1).to(values.dtype), values[part], out=context[part])
+    return context.view(*places, asking, width)
