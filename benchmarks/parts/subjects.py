@@ -72,7 +72,7 @@ MRPC = Subject(
     choose_training("minilm", epochs=2, seed=SEED),
 )
 SST2 = Subject("sst2", ("text",), ("negative", "positive"), 4_000, choose_training("minilm", epochs=2, seed=SEED))
-IMDB = Subject("imdb", ("text",), ("negative", "positive"), 1_000, choose_training("minilm", epochs=2, seed=SEED))
+IMDB = Subject("imdb", ("text",), ("negative", "positive"), 600, choose_training("minilm", epochs=2, seed=SEED))
 
 
 class Lengths:
