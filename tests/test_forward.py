@@ -236,3 +236,13 @@ def test_even_batches_hold_every_text_once_and_about_the_same(lengths: list[int]
     share = sum(lengths) / count
     assert len(batches) <= count
     assert all(sum(lengths[index] for index in batch) <= share + max(lengths) for batch in batches)
+
+
+def test_many_batches_that_fail_at_once_halve_the_batch_once(tokenizer: PreTrainedTokenizerBase) -> None:
+    model = bert()
+    cramped = Cramped(UnpaddedBert(model), holds=7)
+    classifier = classifier_of(model, tokenizer, cramped)
+    classifier.tokens_per_batch = 80
+    classifier.predict([("soup " * 6, "town")] * 64)  # 8 texts of 10 tokens in each batch
+    assert sum(count > 7 for count in cramped.asked) > 1
+    assert classifier.tokens_per_batch == 40

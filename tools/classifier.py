@@ -30,7 +30,6 @@ FloatArray = NDArray[np.float32]
 
 TOKENS_PER_BATCH = {"cpu": 2_048, "cuda": 65_536, "mps": 16_384}  # padded tokens of one forward pass
 TEXTS_PER_CALL = {"cpu": 256, "cuda": 4_096, "mps": 1_024}  # that attacks collect before they ask
-LEAST_TOKENS = 64  # fewer in a batch are not worth another lane
 
 
 class HasFields(Protocol):
@@ -135,7 +134,7 @@ class Classifier:
         def compute(batch: list[int]) -> Tensor:
             return self.forward.logits({key: [rows[i] for i in batch] for key, rows in encoded.items()})
 
-        waiting = self.forward.batches(lengths, self.fair_share(sum(lengths)))
+        waiting = self.forward.batches(lengths, self.lanes.fair_share(sum(lengths), self.tokens_per_batch))
         while waiting:
             smaller: list[list[int]] = []
             for batch, future in zip(waiting, self.lanes.each(compute, waiting), strict=True):
@@ -143,16 +142,13 @@ class Classifier:
                     probabilities[batch] = future.result().softmax(dim=-1).cpu().numpy()  # (batch, classes)
                 except RuntimeError as error:
                     smaller += self.halve(batch, error)
+            if smaller:  # once, however many failed together
+                self.tokens_per_batch = max(1, self.tokens_per_batch // 2)
             waiting = smaller
         return probabilities
 
-    def fair_share(self, tokens: int) -> int:
-        """So many tokens in a batch that every lane gets as many batches as the others."""
-        turns = -(-tokens // (self.lanes.count * self.tokens_per_batch))
-        return min(self.tokens_per_batch, max(LEAST_TOKENS, -(-tokens // (self.lanes.count * turns))))
-
     def halve(self, batch: list[int], error: Exception) -> list[list[int]]:
-        """Split a batch that was too large for the memory, and remember it.
+        """Split a batch that was too large for the memory.
 
         Raises: the error, when it is of another kind. ModelError, when there is nothing to split.
         """
@@ -165,7 +161,6 @@ class Classifier:
             ) from error
         if self.model.device.type == "cuda":
             torch.cuda.empty_cache()
-        self.tokens_per_batch = max(1, self.tokens_per_batch // 2)
         half = len(batch) // 2
         return [batch[half:], batch[:half]]
 

@@ -13,6 +13,8 @@ import torch
 B = TypeVar("B")
 R = TypeVar("R")
 
+LEAST_TOKENS = 64  # fewer in a batch are not worth another lane
+
 
 class Lanes:
     """Threads that compute batches side by side, each on one core.
@@ -30,6 +32,11 @@ class Lanes:
             for started in [self.pool.submit(use_one_core, ready) for _ in range(count)]:
                 started.result()
             torch.set_num_threads(count)  # what threads that are yet to come begin with; the lanes keep their one
+
+    def fair_share(self, tokens: int, most: int) -> int:
+        """So many tokens in a batch, `most` at the most, that every lane gets as many batches as the others."""
+        turns = -(-tokens // (self.count * most))
+        return min(most, max(LEAST_TOKENS, -(-tokens // (self.count * turns))))
 
     def each(self, compute: Callable[[B], R], batches: Sequence[B]) -> list[Future[R]]:
         """Start to compute every batch; the futures are in the order of the batches."""

@@ -11,6 +11,7 @@ import torch
 from blindspot.tools.classifier import Classifier, Text
 from blindspot.tools.forward import Forward
 from blindspot.tools.int8_linear import Int8Packing, Peaks, WatchfulPacking
+from blindspot.tools.lanes import Lanes
 from blindspot.tools.packed_linear import FloatPacking
 from blindspot.tools.unpadded_bert import UnpaddedBert, can_run_unpadded
 
@@ -57,7 +58,9 @@ def with_forward(classifier: Classifier, forward: Forward | None, model: PreTrai
 def peaks_of(classifier: Classifier, texts: Sequence[Text]) -> Peaks:
     """Note the largest inputs of every layer while some texts are computed in full precision."""
     packing = WatchfulPacking()
-    with_forward(classifier, UnpaddedBert(classifier.model, packing)).predict(texts)
+    watched = with_forward(classifier, UnpaddedBert(classifier.model, packing))
+    watched.lanes = Lanes(1)  # two lanes that note at the same time would lose a peak
+    watched.predict(texts)
     return packing.peaks
 
 

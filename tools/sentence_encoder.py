@@ -44,7 +44,7 @@ class UnpaddedSentences:
         """Compute (sentences, hidden)."""
         encoded = self.tokenizer(sentences, truncation=True, max_length=self.max_tokens)
         lengths = [len(ids) for ids in encoded["input_ids"]]
-        batches = even_batches(lengths, min(TOKENS_PER_BATCH, max(64, -(-sum(lengths) // cpu_lanes().count))))
+        batches = even_batches(lengths, cpu_lanes().fair_share(sum(lengths), TOKENS_PER_BATCH))
 
         def compute(batch: list[int]) -> torch.Tensor:
             return self.encoder.means({key: [rows[i] for i in batch] for key, rows in encoded.items()})
