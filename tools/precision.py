@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from blindspot.tools.classifier import Classifier, Text
+from blindspot.tools.classifier import Classifier, Text, encode
 from blindspot.tools.forward import Forward
 from blindspot.tools.int8_linear import Int8Packing, Peaks, WatchfulPacking
 from blindspot.tools.lanes import Lanes
@@ -20,21 +20,25 @@ if TYPE_CHECKING:
 
 
 CALIBRATION = 64  # texts that the scales of 8-bit integers come from
+LONG_TEXTS = 128  # tokens on average: in longer texts one word weighs less than the rounding of 8-bit integers
 
 
 def fast_version(classifier: Classifier, texts: Sequence[Text]) -> Classifier:
     """Make a classifier that answers faster and less exactly, or give it back where the device has no faster way.
 
-    BERT on a CPU with instructions for it: 8-bit integers. Otherwise bfloat16, where the device has that. The choice
-    hangs on the model and the device alone, never on a timing: the same machine gives the same search again.
+    BERT on a CPU with instructions for it: 8-bit integers. Otherwise, and for long texts, bfloat16, where the device
+    has that. The choice hangs on the model, the device and the texts, never on a timing: the same machine gives the
+    same search again.
 
     Args:
         texts: some that are like those to come; the scales of integers come from the first ones.
     """
-    model = classifier.model
-    if can_run_unpadded(model) and torch.cpu._is_vnni_supported() and texts:
-        return with_forward(classifier, UnpaddedBert(model, Int8Packing(peaks_of(classifier, texts[:CALIBRATION]))))
-    if not computes_bfloat16(model.device):
+    model, texts = classifier.model, texts[:CALIBRATION]
+    has_bfloat16 = computes_bfloat16(model.device)
+    suits_int8 = bool(texts) and not (has_bfloat16 and are_long(classifier, texts))
+    if suits_int8 and can_run_unpadded(model) and torch.cpu._is_vnni_supported():
+        return with_forward(classifier, UnpaddedBert(model, Int8Packing(peaks_of(classifier, texts))))
+    if not has_bfloat16:
         return classifier
     if can_run_unpadded(model):
         return with_forward(classifier, UnpaddedBert(model, FloatPacking(torch.bfloat16)))
@@ -62,6 +66,12 @@ def peaks_of(classifier: Classifier, texts: Sequence[Text]) -> Peaks:
     watched.lanes = Lanes(1)  # two lanes that note at the same time would lose a peak
     watched.predict(texts)
     return packing.peaks
+
+
+def are_long(classifier: Classifier, texts: Sequence[Text]) -> bool:
+    """Whether texts have more than `LONG_TEXTS` tokens on average, as the classifier reads them."""
+    tokens = encode(classifier.tokenizer, texts, classifier.max_tokens)["input_ids"]
+    return sum(map(len, tokens)) > LONG_TEXTS * len(texts)
 
 
 def computes_bfloat16(device: torch.device) -> bool:
