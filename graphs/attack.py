@@ -23,17 +23,9 @@ KEPT_EVERY_S = 1.0  # adding rows takes some 15 ms, one or a hundred; a kill los
 
 def attack(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """Predict and attack validation samples; add the UUs."""
-    from blindspot.tools.select import adversarial_uus, natural_uus
-
-    run, number = context.settings.run, state["round"]
     samples = context.samples("validation")
-    classifier = load_version(context, context.model(state["model_id"]))
-    predictions = predict_once(context, classifier, samples, kind="sample", report=report)
-    uus = natural_uus(context.run_id, number, classifier.model_id, samples, list(predictions.values()), run.tau)
-    drawn = draw_samples(samples, context.settings.attack.samples, seed=run.seed)
-    attacks = attack_once(context, classifier, drawn, report, budget_of(context.settings.attack))
-    uus += adversarial_uus(context.run_id, number, attacks, run.tau)
-    context.store.add(uus)
+    drawn = draw_samples(samples, context.settings.attack.samples, seed=context.settings.run.seed)
+    attacks, uus = find_uus(context, state, samples, drawn, report)
     kinds = [uu.kind for uu in uus]
     result = {
         "natural UUs": f"{kinds.count('natural')} of {len(samples)}",
@@ -43,6 +35,25 @@ def attack(context: Context, state: State, report: Report) -> tuple[dict[str, An
         "queries": sum(row.queries for row in attacks),
     }
     return {}, result | stops(context, attacks, len(drawn))
+
+
+def find_uus(
+    context: Context, state: State, predicted: Sequence[Sample], attacked: Sequence[Sample], report: Report
+) -> tuple[list[Attack], list[Uu]]:
+    """Predict some samples and attack some, within the budget of the settings; add the UUs that either shows.
+
+    Returns: the attacks, and the UUs, natural ones first; both are in the store.
+    """
+    from blindspot.tools.select import adversarial_uus, natural_uus
+
+    number, tau = state["round"], context.settings.run.tau
+    classifier = load_version(context, context.model(state["model_id"]))
+    predictions = predict_once(context, classifier, predicted, kind="sample", report=report)
+    attacks = attack_once(context, classifier, attacked, report, budget_of(context.settings.attack))
+    uus = natural_uus(context.run_id, number, classifier.model_id, predicted, list(predictions.values()), tau)
+    uus += adversarial_uus(context.run_id, number, attacks, tau)
+    context.store.add(uus)
+    return attacks, uus
 
 
 def budget_of(settings: AttackSection) -> Budget:

@@ -9,12 +9,11 @@ from typing import Any
 
 from langgraph.graph import END, START, StateGraph
 
-from blindspot.graphs.attack import attack_once, budget_of, draw_samples, stops
+from blindspot.graphs.attack import draw_samples, find_uus, stops
 from blindspot.graphs.evaluate import scope_of, statistics_of
 from blindspot.graphs.phase import in_thread
 from blindspot.graphs.prepare import prepare
 from blindspot.graphs.state import Context, State
-from blindspot.graphs.versions import load_version, predict_once
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.records import Attack, Sample
 from blindspot.storage.settings import Settings
@@ -51,20 +50,12 @@ def check_attack(settings: Settings) -> None:
 
 def attack_drawn(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """Attack samples of the split that the settings name; add the UUs among them, natural and adversarial."""
-    from blindspot.tools.select import adversarial_uus, natural_uus
-
-    tau = context.settings.run.tau
     samples = drawn(context)
-    classifier = load_version(context, context.model(state["model_id"]))
-    predictions = predict_once(context, classifier, samples, kind="sample", report=report)
-    attacks = attack_once(context, classifier, samples, report, budget_of(context.settings.attack))
-    natural = natural_uus(context.run_id, 0, classifier.model_id, samples, list(predictions.values()), tau)
-    adversarial = adversarial_uus(context.run_id, 0, attacks, tau)
-    context.store.add([*natural, *adversarial])
+    attacks, uus = find_uus(context, state, samples, samples, report)
     result = {
         "attacked": len(attacks),
         "flipped": sum(row.status == "flipped" for row in attacks),
-        "UUs": len(adversarial),
+        "UUs": sum(uu.kind == "adversarial" for uu in uus),
         "queries": sum(row.queries for row in attacks),
     }
     return {}, result | stops(context, attacks, len(samples))
