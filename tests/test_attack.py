@@ -279,7 +279,11 @@ def test_a_recipe_has_several_names(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("recipe", "message"),
-    [("deepwordbag", "known: a2t, "), ("hotflip", "hotflip"), ("bad-characters", "goal_function_type")],
+    [
+        ("deepwordbag", "known: a2t, "),
+        ("hotflip", 'hotflip" needs gradients'),
+        ("bad-characters", "goal_function_type"),
+    ],
 )
 def test_a_recipe_that_cannot_run_is_refused_with_a_reason(recipe: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):

@@ -49,15 +49,15 @@ def build_attack(recipe: str, victim: Victim, sentence_encoder: SentenceEncoderN
             warnings.simplefilter("ignore")  # TextAttack warns of any model class that it does not know
             attack = kind.build(victim)
     except (LookupError, OSError, ImportError, ValueError, TypeError) as error:
+        if "invalid model wrapper" in str(error):  # what wants the model's own gradients says so
+            raise no_black_box(recipe) from error
         raise resource_error(recipe, error) from error
     from textattack.constraints.grammaticality import PartOfSpeech
     from textattack.constraints.semantics.sentence_encoders import UniversalSentenceEncoder
     from textattack.goal_functions import ClassificationGoalFunction
 
     if not attack.is_black_box or not isinstance(attack.goal_function, ClassificationGoalFunction):
-        raise SettingsError(
-            f'attack recipe "{recipe}" needs gradients or generated text: it cannot attack a classifier'
-        )
+        raise no_black_box(recipe)
     if any(isinstance(constraint, PartOfSpeech) for constraint in attack.constraints):
         check_tagger()
     choose = universal_encoder_in if sentence_encoder == "use" else minilm_in_place_of
@@ -140,6 +140,11 @@ def short_names() -> dict[str, str]:
 
 def plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def no_black_box(recipe: str) -> SettingsError:
+    """Say that a recipe wants more of a model than its answers."""
+    return SettingsError(f'attack recipe "{recipe}" needs gradients or generated text: it cannot attack a classifier')
 
 
 def resource_error(recipe: str, error: BaseException) -> SettingsError:
