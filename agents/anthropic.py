@@ -11,7 +11,7 @@ from anthropic import AnthropicError, APIConnectionError, APIStatusError, AsyncA
 from anthropic.types import MessageParam
 from pydantic import BaseModel
 
-from blindspot.agents.provider import Endpoint, LateClient, Message, Peer, Reply, check_key
+from blindspot.agents.provider import Endpoint, LateClient, Message, Peer, Reply, Tool, check_key
 from blindspot.storage.errors import TeacherError
 
 KEY = "ANTHROPIC_API_KEY"
@@ -56,7 +56,7 @@ class AnthropicProvider:
             partial(AsyncAnthropic, api_key=key, base_url=endpoint.base_url, timeout=endpoint.timeout_s, max_retries=0)
         )
 
-    async def complete(self, messages: Sequence[Message]) -> Reply:
+    async def complete(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> Reply:  # noqa: ARG002
         """Ask once; see Provider."""
         endpoint = self._endpoint
         turns = [{"role": message.role, "content": message.text} for message in messages]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from blindspot.agents.provider import Message, Reply
+from blindspot.agents.provider import Message, Reply, Tool, ToolUse
 from blindspot.storage.records import TeacherCall, make_id, now
 
 
 class CallLog(Protocol):
     """Where answers are remembered. What is not awaited comes from memory: the event loop calls it."""
 
-    def find(self, cache_key: str) -> str | None:
+    def find(self, cache_key: str) -> Reply | None:
         """An earlier usable reply (one recorded without an error) to the very same question."""
 
     async def add(self, call: TeacherCall) -> None:
@@ -26,10 +27,17 @@ class CallLog(Protocol):
 class Question:
     """What is asked, and about what."""
 
-    phase: str  # abstract | extrapolate | generate
-    uu_id: str
+    phase: str  # abstract | extrapolate | generate | decide
+    uu_id: str  # "" where it is about no UU
     text: str
     prompt_hash: str
+    said: tuple[Message, ...] = ()  # turns after the text: tools that were asked for, and what they gave
+    tools: tuple[Tool, ...] = ()  # that the model may ask for now
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation as it is sent."""
+        return (Message("user", self.text), *self.said)
 
 
 class Attempt(NamedTuple):
@@ -55,10 +63,10 @@ class Recorder:
         """Say whose calls the next ones are."""
         self.run_id, self._round = run_id, number
 
-    async def add_hit(self, question: Question, key: str, text: str) -> str:
+    async def add_hit(self, question: Question, key: str, found: Reply) -> str:
         """Log that the log had the answer. Returns: the call's id."""
-        hit = Attempt(0, (Message("user", question.text),), Reply(text, model="", tokens_in=0, tokens_out=0))
-        return await self.add(question, key, hit)
+        hit = Reply(found.text, model="", tokens_in=0, tokens_out=0, uses=found.uses)
+        return await self.add(question, key, Attempt(0, question.messages, hit))
 
     async def add(self, question: Question, key: str, attempt: Attempt) -> str:
         """Log an attempt. Returns: the call's id.
@@ -81,6 +89,7 @@ class Recorder:
             prompt=transcript(attempt.messages),
             prompt_hash=question.prompt_hash,
             reply=reply.text if reply else None,
+            tool_uses=tool_uses(reply) if reply and reply.uses else None,
             model=(reply.model or None) if reply else None,
             tokens_in=reply.tokens_in if reply else 0,
             tokens_out=reply.tokens_out if reply else 0,
@@ -97,4 +106,27 @@ class Recorder:
 
 def transcript(messages: tuple[Message, ...]) -> str:
     """Write a conversation as one text for the log."""
-    return "\n\n".join(f"[{message.role}]\n{message.text}" for message in messages)
+    return "\n\n".join(part for message in messages for part in turn(message))
+
+
+def turn(message: Message) -> Iterator[str]:
+    """Write one turn: its text, then the tools it asks for or what they gave."""
+    if message.text or not (message.uses or message.results):
+        yield f"[{message.role}]\n{message.text}"
+    for use in message.uses:
+        yield f"[{message.role} asks for {use.name}]\n{use.arguments}"
+    for result in message.results:
+        yield f"[tool]\n{result.text}"
+
+
+def tool_uses(reply: Reply) -> dict[str, dict[str, str]]:
+    """The tools that a reply asks for, as a call's row holds them: use_id -> name and arguments."""
+    return {use.use_id: {"name": use.name, "arguments": use.arguments} for use in reply.uses}
+
+
+def reply_of(call: TeacherCall) -> Reply | None:
+    """Read a reply back from a call's row; its tokens were that call's."""
+    if call.reply is None:
+        return None
+    uses = tuple(ToolUse(use_id, use["name"], use["arguments"]) for use_id, use in (call.tool_uses or {}).items())
+    return Reply(call.reply, call.model or "", call.tokens_in, call.tokens_out, uses=uses)

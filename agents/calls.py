@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from blindspot.agents.call_log import Attempt, CallLog, Question, Recorder
@@ -73,11 +73,11 @@ class Caller:
             self._bought = self._log.bought(run_id)
         self._recorder.begin_round(run_id, number)
 
-    async def ask(self, question: Question, check: Callable[[str], T]) -> tuple[T, str]:
+    async def ask(self, question: Question, check: Callable[[Reply], T]) -> tuple[T, str]:
         """Get a usable answer.
 
         Args:
-            check: reads a reply's text; raises MalformedAnswer with a reason, which is sent to the model.
+            check: reads a reply; raises MalformedAnswer with a reason, which is sent to the model.
         Returns: what `check` made of the reply, and the call's id.
         Raises: for this question, MalformedAnswer, when the last attempt brought one; Unanswered, when the provider
             declined it or could not be reached in any attempt; BudgetSpent, when `max_calls` is reached. For all
@@ -94,9 +94,9 @@ class Caller:
                 pass  # recorded under laxer checks: ask again
         return await self._buy(question, key, check)
 
-    async def _buy(self, question: Question, key: str, check: Callable[[str], T]) -> tuple[T, str]:
+    async def _buy(self, question: Question, key: str, check: Callable[[Reply], T]) -> tuple[T, str]:
         jitter = random.Random(key)
-        attempt = Attempt(1, (Message("user", question.text),))
+        attempt = Attempt(1, question.messages)
         while True:
             is_last = attempt.number >= self._limits.attempts
             self._check_cap()
@@ -122,14 +122,14 @@ class Caller:
             attempt = Attempt(attempt.number + 1, follow_up(question, outcome))
 
     async def _request(
-        self, question: Question, key: str, attempt: Attempt, check: Callable[[str], T]
+        self, question: Question, key: str, attempt: Attempt, check: Callable[[Reply], T]
     ) -> tuple[T, str] | Rejected:
         """Make one request and record what it brought, unless it failed in a way that may pass."""
         started = time.perf_counter()
         try:
             # the SDKs' own timeouts are between two bytes: a slow drip would never end
             async with asyncio.timeout(self._limits.timeout_s):
-                reply = await self._provider.complete(attempt.messages)
+                reply = await self._provider.complete(attempt.messages, question.tools)
         except BaseException as error:
             self._bought -= 1
             if isinstance(error, TimeoutError):
@@ -140,7 +140,7 @@ class Caller:
         self._unanswered = 0
         attempt = attempt._replace(reply=reply, latency_s=time.perf_counter() - started)
         try:
-            answer = check(reply.text)
+            answer = check(reply)
         except MalformedAnswer as error:
             reason = self._explain(error, reply)
             await self._recorder.add(question, key, attempt._replace(error=f"malformed: {reason}"))
@@ -171,7 +171,9 @@ class Caller:
 
     def _cache_key(self, question: Question) -> str:
         """Hash everything that the answer depends on."""
-        asked = [self._spec, self._limits.temperature, self._limits.max_tokens, question.text]
+        asked: list[object] = [self._spec, self._limits.temperature, self._limits.max_tokens, question.text]
+        if question.said or question.tools:
+            asked += [[asdict(message) for message in question.said], [asdict(tool) for tool in question.tools]]
         return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
     def _explain(self, error: MalformedAnswer, reply: Reply) -> str:
@@ -194,4 +196,4 @@ def follow_up(question: Question, rejected: Rejected) -> tuple[Message, ...]:
     """Put the question again, with the reply that would not do and why."""
     said = rejected.reply.text.strip() or "(nothing)"  # providers refuse an empty turn
     again = load_prompt("again").fill(reason=rejected.reason)
-    return (Message("user", question.text), Message("assistant", said), Message("user", again))
+    return (*question.messages, Message("assistant", said), Message("user", again))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 
-from blindspot.agents.answers import read_explanation, read_samples
+from blindspot.agents.answers import SampleAnswer, read_explanation, read_samples
 from blindspot.agents.call_log import CallLog, Question
 from blindspot.agents.calls import Caller, CallLimits
 from blindspot.agents.prompting import Prompt, content_hash, load_prompt, quote
-from blindspot.agents.provider import Provider
+from blindspot.agents.provider import Provider, Reply
 from blindspot.agents.teacher import Case, Draft, Explanation
 
 
@@ -35,7 +34,10 @@ class LanguageModelTeacher:
 
     async def generate(self, case: Case, hypothesis: Explanation, kind: str, n: int) -> list[Draft]:
         """Write n samples after a hypothesis of this kind; the instructions are the same for both kinds."""
-        check = partial(read_samples, field_names=case.field_names, labels=case.labels, n=n)
+
+        def check(reply: Reply) -> list[SampleAnswer]:
+            return read_samples(reply.text, field_names=case.field_names, labels=case.labels, n=n)
+
         samples, call_id = await self._caller.ask(generation_question(case, hypothesis, kind, n), check)
         return [
             Draft({name: sample.fields[name] for name in case.field_names}, sample.label, sample.reasoning, call_id)
@@ -47,7 +49,7 @@ class LanguageModelTeacher:
         await self._provider.aclose()
 
     async def _explain(self, question: Question) -> Explanation:
-        answer, call_id = await self._caller.ask(question, read_explanation)
+        answer, call_id = await self._caller.ask(question, lambda reply: read_explanation(reply.text))
         return Explanation(answer.hypothesis, answer.reasoning, call_id)
 
 

@@ -11,7 +11,7 @@ from openai import APIConnectionError, APIStatusError, AsyncOpenAI, OpenAIError
 from openai.types.chat import ChatCompletionMessageParam
 from pydantic import BaseModel, Field
 
-from blindspot.agents.provider import Endpoint, LateClient, Message, Peer, Reply, check_key
+from blindspot.agents.provider import Endpoint, LateClient, Message, Peer, Reply, Tool, check_key
 from blindspot.storage.errors import TeacherError
 
 KEY = "OPENAI_API_KEY"
@@ -61,7 +61,7 @@ class OpenAIProvider:
             )
         )
 
-    async def complete(self, messages: Sequence[Message]) -> Reply:
+    async def complete(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> Reply:  # noqa: ARG002
         """Ask once; see Provider."""
         endpoint = self._endpoint
         turns = [{"role": message.role, "content": message.text} for message in messages]

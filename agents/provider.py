@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -23,22 +23,51 @@ MESSAGE_CHARACTERS = 300  # of a provider's own words, in an error
 
 
 @dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool that a model may ask for, as it is told of it."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]  # JSON schema of an object
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """A model's request to run a tool."""
+
+    use_id: str
+    name: str
+    arguments: str  # JSON, as the model wrote it: not checked
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool gave for one use."""
+
+    use_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One turn of a conversation."""
 
     role: Literal["user", "assistant"]
     text: str
+    uses: tuple[ToolUse, ...] = ()  # of an assistant's turn
+    results: tuple[ToolResult, ...] = ()  # of a user's turn: one for each use of the turn before it
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What a model said, and what it took."""
 
-    text: str  # empty where the model declined without a word
+    text: str  # empty where the model declined without a word, or only asked for tools
     model: str  # as the provider names it
     tokens_in: int
     tokens_out: int
     cut_off: bool = False  # it stopped at max_tokens
+    uses: tuple[ToolUse, ...] = ()  # the tools it asks for
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +84,11 @@ class Endpoint:
 class Provider(Protocol):
     """A chat model behind some API."""
 
-    async def complete(self, messages: Sequence[Message]) -> Reply:
+    async def complete(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> Reply:
         """Ask once.
+
+        Args:
+            tools: what the model may ask for in its reply; it need not.
 
         Raises: Unavailable, where another try may help; Unanswered, where only another question would; TeacherError,
             where nothing will.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from blindspot.storage.errors import SettingsError
@@ -37,6 +38,7 @@ class Explanation:
     text: str
     reasoning: str
     call_id: str | None  # None where no model was asked
+    evidence: Mapping[str, Any] | None = None  # probes, uus (of them), tool_calls, model_id; None: no tool was called
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Teacher(Protocol):
     """Who characterises: explains UUs and writes samples after its explanations.
 
     Every method may raise TeacherError (the teacher cannot be used: stop asking), or for this one question (skip the
-    item) Unanswered, BudgetSpent or MalformedAnswer.
+    item) Unanswered, BudgetSpent or MalformedAnswer, or Pending (its answer will be there in a later pass).
     """
 
     spec: str

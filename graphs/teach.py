@@ -89,7 +89,8 @@ async def hypothesise(
     ask: Callable[[], Awaitable[Explanation]],
 ) -> Hypothesis:
     """Take a hypothesis from the store, or ask for it and add it."""
-    hypothesis_id = make_id("hyp", uu.uu_id, kind)
+    compared = (teacher.spec,) if context.kind == "comparison" else ()  # there, several teachers explain one UU
+    hypothesis_id = make_id("hyp", uu.uu_id, kind, *compared)
     known = await asyncio.to_thread(context.store.one, Hypothesis, hypothesis_id=hypothesis_id)
     if known:
         return known
@@ -107,6 +108,7 @@ async def hypothesise(
         teacher=teacher.spec,
         call_id=explanation.call_id,
         created_at=now(),
+        evidence=explanation.evidence,
     )
     await asyncio.to_thread(context.store.add, [hypothesis])
     return hypothesis

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
+from blindspot.agents.call_log import reply_of
 from blindspot.agents.calls import CallLimits
 from blindspot.agents.opening import open_language_model, open_provider
+from blindspot.agents.provider import Reply
 from blindspot.agents.rules import RulesTeacher
 from blindspot.agents.teacher import Teacher, TeacherSpec
 from blindspot.graphs.state import Context
@@ -55,19 +57,20 @@ class StoredCalls:
 
     def __init__(self, store: Store, teacher: str) -> None:
         self.store = store
-        self.replies: dict[str, str] = {}  # usable ones, by cache key
+        self.replies: dict[str, Reply] = {}  # usable ones, by cache key
         self.answers: Counter[str] = Counter()  # bought, by run
         for call in store.rows(TeacherCall, teacher=teacher):
             self.remember(call)
 
     def remember(self, call: TeacherCall) -> None:
-        if call.reply is None:
+        reply = reply_of(call)
+        if reply is None:
             return
         self.answers[call.run_id] += not call.cache_hit
         if call.error is None:
-            self.replies.setdefault(call.cache_key, call.reply)
+            self.replies.setdefault(call.cache_key, reply)
 
-    def find(self, cache_key: str) -> str | None:
+    def find(self, cache_key: str) -> Reply | None:
         return self.replies.get(cache_key)
 
     def bought(self, run_id: str) -> int:

@@ -10,6 +10,8 @@
     │       ├── Unanswered     one question got no answer, the teacher may answer others: its item is skipped
     │       └── BudgetSpent    a cap of the settings is reached: the round goes on with what was bought
     ├── MalformedAnswer        the teacher can mend it: it is asked again with the reason
+    ├── Pending                one question waits for its answer in a file: its item goes on in a later pass
+    ├── Waiting                all that is left waits for answers in files: exit code 3, the run can be resumed
     └── Cancelled              somebody asked to stop: not a failure, the run can be resumed
 
 Anything else that reaches the terminal is a bug and keeps its traceback.
@@ -56,6 +58,14 @@ class BudgetSpent(TeacherError):
 
 class MalformedAnswer(BlindspotError):
     """A teacher's answer lacks a field, has an unknown label or is not in the format asked for."""
+
+
+class Pending(BlindspotError):
+    """A question was put into a file and has no answer there yet."""
+
+
+class Waiting(BlindspotError):
+    """A run has stopped until its questions are answered; the message says where they lie and what to do."""
 
 
 class Cancelled(BlindspotError):

@@ -108,7 +108,22 @@ ALTER TABLE runs ALTER COLUMN kind SET NOT NULL;
 """)
 
 
-MIGRATIONS: Sequence[Migration] = (create_tables, add_run_kind)
+def add_teacher_tools(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make room for what a teacher does with tools of its own, and for comparisons of teachers."""
+    connection.execute("""
+ALTER TABLE hypotheses ADD COLUMN evidence JSON;
+ALTER TABLE teacher_calls ADD COLUMN tool_uses JSON;
+ALTER TABLE tool_calls ADD COLUMN uu_id VARCHAR;
+CREATE TABLE teacher_comparisons (
+    run_id VARCHAR NOT NULL, teacher VARCHAR NOT NULL, uus BIGINT NOT NULL, uus_skipped BIGINT NOT NULL,
+    calls BIGINT NOT NULL, written BIGINT NOT NULL, accepted BIGINT NOT NULL, fooling BIGINT NOT NULL,
+    near_duplicates BIGINT NOT NULL, tokens_in BIGINT NOT NULL, tokens_out BIGINT NOT NULL, cost_usd DOUBLE,
+    latency_s DOUBLE, PRIMARY KEY (run_id, teacher)
+);
+""")
+
+
+MIGRATIONS: Sequence[Migration] = (create_tables, add_run_kind, add_teacher_tools)
 
 
 def migrate(connection: duckdb.DuckDBPyConnection, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:

@@ -47,7 +47,7 @@ class Run:
 
     run_id: str  # "<name>-<number>"
     name: str
-    status: str  # running | stopped | finished | failed
+    status: str  # running | waiting (for answers in files) | stopped | finished | failed
     settings: Mapping[str, Any]
     seed: int
     teacher: str  # a spec; "none" in a run that has no teacher
@@ -59,7 +59,7 @@ class Run:
     stop_reason: str | None = None
     original_model_id: str | None = None
     final_model_id: str | None = None
-    kind: str = "mitigation"  # mitigation (rounds) | attack (attacks and their statistics alone)
+    kind: str = "mitigation"  # mitigation (rounds) | attack (attacks alone) | comparison (of teachers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +190,7 @@ class Hypothesis:
     teacher: str
     call_id: str | None
     created_at: datetime
+    evidence: Mapping[str, Any] | None = None  # what the teacher's own probes showed; None: it made none
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +219,7 @@ class TeacherCall:
     call_id: str
     run_id: str
     round: int
-    phase: str  # abstract | extrapolate | generate
+    phase: str  # abstract | extrapolate | generate | decide
     uu_id: str
     cache_key: str
     teacher: str
@@ -234,6 +235,7 @@ class TeacherCall:
     cache_hit: bool
     error: str | None
     created_at: datetime
+    tool_uses: Mapping[str, Any] | None = None  # use_id -> name and arguments of a tool that the answer asks for
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +251,26 @@ class ToolCall:
     result: Mapping[str, Any]
     seconds: float
     created_at: datetime
+    uu_id: str | None = None  # the UU that a teacher was working on
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherComparison:
+    """What one of several teachers made of the same UUs."""
+
+    run_id: str
+    teacher: str  # a spec
+    uus: int  # shown to it
+    uus_skipped: int  # of them: left without any sample
+    calls: int  # answers it gave, from a cache or bought; 0 for one that is no model
+    written: int  # synthetic samples
+    accepted: int  # of them: passed the filter
+    fooling: int  # of the written ones: UUs for the old model version, by the label the teacher gave them
+    near_duplicates: int  # of the written ones: rejected as such
+    tokens_in: int
+    tokens_out: int
+    cost_usd: float | None  # None: a price is not known
+    latency_s: float | None  # median of the calls; None where it makes none
 
 
 @dataclass(frozen=True, slots=True)

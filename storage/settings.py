@@ -135,16 +135,32 @@ class SelectSection(Section):
 
 
 class TeacherSection(Section):
-    spec: str = "rules"  # rules, openai:MODEL[@BASE_URL], anthropic:MODEL[@BASE_URL]
+    spec: str = "rules"  # rules, openai:MODEL[@BASE_URL], anthropic:MODEL[@BASE_URL], file:FOLDER, replay:FILE
+    autonomy: Literal["scripted", "probing", "autonomous"] = "scripted"  # what a teacher may do by itself
+    probes: Count = 8  # tools it may call for one UU, when probing
+    steps: Annotated[int, Field(ge=5)] = 40  # of an autonomous run, refused ones too
     samples_per_hypothesis: Count = 1
     requests_per_minute: Count = 500
     requests_per_second: Count = 20
+    tokens_per_minute: Count = 200_000  # of questions and answers
     concurrency: Count = 16
     timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    longest_pause_s: Seconds = 600.0  # however long a provider asks to be left alone
     attempts: Count = 5
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None  # None: the provider's default
     max_tokens: Count = 1500
     max_calls: Count | None = None  # answers bought in one run
+    max_usd: Annotated[float, Field(gt=0)] | None = None  # spent in one run
+    confirm_usd: Annotated[float, Field(ge=0)] = 5.0  # a run that may cost more is confirmed first
+    usd_per_million_in: Annotated[float, Field(ge=0)] | None = None  # tokens; None: the built-in table's price
+    usd_per_million_out: Annotated[float, Field(ge=0)] | None = None
+    cache: bool = True  # false: a question that an earlier run had answered is bought again
+
+    @model_validator(mode="after")
+    def check_prices(self) -> TeacherSection:
+        if (self.usd_per_million_in is None) != (self.usd_per_million_out is None):
+            raise ValueError("give both usd_per_million_in and usd_per_million_out, or neither")
+        return self
 
 
 class FilterSection(Section):

@@ -27,6 +27,7 @@ Record = (
     | records.SyntheticSample
     | records.TeacherCall
     | records.ToolCall
+    | records.TeacherComparison
     | records.Evaluation
     | records.Event
 )
@@ -45,11 +46,16 @@ NAMES: Mapping[type[Record], str] = {
     records.SyntheticSample: "synthetic_samples",
     records.TeacherCall: "teacher_calls",
     records.ToolCall: "tool_calls",
+    records.TeacherComparison: "teacher_comparisons",
     records.Evaluation: "evaluations",
     records.Event: "events",
 }
 
-KEY_LENGTHS: Mapping[type[Record], int] = {records.Round: 2, records.Prediction: 2}  # others: the first field
+KEY_LENGTHS: Mapping[type[Record], int] = {
+    records.Round: 2,
+    records.Prediction: 2,
+    records.TeacherComparison: 2,
+}  # others: the first field
 
 SQL_TYPES: Mapping[object, str] = {
     str: "VARCHAR",

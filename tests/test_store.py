@@ -339,7 +339,7 @@ def test_an_older_store_is_upgraded_and_keeps_its_rows(tmp_path: Path) -> None:
         migrate(connection, path, [*MIGRATIONS, add_mood])
         assert connection.execute("SELECT event_id, mood FROM events").fetchall() == [("evt-00001", "calm")]
         notes = connection.execute("SELECT number, name FROM _migrations ORDER BY number").fetchall()
-        assert notes == [(1, "create_tables"), (2, "add_run_kind"), (3, "add_mood")]
+        assert notes == [(1, "create_tables"), (2, "add_run_kind"), (3, "add_teacher_tools"), (4, "add_mood")]
         assert connection.execute("SELECT count(*) FROM lineage").fetchall() == [(0,)]
 
 

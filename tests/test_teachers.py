@@ -16,10 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blindspot.agents.answers import read_explanation, read_samples
+from blindspot.agents.call_log import reply_of
 from blindspot.agents.calls import CallLimits
 from blindspot.agents.language_model import LanguageModelTeacher
 from blindspot.agents.opening import open_language_model
-from blindspot.agents.provider import redact, retry_after_s
+from blindspot.agents.provider import Reply, redact, retry_after_s
 from blindspot.agents.teacher import Case, Explanation, TeacherSpec
 from blindspot.storage.errors import MalformedAnswer, SettingsError, TeacherError, Unanswered
 from blindspot.storage.records import TeacherCall
@@ -57,8 +58,8 @@ class MemoryLog:
 
     calls: dict[str, TeacherCall] = field(default_factory=dict)
 
-    def find(self, cache_key: str) -> str | None:
-        found = (call.reply for call in self.calls.values() if call.cache_key == cache_key and call.error is None)
+    def find(self, cache_key: str) -> Reply | None:
+        found = (reply_of(call) for call in self.calls.values() if call.cache_key == cache_key and call.error is None)
         return next(found, None)
 
     async def add(self, call: TeacherCall) -> None:

@@ -387,7 +387,12 @@ async def test_the_answers_of_a_store_are_found_again_by_question_and_counted_by
             await calls.add(call)
         store.add(others)
         for log in (calls, StoredCalls(store, "openai:m")):
-            assert [log.find(key) for key in ("k1", "k2", "k3", "k4")] == ["r1", None, None, None]
+            assert [log.find(key) and log.find(key).text for key in ("k1", "k2", "k3", "k4")] == [
+                "r1",
+                None,
+                None,
+                None,
+            ]
             assert [log.bought(run) for run in ("a-1", "a-2", "a-3")] == [2, 0, 0]
 
 
