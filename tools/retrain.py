@@ -1,117 +1,33 @@
-"""Fine-tune a classifier, fully or with LoRA, on weighted samples."""
+"""Fine-tune a classifier, fully or with LoRA, on weighted samples; keep the best epoch, whole or not at all."""
 
 from __future__ import annotations
 
-import math
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from transformers import get_scheduler
 
-from blindspot.storage.errors import Cancelled
-from blindspot.tools.classifier import Text, encode, locate_model, pick_device
+from blindspot.storage.errors import Cancelled, SettingsError
+from blindspot.tools.adapters import adapt
+from blindspot.tools.batches import Step, plan_epochs
+from blindspot.tools.classifier import Classifier, locate_model, pick_device
+from blindspot.tools.learner import Learner, Rows, uses_bf16
 from blindspot.tools.progress import IsCancelled, Report, never, silent
-from blindspot.tools.weights import limit_tokens, load_weights
+from blindspot.tools.training import PRESETS, Example, Lora, Trained, Training, Weights, choose_training
+from blindspot.tools.weights import limit_tokens, load_start
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-GROUP = 32  # batches whose samples are sorted by length together: little padding, still shuffled
+__all__ = ["PRESETS", "Example", "Lora", "Score", "Trained", "Training", "Weights", "choose_training", "retrain"]
 
-
-@dataclass(frozen=True, slots=True)
-class Lora:
-    """Low-rank adaptation of all linear layers. Source: IBS, section 3.3."""
-
-    rank: int = 64
-    alpha: int = 16
-    dropout: float = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Training:
-    """How a classifier is fine-tuned."""
-
-    epochs: float
-    batch_size: int
-    learning_rate: float
-    accumulate: int = 1  # batches per optimiser step
-    schedule: str = "linear"
-    warmup_share: float = 0.06
-    max_gradient_norm: float = 1.0
-    weight_decay: float = 0.01
-    betas: tuple[float, float] = (0.9, 0.999)
-    lora: Lora | None = None
-    seed: int = 0  # of the new head, of dropout and of the order of samples
-
-
-PRESETS: dict[str, Training] = {
-    "minilm": Training(epochs=4, batch_size=32, learning_rate=1e-4),
-    # IBS, section 3.3
-    "ibs-bert": Training(
-        epochs=10, batch_size=64, learning_rate=2e-4, schedule="cosine", warmup_share=0.1,
-        max_gradient_norm=0.3, weight_decay=0.001,
-    ),
-    "ibs-llama": Training(
-        epochs=3, batch_size=8, learning_rate=2e-4, accumulate=8, schedule="cosine", warmup_share=0.1,
-        max_gradient_norm=0.3, weight_decay=0.001, lora=Lora(),
-    ),
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One training row: its text, its class and its weight in the loss."""
-
-    text: Text
-    label: int
-    weight: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """What a training left behind."""
-
-    folder: Path
-    final_loss: float  # mean of the last tenth of the steps
-    seconds: float
-    settings: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """Where training starts: a base model (new head) or a fine-tuned classifier."""
-
-    source: str
-    fine_tuned: bool
-    labels: tuple[str, ...]
-    max_tokens: int
-    device: str = "auto"
-
-
-def choose_training(
-    preset: str,
-    *,
-    epochs: float | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
-    seed: int = 0,
-) -> Training:
-    """Take a preset and override what is given."""
-    training = PRESETS[preset]
-    return replace(
-        training,
-        seed=seed,
-        epochs=epochs or training.epochs,
-        batch_size=batch_size or training.batch_size,
-        learning_rate=learning_rate or training.learning_rate,
-    )
+Score = Callable[[Classifier], float]
+"""What an epoch is chosen by, the lower the better: UUs on validation, say, or a loss."""
 
 
 def retrain(
@@ -120,6 +36,7 @@ def retrain(
     training: Training,
     folder: Path,
     *,
+    score: Score | None = None,
     report: Report = silent,
     cancelled: IsCancelled = never,
 ) -> Trained:
@@ -131,118 +48,113 @@ def retrain(
     the head and dropout from a forked torch generator.
 
     Args:
+        score: asked after each epoch, of the classifier as it is then, which has no model id; the weights of the epoch
+            with the lowest score are kept, of the first one among equals. None: the last epoch's are.
         report: called with (steps done, steps).
-    Raises: ModelError, when the start cannot be loaded. Cancelled, when asked to stop; nothing is saved then.
+    Raises: ModelError, when the start cannot be loaded or memory does not hold it. Cancelled, when asked to stop;
+        nothing is saved then. SettingsError, when there is patience and nothing to have it with.
     """
     began = time.monotonic()
-    devices = [0] if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(training.seed)
-        model, tokenizer = load_weights(locate_model(start.source), start.labels, fine_tuned=start.fine_tuned)
-        model = adapt(model, training.lora)
-        torch.nn.Module.to(model, pick_device(start.device)).train()
-        max_tokens = limit_tokens(model, tokenizer, start.max_tokens)
-        encoded = encode(tokenizer, [example.text for example in examples], max_tokens)
-        batches = list(plan_batches([len(ids) for ids in encoded["input_ids"]], training))
-        losses = []
-        for step, loss in enumerate(optimise(model, tokenizer, encoded, examples, batches, training), start=1):
-            losses.append(loss)
-            report(step, math.ceil(len(batches) / training.accumulate))
-            if cancelled():
-                raise Cancelled("stopped while training; no weights were saved")
+    if training.patience is not None and score is None:
+        raise SettingsError("patience needs a score to be tried by; give one, or no patience")
     partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    model.save_pretrained(partial, safe_serialization=True)
-    if training.lora:
-        model.config.save_pretrained(partial)  # peft leaves it out, and with it the names of the classes
-    tokenizer.save_pretrained(partial)
+    shutil.rmtree(partial, ignore_errors=True)  # of a training that was killed
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(training.seed)
+        course = Course(start, examples, training, partial, score)
+        try:
+            course.run(report, cancelled)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
-    tail = losses[-max(1, len(losses) // 10) :]
-    return Trained(folder, float(np.mean(tail)), time.monotonic() - began, asdict(training))
+    return course.trained(folder, time.monotonic() - began)
 
 
-def adapt(model: PreTrainedModel, lora: Lora | None) -> PreTrainedModel:
-    """Make a model ready to be trained with LoRA or, without, as a whole; one adapter is never put on another."""
-    from peft import PeftModel
+class Course:
+    """One training from its first epoch to its last.
 
-    if not isinstance(model, PeftModel):
-        return add_lora(model, lora) if lora else model
-    adapted: PreTrainedModel = model if lora else model.merge_and_unload()
-    if not lora:
-        adapted.requires_grad_(True)
-    return adapted
-
-
-def add_lora(model: PreTrainedModel, lora: Lora) -> PreTrainedModel:
-    """Wrap a model with adapters on every linear layer; the classification head is trained and saved with them."""
-    from peft import LoraConfig, TaskType, get_peft_model
-
-    config = LoraConfig(
-        task_type=TaskType.SEQ_CLS,
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules="all-linear",
-        bias="none",
-    )
-    wrapped: PreTrainedModel = get_peft_model(model, config)
-    return wrapped
-
-
-def plan_batches(lengths: Sequence[int], training: Training) -> Iterator[list[int]]:
-    """Draw the batches of all epochs: shuffled, then sorted by length within groups, then shuffled by batch.
-
-    A last fractional epoch takes that share of its batches.
+    Args:
+        folder: where the weights to keep are saved.
     """
-    rng = np.random.default_rng([training.seed, len(lengths)])
-    size = training.batch_size
-    for epoch in range(math.ceil(training.epochs)):
-        order = rng.permutation(len(lengths))
-        batches: list[list[int]] = []
-        for start in range(0, len(order), size * GROUP):
-            group = sorted(order[start : start + size * GROUP], key=lambda index: lengths[index])
-            batches += [[int(i) for i in group[at : at + size]] for at in range(0, len(group), size)]
-        share = min(1.0, training.epochs - epoch)
-        for index in rng.permutation(len(batches))[: math.ceil(share * len(batches))]:
-            yield batches[index]
 
+    def __init__(
+        self, start: Weights, examples: Sequence[Example], training: Training, folder: Path, score: Score | None
+    ) -> None:
+        self.training, self.folder, self.score, self.labels = training, folder, score, start.labels
+        device = pick_device(start.device)
+        slim = training.lora is not None and device.type == "cuda" and uses_bf16(training, device)
+        loaded = load_start(
+            locate_model(start.source),
+            start.labels,
+            fine_tuned=start.fine_tuned,
+            dtype=torch.bfloat16
+            if slim
+            else torch.float32,  # a base model of billions of weights that stay as they are
+        )
+        self.tokenizer: PreTrainedTokenizerBase = loaded.tokenizer
+        self.model: PreTrainedModel = torch.nn.Module.to(adapt(loaded, training.lora), device).train()
+        self.max_tokens = limit_tokens(self.model, self.tokenizer, start.max_tokens)
+        rows = Rows(self.tokenizer, examples, self.max_tokens, device)
+        self.plan: list[list[Step]] = plan_epochs(rows.lengths, training)
+        self.learner = Learner(self.model, rows, training, sum(map(len, self.plan)))
+        self.losses: list[list[float]] = []  # of each epoch, of each step
+        self.scores: list[float] = []
+        self.kept = 0  # the epoch whose weights are saved, from 1
 
-def optimise(
-    model: PreTrainedModel,
-    tokenizer: Any,
-    encoded: dict[str, list[list[int]]],
-    examples: Sequence[Example],
-    batches: Sequence[list[int]],
-    training: Training,
-) -> Iterator[float]:
-    """Run the optimiser over the batches; yield the loss of each step."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(
-        parameters, lr=training.learning_rate, betas=training.betas, weight_decay=training.weight_decay
-    )
-    steps = math.ceil(len(batches) / training.accumulate)
-    schedule = get_scheduler(training.schedule, optimiser, int(training.warmup_share * steps), steps)
-    device = next(model.parameters()).device
-    bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    for start in range(0, len(batches), training.accumulate):
-        group = batches[start : start + training.accumulate]
-        total = sum(examples[index].weight for batch in group for index in batch)
-        step_loss = 0.0
-        for batch in group:
-            padded = tokenizer.pad(
-                {key: [rows[i] for i in batch] for key, rows in encoded.items()}, return_tensors="pt"
+    def run(self, report: Report, cancelled: IsCancelled) -> None:
+        """Train until the last epoch, or until patience is at an end."""
+        done, total = 0, sum(map(len, self.plan))
+        for number, steps in enumerate(self.plan, start=1):
+            self.losses.append([])
+            for step in steps:
+                self.losses[-1].append(self.learner.take(step))
+                done += 1
+                report(done, total)
+                if cancelled():
+                    raise Cancelled("stopped while training; no weights were saved")
+            if self.is_worth_keeping(number):
+                self.save(number)
+            if self.training.patience is not None and number - self.kept >= self.training.patience:
+                break
+
+    def is_worth_keeping(self, number: int) -> bool:
+        """Whether an epoch that has just ended is the best so far; without a score, whether it is the last."""
+        if self.score is None:
+            return number == len(self.plan)
+        self.scores.append(self.ask(self.score))
+        return self.kept == 0 or self.scores[-1] < self.scores[self.kept - 1]
+
+    def ask(self, score: Score) -> float:
+        """Have the classifier scored as it is; what is trained afterwards does not hang on it."""
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            classifier = Classifier(
+                self.model, self.tokenizer, model_id="", labels=self.labels, max_tokens=self.max_tokens
             )
-            labels = torch.tensor([examples[i].label for i in batch], device=device)
-            weights = torch.tensor([examples[i].weight for i in batch], device=device)
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
-                logits = model(**padded.to(device)).logits  # (batch, classes)
-            losses = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none")  # (batch,)
-            loss = (losses * weights).sum() / total
-            loss.backward()  # type: ignore[no-untyped-call]
-            step_loss += loss.item()
-        torch.nn.utils.clip_grad_norm_(parameters, training.max_gradient_norm)
-        optimiser.step()
-        schedule.step()
-        optimiser.zero_grad()
-        yield step_loss
+            found = float(score(classifier))
+        self.model.train()
+        return found
+
+    def save(self, number: int) -> None:
+        """Save the weights of an epoch in the place of an earlier one's."""
+        self.kept = number
+        self.model.save_pretrained(self.folder, safe_serialization=True)
+        if self.training.lora:
+            self.model.config.save_pretrained(self.folder)  # peft leaves it out, and with it the names of the classes
+        self.tokenizer.save_pretrained(self.folder)
+
+    def trained(self, folder: Path, seconds: float) -> Trained:
+        """Say what came of it."""
+        taken = [loss for epoch in self.losses[: self.kept] for loss in epoch]
+        return Trained(
+            folder=folder,
+            final_loss=float(np.mean(taken[-max(1, len(taken) // 10) :])),
+            seconds=seconds,
+            settings=asdict(self.training),
+            losses=tuple(float(np.mean(epoch)) for epoch in self.losses),
+            scores=tuple(self.scores),
+            epoch=self.kept,
+            largest_batch=self.learner.most,
+            checkpointed=self.learner.checkpointed,
+        )

@@ -8,8 +8,9 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import torch
 import transformers
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -24,6 +25,7 @@ logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries woul
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads deadlock after a fork
 
 ADAPTER_FILE = "adapter_config.json"
+SAFE: dict[str, Any] = {"trust_remote_code": False, "use_safetensors": True}  # no file's code runs, pickles neither
 
 
 @contextmanager
@@ -42,14 +44,29 @@ def loading(source: str, what: str = "model") -> Iterator[None]:
         raise ModelError(f"{source}:{absent} the {what} cannot be loaded: {said}") from error
 
 
+class Loaded(NamedTuple):
+    """A model, ready to be trained on or to predict."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    drawn: frozenset[str] = frozenset()  # weights that no file held and the seed drew: the head's, and sometimes more
+
+
 def load_weights(
     source: str, labels: Sequence[str], *, fine_tuned: bool
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load weights and tokenizer, as `load_start` does, in full precision."""
+    loaded = load_start(source, labels, fine_tuned=fine_tuned)
+    return loaded.model, loaded.tokenizer
+
+
+def load_start(source: str, labels: Sequence[str], *, fine_tuned: bool, dtype: torch.dtype = torch.float32) -> Loaded:
     """Load weights and tokenizer.
 
     Args:
         source: a folder or a Hugging Face id, as `locate_model` gives it.
         fine_tuned: the head is there already, of a class a label; else a new one is drawn.
+        dtype: of the weights.
     Returns: an adapter on its base model where the source is one, ready to be trained on.
     Raises: ModelError, in one line, when it cannot be read, is no classifier or has other classes.
     """
@@ -59,25 +76,29 @@ def load_weights(
             f"{source}: is an adapter, so it is fine-tuned already: set classifier.fine_tune = false, "
             "or name its base model in classifier.model"
         )
+    drawn: frozenset[str] = frozenset()
     with loading(source):
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)  # type: ignore[no-untyped-call]
         if adapter:
-            model = load_adapter(source, labels)
+            model = load_adapter(source, labels, dtype)
         elif fine_tuned:
-            model = load_fine_tuned(source)
+            model = load_fine_tuned(source, dtype)
         else:
-            model = AutoModelForSequenceClassification.from_pretrained(
-                source, trust_remote_code=False, ignore_mismatched_sizes=True, **naming(labels)
-            )
+            model, drawn = load_with_new_head(source, labels, dtype)
+    make_padding(model, tokenizer, source)
+    if fine_tuned:
+        check_labels(model, labels, source)
+    return Loaded(model, tokenizer, drawn)
+
+
+def make_padding(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, source: str) -> None:
+    """See to it that model and tokenizer agree on a token to pad with, on the right."""
     if tokenizer.pad_token is None:  # Llama and other causal models
         tokenizer.pad_token = tokenizer.eos_token
     if tokenizer.pad_token is None:
         raise ModelError(f"{source}: its tokenizer has no token to pad with; set pad_token in tokenizer_config.json")
     tokenizer.padding_side = "right"  # positions that are learned count from the left
     model.config.pad_token_id = tokenizer.pad_token_id  # a causal model's class is read at the last other token
-    if fine_tuned:
-        check_labels(model, labels, source)
-    return model, tokenizer
 
 
 def naming(labels: Sequence[str]) -> dict[str, Any]:
@@ -85,11 +106,22 @@ def naming(labels: Sequence[str]) -> dict[str, Any]:
     return {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
 
 
-def load_fine_tuned(source: str) -> PreTrainedModel:
+def load_with_new_head(
+    source: str, labels: Sequence[str], dtype: torch.dtype
+) -> tuple[PreTrainedModel, frozenset[str]]:
+    """Load a base model with a head of a class a label; also name the weights that were drawn."""
+    model: PreTrainedModel
+    model, info = AutoModelForSequenceClassification.from_pretrained(
+        source, dtype=dtype, ignore_mismatched_sizes=True, output_loading_info=True, **SAFE, **naming(labels)
+    )
+    return model, frozenset(info["missing_keys"]) | frozenset(info["mismatched_keys"])
+
+
+def load_fine_tuned(source: str, dtype: torch.dtype) -> PreTrainedModel:
     """Load a whole classifier; transformers would draw what its files lack at random."""
     model: PreTrainedModel
     model, info = AutoModelForSequenceClassification.from_pretrained(
-        source, trust_remote_code=False, output_loading_info=True
+        source, dtype=dtype, output_loading_info=True, **SAFE
     )
     missing = ", ".join(sorted(info["missing_keys"])[:3])
     if missing:
@@ -99,20 +131,28 @@ def load_fine_tuned(source: str) -> PreTrainedModel:
     return model
 
 
-def load_adapter(source: str, labels: Sequence[str]) -> PreTrainedModel:
+def load_adapter(source: str, labels: Sequence[str], dtype: torch.dtype) -> PreTrainedModel:
     """Load an adapter on the base model that it names, with the names of its classes where it was saved with them."""
-    from peft import AutoPeftModelForSequenceClassification
+    from peft import PeftConfig, PeftModel
+    from peft.utils import SAFETENSORS_WEIGHTS_NAME
     from transformers import AutoConfig
 
+    if not (Path(source) / SAFETENSORS_WEIGHTS_NAME).is_file():  # peft would unpickle what else there is
+        raise ModelError(f"{source}: the adapter cannot be loaded: it holds no {SAFETENSORS_WEIGHTS_NAME}")
     written = (Path(source) / "config.json").is_file()
-    names = list((AutoConfig.from_pretrained(source).id2label or {}).values()) if written else []
-    options = naming(names) if names else {"num_labels": len(labels)}
+    config = AutoConfig.from_pretrained(source, trust_remote_code=False) if written else None
+    names = list((config.id2label or {}).values()) if config else []
+    model = AutoModelForSequenceClassification.from_pretrained(
+        PeftConfig.from_pretrained(source).base_model_name_or_path,
+        dtype=dtype,
+        ignore_mismatched_sizes=True,  # of the head, which the adapter brings along
+        **SAFE,
+        **(naming(names) if names else {"num_labels": len(labels)}),
+    )
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="Found missing adapter keys")  # they would be drawn at random
-        model: PreTrainedModel = AutoPeftModelForSequenceClassification.from_pretrained(
-            source, is_trainable=True, **options
-        )
-    return model
+        adapted: PreTrainedModel = PeftModel.from_pretrained(model, source, is_trainable=True)
+    return adapted
 
 
 def class_names(model: PreTrainedModel) -> tuple[str, ...] | None:
