@@ -11,6 +11,9 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError
 from blindspot.storage.errors import MalformedAnswer
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+NAMED_CHARACTERS = 40  # of what a model made up, in a message to it
+MOST_NAMED = 8
+
 Answer = TypeVar("Answer", bound=BaseModel)
 
 
@@ -50,11 +53,12 @@ def read_samples(reply: str, *, field_names: Sequence[str], labels: Sequence[str
         raise MalformedAnswer(f"{len(samples)} samples, {n} were asked for")
     for number, sample in enumerate(samples, start=1):
         if set(sample.fields) != set(field_names):
-            raise MalformedAnswer(
-                f"sample {number} has the fields {sorted(sample.fields)}, not exactly {list(field_names)}"
-            )
+            found = ", ".join(map(named, sorted(sample.fields)[:MOST_NAMED]))
+            raise MalformedAnswer(f"sample {number} has the fields [{found}], not exactly {list(field_names)}")
         if sample.label not in labels:
-            raise MalformedAnswer(f"sample {number} has the label {sample.label!r}, which is none of {list(labels)}")
+            raise MalformedAnswer(
+                f"sample {number} has the label {named(sample.label)}, which is none of {list(labels)}"
+            )
     return samples
 
 
@@ -72,7 +76,17 @@ def read_object(reply: str, validate: Callable[[Any], Answer]) -> Answer:
 
 def describe(problem: dict[str, Any]) -> str:
     """Say where in the object something is wrong, and what."""
-    return f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+    parts = (part if isinstance(part, str) and part.isidentifier() else named(part) for part in problem["loc"])
+    place = ".".join(part[:NAMED_CHARACTERS] for part in parts)
+    said = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{place}: {said}" if place else said
+
+
+def named(value: object) -> str:
+    """Name what a model wrote in a message to it: short, on one line, and not to be taken for anything else."""
+    text = str(value)
+    short = text if len(text) <= NAMED_CHARACTERS else f"{text[:NAMED_CHARACTERS]}…"
+    return (repr(short) if isinstance(value, str) else short).replace("<", "\\x3c")
 
 
 def json_objects(text: str) -> Iterator[dict[str, Any]]:

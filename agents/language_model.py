@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 from blindspot.agents.answers import SampleAnswer, read_explanation, read_samples
 from blindspot.agents.call_log import CallLog, Question
 from blindspot.agents.calls import Caller, CallLimits
+from blindspot.agents.excerpt import excerpt
+from blindspot.agents.ledger import Ledger
 from blindspot.agents.prompting import Prompt, content_hash, load_prompt, quote
 from blindspot.agents.provider import Provider, Reply
 from blindspot.agents.teacher import Case, Draft, Explanation
@@ -15,14 +15,14 @@ from blindspot.agents.teacher import Case, Draft, Explanation
 class LanguageModelTeacher:
     """Explains and writes through a chat model; see Teacher for what its methods do and raise."""
 
-    def __init__(self, spec: str, provider: Provider, limits: CallLimits, log: CallLog) -> None:
+    def __init__(self, spec: str, provider: Provider, limits: CallLimits, log: CallLog, ledger: Ledger) -> None:
         self.spec = spec
         self._provider = provider
-        self._caller = Caller(spec, provider, limits, log)
+        self.caller = Caller(spec, provider, limits, log, ledger)
 
     def begin_round(self, run_id: str, number: int) -> None:
         """Say in which run and round (from 1) the next questions are asked."""
-        self._caller.begin_round(run_id, number)
+        self.caller.begin_round(run_id, number)
 
     async def abstract(self, case: Case) -> Explanation:
         """Explain this UU by a pattern that covers closely related ones."""
@@ -38,7 +38,7 @@ class LanguageModelTeacher:
         def check(reply: Reply) -> list[SampleAnswer]:
             return read_samples(reply.text, field_names=case.field_names, labels=case.labels, n=n)
 
-        samples, call_id = await self._caller.ask(generation_question(case, hypothesis, kind, n), check)
+        samples, call_id = await self.caller.ask(generation_question(case, hypothesis, kind, n), check)
         return [
             Draft({name: sample.fields[name] for name in case.field_names}, sample.label, sample.reasoning, call_id)
             for sample in samples
@@ -49,7 +49,7 @@ class LanguageModelTeacher:
         await self._provider.aclose()
 
     async def _explain(self, question: Question) -> Explanation:
-        answer, call_id = await self._caller.ask(question, lambda reply: read_explanation(reply.text))
+        answer, call_id = await self.caller.ask(question, lambda reply: read_explanation(reply.text))
         return Explanation(answer.hypothesis, answer.reasoning, call_id)
 
 
@@ -73,22 +73,31 @@ def generation_question(case: Case, hypothesis: Explanation, kind: str, n: int) 
         case,
         hypothesis=quote({"kind": kind, "hypothesis": hypothesis.text}),
         n=str(n),
-        fields=json.dumps(case.field_names, ensure_ascii=False),
-        labels=json.dumps(case.labels, ensure_ascii=False),
-        form=json.dumps({"samples": [sample]}, ensure_ascii=False),
+        fields=quote(case.field_names, indent=None),
+        labels=quote(case.labels, indent=None),
+        form=quote({"samples": [sample]}, indent=None),
     )
 
 
 def fill(phase: str, prompt: Prompt, case: Case, **values: str) -> Question:
     """Put a case and further values into a prompt."""
-    texts = {"original": dict(case.original)}
-    if case.perturbed is not None:
-        texts["perturbed"] = dict(case.perturbed)
+    part = excerpt(case.original, case.perturbed)
+    texts: dict[str, object] = {"original": dict(part.original)}
+    if part.perturbed is not None:
+        texts["perturbed"] = dict(part.perturbed)
+    if part.shown:
+        texts["shown"] = part.shown
     verdict = {
         "true_label": case.label,
         "predicted_label": case.predicted,
         "confidence": round(case.confidence, 2),
     }
     evidence = load_prompt("case_single" if case.perturbed is None else "case_pair")
-    text = prompt.fill(task=case.task.rstrip(". "), case=evidence.fill(data=quote({**texts, **verdict})), **values)
-    return Question(phase, case.uu_id, text, content_hash(prompt.text, evidence.text))
+    told = [evidence.fill(data=quote({**texts, **verdict}))]
+    read = [prompt.text, evidence.text]
+    if part.shown:
+        cut = load_prompt("case_cut")
+        told.append(cut.fill())
+        read.append(cut.text)
+    text = prompt.fill(task=case.task.rstrip(". "), case="\n\n".join(told), **values)
+    return Question(phase, case.uu_id, text, content_hash(*read))

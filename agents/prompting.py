@@ -62,6 +62,16 @@ def prompt_hashes() -> dict[str, str]:
     return {name: load_prompt(name).content_hash for name in sorted(file.stem for file in FOLDER.glob("*.md"))}
 
 
-def quote(value: object) -> str:
-    """Write a value as JSON that cannot close the delimiters it stands between: `<` is escaped."""
-    return json.dumps(value, ensure_ascii=False, indent=1).replace("<", "\\u003c")
+def quote(value: object, *, indent: int | None = 1) -> str:
+    """Write a value as JSON that a model reads as it is, and that cannot close the delimiters it stands between.
+
+    `<` is escaped, and so is every character that is not seen (control and format characters, unusual spaces, lone
+    surrogates, the variation selectors and tags of plane 14): a text cannot hide words from people who read the log.
+    """
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return "".join(letter if is_shown(letter) else json.dumps(letter)[1:-1] for letter in text.replace("<", "\\u003c"))
+
+
+def is_shown(letter: str) -> bool:
+    """Whether a character is left as it is: one that is seen, or that scripts and emoji are written with."""
+    return (letter.isprintable() and letter < "\U000e0000") or letter in "\n\u200c\u200d\u3000"

@@ -25,7 +25,7 @@ LINES = [
     Line("attack_sst2_textfooler_fp32", SST2, "textfooler", "fp32", 30, {"cpu": 10}),
     Line("attack_imdb_fast", IMDB, "deepwordbug", "fast", 10, {"cpu": 4, "cuda": 10}),
 ]
-QUICK = {"attack_mrpc_fp32": 6, "attack_mrpc_fast": 6, "attack_imdb_fast": 2}  # samples
+QUICK = {"attack_mrpc_fp32": 9, "attack_mrpc_fast": 9, "attack_imdb_fast": 2}  # samples: few, so batches are small
 
 
 def main() -> None:

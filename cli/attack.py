@@ -136,7 +136,7 @@ def attack(  # each option is one setting: what they may be is for the settings 
         raise SettingsError("name a classifier with --model and data with --data, or give a file of settings")
     settings = make_settings(file, data, options, overrides or ())
     folder = Path(settings.run.workspace)
-    refuse_unfinished(folder, settings)
+    refuse_unfinished(folder, settings, "attack")
 
     def work(show: Show, cancelled: Callable[[], bool]) -> Run:
         from blindspot.graphs.run import start_run
@@ -185,8 +185,8 @@ def cleared(section: object) -> dict[str, Any]:
     return {key: value for key, value in section.items() if key not in places} if isinstance(section, dict) else {}
 
 
-def refuse_unfinished(folder: Path, settings: Settings) -> None:
-    """Refuse to do again what an unfinished run of the same settings has begun.
+def refuse_unfinished(folder: Path, settings: Settings, kind: str) -> None:
+    """Refuse to do again what an unfinished run of the same kind and settings has begun.
 
     Raises: StoreError, saying how to go on with it.
     """
@@ -201,7 +201,7 @@ def refuse_unfinished(folder: Path, settings: Settings) -> None:
         runs = rows_of(results, "FROM runs WHERE status <> 'finished' ORDER BY started_at DESC")
     wanted = settings.model_dump(mode="json")
     for run in runs:
-        if kind_of(run) == "attack" and json.loads(run["settings"]) == wanted:
+        if kind_of(run) == kind and json.loads(run["settings"]) == wanted:
             raise StoreError(
                 f"{run['run_id']} has these settings and is not finished: "
                 f"go on with `blindspot resume {run['run_id']}{workspace_option(folder)}`, "

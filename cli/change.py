@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from blindspot.storage.records import POOLED
+from blindspot.storage.records import LOGGED, POOLED
 
 SHOWN = ("accuracy", "uus", "uus_matched", "mean_confidence", "ece", "known_uus_fixed")
 LOWER_IS_BETTER = ("uus", "uus_matched", "ece")
@@ -38,7 +38,8 @@ class Change:
 
 def name_of(change: Change) -> str:
     """What a row of the table is about, and over how many texts."""
-    recipe = {None: "natural", POOLED: "all attacks"}.get(change.recipe, change.recipe)
+    recipes = {None: "natural", POOLED: "all attacks", LOGGED: "logged, never shown"}
+    recipe = recipes.get(change.recipe, change.recipe)
     where = "clean" if change.recipe is None else recipe
     names = {
         "accuracy": "accuracy",

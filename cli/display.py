@@ -107,6 +107,7 @@ class LiveDisplay:
         self.console, self.folder, self.stopping = console, folder, stopping
         self.lock = Lock()  # between the bar that goes and the one that comes
         self.progress: Progress | None = None  # of the phase in hand
+        self.begun: set[str] = set()  # phases of the round in hand
         self.round = 0  # of the last line above
         self.counts = ""
         self.looked_at = self.began_at = time.monotonic()
@@ -125,6 +126,7 @@ class LiveDisplay:
     def advance(self, progress: Progress) -> None:
         """Move the bar, or begin a new one."""
         before, self.progress = self.progress, progress
+        self.begun = ({*self.begun} if before and before.round == progress.round else set()) | {progress.phase}
         where = (progress.round, progress.phase, progress.total)
         if before is None or where != (before.round, before.phase, before.total) or progress.done < before.done:
             self.bars.remove_task(self.bar)  # `reset` cannot make a total unknown
@@ -163,15 +165,25 @@ class LiveDisplay:
         """All phases, those behind us ticked, the one in hand marked."""
         if self.progress is None:
             return Text("loading…")
-        from blindspot.graphs import attack_only, mitigation  # loaded by then
+        from blindspot.graphs import attack_only, compare, mitigation  # loaded by then
 
-        all_phases = (attack_only if self.progress.kind == "attack" else mitigation).PHASES
-        at = all_phases.index(self.progress.phase) if self.progress.phase in all_phases else -1
+        of_kind = {
+            "attack": attack_only.PHASES,
+            "comparison": compare.PHASES,
+            "autonomous": mitigation.AUTONOMOUS_PHASES,
+        }
+        all_phases = of_kind.get(self.progress.kind, mitigation.PHASES)
+        at = all_phases.index(self.progress.phase) if self.progress.phase in all_phases else 0
+        behind = set(all_phases[:at])
+        if self.progress.kind == "autonomous" and self.progress.round:  # any phase may come next, or come again
+            behind = self.begun | set(mitigation.BEFORE_CHOICES)
         parts = [
-            Text(f"✓ {name}", style="green")
-            if index < at
-            else Text(name, style="bold cyan reverse" if index == at else "dim")
-            for index, name in enumerate(map(name_of, all_phases))
+            Text(name_of(name), style="bold cyan reverse")
+            if name == self.progress.phase
+            else Text(f"✓ {name_of(name)}", style="green")
+            if name in behind
+            else Text(name_of(name), style="dim")
+            for name in all_phases
         ]
         return Text("  ").join(parts)
 

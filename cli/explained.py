@@ -30,9 +30,11 @@ def print_hypotheses(console: Console, rows: Sequence[Mapping[str, Any]], *, run
     """
     for _, group in groupby(rows, key=lambda row: row["uu_id"]):
         about = list(group)
+        several = len({row["teacher"] for row in about}) > 1
         print_uu(console, about[0])
         for row in about:
-            line = Text().append(f"{row['kind']}  ", style="cyan").append(visible(row["text"]))
+            who = f" of {visible(row['teacher'])}" if several else ""
+            line = Text().append(f"{row['kind']}{who}  ", style="cyan").append(visible(row["text"]))
             console.print(Padding(line, (0, 0, 0, 2), expand=False))
             written, accepted = row["samples_written"], row["samples_accepted"]
             console.print(

@@ -8,11 +8,26 @@ from typing import Annotated
 
 import typer
 
-from blindspot.cli import attack, demo, doctor, init, results, run, status
+from blindspot.cli import (
+    attack,
+    batch,
+    cache,
+    compare,
+    demo,
+    doctor,
+    export,
+    import_errors,
+    init,
+    report,
+    results,
+    run,
+    status,
+)
 from blindspot.cli.terminal import visible
-from blindspot.storage.errors import Cancelled, OperatorError
+from blindspot.storage.errors import Cancelled, OperatorError, Waiting
 
 EXIT_OPERATOR = 2
+EXIT_WAITING = 3
 EXIT_CANCELLED = 130
 
 app = typer.Typer(
@@ -24,11 +39,17 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("init")(init.init)
 app.command("run")(run.run)
+app.command("import-errors")(import_errors.import_errors)
 app.command("attack")(attack.attack)
+app.command("compare-teachers")(compare.compare_teachers)
 app.command("resume")(run.resume)
 app.command("status")(status.status)
 app.command("hypotheses")(results.hypotheses)
 app.command("query")(results.query)
+app.command("report")(report.report)
+app.command("export")(export.export)
+app.command("cache")(cache.cache)
+app.add_typer(batch.app, name="batch")
 app.command("doctor")(doctor.doctor)
 
 
@@ -51,7 +72,7 @@ def options(
 
 
 def main() -> int:
-    """Run one command. Returns: the exit code, 0, 2 (the operator can mend it) or 130 (stopped).
+    """Run one command. Returns: the exit code, 0, 2 (the operator can mend it), 3 (waits for answers) or 130 (stopped).
 
     A wrong command line exits with 2 too; what is a bug keeps its traceback and exits with 1.
     """
@@ -62,6 +83,8 @@ def main() -> int:
         app(prog_name="blindspot")
     except OperatorError as error:
         return say(error, EXIT_OPERATOR)
+    except Waiting as error:
+        return say(error, EXIT_WAITING)
     except Cancelled as error:
         return say(error, EXIT_CANCELLED)
     return 0

@@ -50,10 +50,10 @@ def hypotheses(
     from blindspot.storage.results import Results
 
     with Results.open(workspace.expanduser()) as results:
-        run_id = pick_mitigation(results, run_id)
+        run_id = pick_taught(results, run_id)
         found = rows_of(
             results,
-            "FROM hypothesis_log WHERE run_id = $1 AND kind = coalesce($2, kind) ORDER BY round, uu_id, kind",
+            "FROM hypothesis_log WHERE run_id = $1 AND kind = coalesce($2, kind) ORDER BY round, uu_id, teacher, kind",
             [run_id, kind],
         )
     rows = [
@@ -65,8 +65,8 @@ def hypotheses(
         print_hypotheses(result_console(), rows, run_id=run_id, total=len(found))
 
 
-def pick_mitigation(results: Results, run_id: str | None) -> str:
-    """Find the mitigation run that is meant, the newest without a name; an attack run has no hypotheses.
+def pick_taught(results: Results, run_id: str | None) -> str:
+    """Find the run that is meant, without a name the newest mitigation; an attack run has no hypotheses.
 
     Raises: StoreError, when there is none.
     """
@@ -75,6 +75,8 @@ def pick_mitigation(results: Results, run_id: str | None) -> str:
     rows = rows_of(results, "FROM runs ORDER BY started_at")
     if run_id in [row["run_id"] for row in rows if kind_of(row) == "attack"]:
         raise StoreError(f"{run_id} is an attack run: no teacher explained its UUs; `FROM uus` is the query for them")
+    if run_id in [row["run_id"] for row in rows if kind_of(row) == "comparison"]:
+        return str(run_id)
     names = [row["run_id"] for row in rows if kind_of(row) == "mitigation"]
     if names and run_id in (None, *names):
         return run_id or str(names[-1])

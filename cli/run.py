@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from blindspot.cli.attack_table import print_attacks
+from blindspot.cli.compare_table import print_comparison
+from blindspot.cli.confirm import YesOption, agree_on_spend
 from blindspot.cli.stop import StopSignals
 from blindspot.cli.terminal import (
     DEFAULT_WORKSPACE,
@@ -22,7 +24,7 @@ from blindspot.cli.terminal import (
     result_console,
     workspace_option,
 )
-from blindspot.storage.errors import Cancelled, ModelError, OperatorError, SettingsError, TeacherError
+from blindspot.storage.errors import Cancelled, ModelError, OperatorError, SettingsError, TeacherError, Waiting
 
 if TYPE_CHECKING:
     from blindspot.cli.display import Show
@@ -34,6 +36,10 @@ BY_SETTING = (ModelError, SettingsError, TeacherError)  # what a change of the s
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="section.key=value", help="Change one setting; may be given again."),
+]
+
+NoCacheOption = Annotated[
+    bool, typer.Option("--no-cache", help="Ask what an earlier run was answered once more: teacher.cache = false.")
 ]
 
 Work = Callable[["Show", Callable[[], bool]], "Run"]
@@ -49,6 +55,8 @@ def run(
         Path | None,
         typer.Option("--workspace", "-w", envvar=WORKSPACE_VARIABLE, help="In place of the file's run.workspace."),
     ] = None,
+    no_cache: NoCacheOption = False,
+    yes: YesOption = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -56,12 +64,14 @@ def run(
     from blindspot.storage.settings_file import load_settings
 
     named = [f"run.workspace={json.dumps(str(workspace), ensure_ascii=False)}"] if workspace else []
-    settings = load_settings(file, [*named, *(overrides or ())])
+    fresh = ["teacher.cache=false"] if no_cache else []
+    settings = load_settings(file, [*named, *(overrides or ()), *fresh])
+    forecast = agree_on_spend(settings, yes=yes)
 
     def work(show: Show, cancelled: Callable[[], bool]) -> Run:
         from blindspot.graphs.run import start_run
 
-        return start_run(settings, show=show, cancelled=cancelled)
+        return start_run(settings, show=show, cancelled=cancelled, forecast=forecast)
 
     folder = Path(settings.run.workspace).expanduser()
     ended = carry_out(work, folder, quiet=quiet)
@@ -73,11 +83,14 @@ def resume(
         str | None, typer.Argument(metavar="RUN", help="The run; without, the newest that is not finished.")
     ] = None,
     overrides: SetOption = None,
+    skip_unanswered: Annotated[
+        bool, typer.Option("--skip-unanswered", help="Give up on questions that wait for answers in files.")
+    ] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Go on with a run that was stopped, failed or killed; nothing that is done is done again.
+    """Go on with a run that waits, was stopped, failed or killed; nothing that is done is done again.
 
     --set changes settings that no row of the run depends on yet, such as teacher.spec before it has answered,
     teacher.timeout_s, teacher.max_calls or classifier.device; others are refused.
@@ -86,11 +99,20 @@ def resume(
     def work(show: Show, cancelled: Callable[[], bool]) -> Run:
         from blindspot.graphs.run import resume_run
 
-        return resume_run(workspace, run_id, show=show, cancelled=cancelled, overrides=overrides or ())
+        return resume_run(
+            workspace,
+            run_id,
+            show=show,
+            cancelled=cancelled,
+            overrides=overrides or (),
+            skip_unanswered=skip_unanswered,
+        )
 
     ended = carry_out(work, workspace.expanduser(), quiet=quiet)
     if ended.kind == "attack":
         print_attacks(workspace.expanduser(), ended.run_id, as_json=as_json)
+    elif ended.kind == "comparison":
+        print_comparison(workspace.expanduser(), ended.run_id, as_json=as_json)
     else:
         print_result(workspace.expanduser(), ended.run_id, as_json=as_json)
 
@@ -126,6 +148,9 @@ def carry_out(work: Work, folder: Path, *, quiet: bool) -> Run:
             return work(seen, stop.asked)
         except Cancelled:
             raise Cancelled(f"stopped{outlook()}") from None
+        except Waiting as error:
+            again = f"`blindspot resume {began[0]}{workspace_option(folder)}`"
+            raise Waiting(f"{began[0]} waits: {error}; then {again} (--skip-unanswered gives up on them)") from None
         except OperatorError as error:
             if not began:
                 raise

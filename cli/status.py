@@ -30,8 +30,8 @@ def status(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption =
         rows = []
         for (name,) in names:
             run = read_summary(results, name)
-            attacked = attacks_of(results, name) if run.kind == "attack" else {}
-            rows.append(facts_of(results, run, silent_s) | attacked)
+            own = {"attack": attacks_of, "comparison": teachers_of}.get(run.kind, nothing_more)
+            rows.append(facts_of(results, run, silent_s) | own(results, name))
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
     else:
@@ -40,7 +40,8 @@ def status(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption =
 
 def facts_of(results: Results, run: Summary, silent_s: float) -> dict[str, Any]:
     """Lay one run out: a row of the table, an object of the JSON."""
-    from blindspot.cli.summary import rows_of, spend
+    from blindspot.cli.spend import spend_in_words
+    from blindspot.cli.summary import rows_of
 
     (planned,) = rows_of(
         results,
@@ -49,8 +50,8 @@ def facts_of(results: Results, run: Summary, silent_s: float) -> dict[str, Any]:
     )
     (done,) = rows_of(
         results,
-        "SELECT arg_max(tool, created_at) AS phase, coalesce(sum(seconds), 0) AS seconds FROM tool_calls "
-        "WHERE run_id = ? AND caller = 'graph'",
+        "SELECT arg_max(tool, created_at) FILTER (tool <> 'decide') AS phase, coalesce(sum(seconds), 0) AS seconds "
+        "FROM tool_calls WHERE run_id = ? AND caller = 'graph'",
         [run.run_id],
     )
     return {
@@ -68,7 +69,8 @@ def facts_of(results: Results, run: Summary, silent_s: float) -> dict[str, Any]:
         "teacher": run.teacher,
         "teacher_calls": run.teacher_calls,
         "cost_usd": run.cost_usd,
-        "spend": spend(run),
+        "usd_per_uu_removed": run.usd_per_uu_removed,
+        "spend": spend_in_words(run.spend),
         "seconds": round(done["seconds"]),  # of the phases that are done
     }
 
@@ -87,6 +89,24 @@ def attacks_of(results: Results, run_id: str) -> dict[str, Any]:
         "accuracy": {"before": accuracy, "after": None},
         "uus": {"before": uus, "after": None},
     }
+
+
+def teachers_of(results: Results, run_id: str) -> dict[str, Any]:
+    """Lay out what a comparison has in place of rounds: how many teachers it compares, and the UUs they are shown."""
+    from blindspot.cli.summary import rows_of
+
+    (row,) = rows_of(
+        results,
+        "SELECT CAST(json_array_length(settings, '$.compare.teachers') AS BIGINT) AS compared, "
+        "(SELECT count(*) FROM uus u WHERE u.run_id = r.run_id) AS uus FROM runs r WHERE run_id = ?",
+        [run_id],
+    )
+    return {"round": None, "rounds": None, "compared": row["compared"], "uus": {"before": row["uus"], "after": None}}
+
+
+def nothing_more(results: Results, run_id: str) -> dict[str, Any]:  # noqa: ARG001 - the signature of its siblings
+    """A mitigation has its rounds."""
+    return {}
 
 
 def before_after(run: Summary, metric: str) -> dict[str, float | None]:
@@ -115,15 +135,15 @@ def print_status(folder: Path, rows: list[dict[str, Any]]) -> None:
             round_of(row),
             arrow(row["accuracy"], lambda value: f"{100 * value:.1f}"),
             arrow(row["uus"], lambda value: f"{value:,.0f}"),
-            row["spend"] if row["teacher_calls"] else row["teacher"] if row["kind"] == "mitigation" else "–",
+            row["spend"] if row["teacher_calls"] else "–" if row["kind"] == "attack" else row["teacher"],
             clock(row["seconds"]),
         )
     console.print(table)
     option = workspace_option(folder)
     for row in rows:
         again = f"blindspot resume {row['run_id']}{option}"
-        if row["status"] in ("stopped", "failed"):
-            first = "once that is mended, " if row["status"] == "failed" else ""
+        if row["status"] in ("stopped", "failed", "waiting"):
+            first = {"failed": "once that is mended, ", "waiting": "then "}.get(row["status"], "")
             console.print(Text(f"{row['run_id']}: {row['stop_reason']}; {first}go on with `{again}`"), soft_wrap=True)
         elif (row["nothing_new_for_s"] or 0) > SILENT_S:
             silent = (
@@ -139,9 +159,11 @@ def state_of(row: dict[str, Any]) -> str:
 
 
 def round_of(row: dict[str, Any]) -> str:
-    """The round, of how many; of an attack run the samples that it attacked."""
+    """The round, of how many; of an attack run the samples that it attacked, of a comparison its teachers."""
     if row["kind"] == "attack":
         return f"{row['attacked']:,} attacked"
+    if row["kind"] == "comparison":
+        return f"{row['compared']} teachers"
     return f"{row['round']} of {row['rounds']}" if row["rounds"] else str(row["round"])
 
 

@@ -13,9 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from blindspot.cli.change import SHOWN, Change, Estimate, difference, in_words, name_of
+from blindspot.cli.spend import PhaseSpend, by_phase, cost_of, read_spend, spend_in_words
 from blindspot.cli.terminal import visible, workspace_option
 from blindspot.storage.errors import StoreError
-from blindspot.storage.records import POOLED
+from blindspot.storage.records import LOGGED, POOLED
 from blindspot.storage.results import Results
 
 
@@ -48,9 +49,31 @@ class Summary:
     final_folder: str | None
     rounds: tuple[RoundEnd, ...]
     changes: tuple[Change, ...]
-    teacher_calls: int  # answers out of the cache left out
-    cost_usd: float | None  # None: no call has a known price
-    unpriced_calls: int
+    spend: tuple[PhaseSpend, ...]  # by phase, in the order in which they were first asked
+
+    @property
+    def teacher_calls(self) -> int:
+        """Questions to the teacher, answers out of the cache left out."""
+        return sum(phase.calls for phase in self.spend)
+
+    @property
+    def cost_usd(self) -> float | None:
+        """US dollars; None, where no call has a known price."""
+        return cost_of(self.spend)
+
+    @property
+    def unpriced_calls(self) -> int:
+        """Answers without a known price."""
+        return sum(phase.unpriced_calls for phase in self.spend)
+
+    @property
+    def usd_per_uu_removed(self) -> float | None:
+        """US dollars for each UU that the model version which was taken has less; None, where that is not known."""
+        if not self.accepted or self.cost_usd is None or self.unpriced_calls:
+            return None
+        uus = self.uus
+        removed = uus.before.value - uus.after.value if uus and uus.before and uus.after else 0.0
+        return self.cost_usd / removed if removed > 0 else None
 
     @property
     def accepted(self) -> bool | None:
@@ -102,14 +125,6 @@ def read_summary(results: Results, run_id: str) -> Summary:
     tried = [row["new_model_id"] for row in rounds if row["new_model_id"]]
     new = final if final != original else (tried or [None])[-1]
     folders = rows_of(results, "SELECT folder FROM model_versions WHERE model_id = ?", [final])
-    # a failed call has no price, and most likely cost nothing
-    (spent,) = rows_of(
-        results,
-        "SELECT count(*) FILTER (NOT cache_hit) AS calls, sum(cost_usd) FILTER (NOT cache_hit) AS cost, "
-        "count(*) FILTER (NOT cache_hit AND cost_usd IS NULL AND error IS NULL) AS unpriced "
-        "FROM teacher_calls WHERE run_id = ?",
-        [run_id],
-    )
     return Summary(
         run_id=run_id,
         kind=kind_of(run),
@@ -128,18 +143,19 @@ def read_summary(results: Results, run_id: str) -> Summary:
             RoundEnd(*(row[name] for name in ("round", "new_model_id", "accepted", "verdict"))) for row in rounds
         ),
         changes=read_changes(results, run, new),
-        teacher_calls=spent["calls"],
-        cost_usd=spent["cost"],
-        unpriced_calls=spent["unpriced"],
+        spend=read_spend(results, run_id),
     )
 
 
 def read_changes(results: Results, run: dict[str, Any], new: str | None) -> tuple[Change, ...]:
-    """Read the figures at tau of the original model version and of another, and their differences."""
+    """Read the figures at tau of the original model version and of another, and their differences.
+
+    Those over a log stand among those of the test split: "logged" is their recipe.
+    """
     original = run["original_model_id"]
     rows = rows_of(
         results,
-        "SELECT * EXCLUDE (evaluation_id, split) FROM evaluations WHERE run_id = ? AND split = 'test' "
+        "SELECT * EXCLUDE (evaluation_id, split) FROM evaluations WHERE run_id = ? AND split IN ('test', 'logged') "
         "AND (threshold IS NULL OR abs(threshold - ?) < 1e-9) ORDER BY round, recipe",
         [run["run_id"], run["tau"]],
     )
@@ -173,12 +189,16 @@ def count_so_far(results: Results, run_id: str) -> str:
     uus = max(row["uus"], row["flipped"])  # the attacks are published one by one, the UUs at the end of the phase
     parts = [f"{uus} UUs"] if uus else []
     parts += [f"{row['hypotheses']} hypotheses"] if row["hypotheses"] else []
-    return " · ".join([*parts, *([spend(summary)] if summary.teacher_calls else [])])
+    return " · ".join([*parts, *([spend_in_words(summary.spend)] if summary.teacher_calls else [])])
 
 
 def as_table(summary: Summary) -> dict[str, Any]:
     """Lay a summary out for JSON."""
     return asdict(summary) | {
+        "teacher_calls": summary.teacher_calls,
+        "cost_usd": summary.cost_usd,
+        "unpriced_calls": summary.unpriced_calls,
+        "usd_per_uu_removed": summary.usd_per_uu_removed,
         "accepted": summary.accepted,
         "verdict": summary.verdict,
         "workspace": str(summary.workspace),
@@ -215,13 +235,18 @@ def headline(changes: Sequence[Change]) -> list[Change]:
     recipes = {row.recipe for row in changes if row.metric == "uus" and row.recipe not in (None, POOLED)}
     whole = POOLED if len(recipes) > 1 else next(iter(recipes), None)
     places = {"accuracy": (None,), "uus": (None, *recipes, whole), "mean_confidence": (None,), "ece": (None,)}
-    return [row for row in changes if row.recipe in places.get(row.metric, (whole,))]
+    return [row for row in changes if row.recipe in (*places.get(row.metric, (whole,)), LOGGED)]
 
 
 def facts_of(summary: Summary) -> list[tuple[str, str]]:
     """Name and text of each line under the table."""
     option = workspace_option(summary.workspace)
-    facts = [("ended", summary.stop_reason or summary.status), ("teacher", f"{summary.teacher}, {spend(summary)}")]
+    facts = [
+        ("ended", summary.stop_reason or summary.status),
+        ("teacher", f"{summary.teacher}, {spend_in_words(summary.spend)}"),
+    ]
+    if summary.cost_usd:
+        facts.append(("spend", by_phase(summary.spend, summary.usd_per_uu_removed)))
     if summary.final_folder:
         kind = "retrained" if summary.accepted else "the original"
         facts.append(("model", f"{summary.final_folder} ({kind})"))
@@ -229,15 +254,3 @@ def facts_of(summary: Summary) -> list[tuple[str, str]]:
     facts.append(("next", f"blindspot hypotheses{option}"))
     facts.append(("", f'blindspot query{option} "FROM uu_reduction"'))
     return facts
-
-
-def spend(summary: Summary) -> str:
-    """Say what the teacher was asked and what it cost, and what is not known of it."""
-    if not summary.teacher_calls:
-        return "no calls to pay for"
-    calls = f"{summary.teacher_calls:,} call{'' if summary.teacher_calls == 1 else 's'}"
-    if summary.cost_usd is None:
-        return f"{calls}, price unknown"
-    return f"{calls}, ${summary.cost_usd:.2f}" + (
-        f" and {summary.unpriced_calls} unpriced" if summary.unpriced_calls else ""
-    )

@@ -1,4 +1,7 @@
-"""attack: find UUs of the validation split, natural ones first, then adversarial ones from each recipe."""
+"""attack: find UUs of the validation split, natural ones first, then adversarial ones from each recipe.
+
+Where a deployed model's log is given, its errors take the place of the validation split's natural UUs.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from blindspot.graphs.state import Context, State
+from blindspot.graphs.logged import deployed_said, logged_samples, tell_agreement
+from blindspot.graphs.state import Context, State, knobs_of
 from blindspot.graphs.versions import load_version, predict_once
-from blindspot.storage.records import Attack, Sample, Uu, make_id
+from blindspot.storage.records import Attack, Prediction, Sample, Uu, make_id
 from blindspot.storage.settings import AttackSection
 from blindspot.tools.attack_plan import UNLIMITED, AttackPlan, Budget, SampleLimits
 from blindspot.tools.progress import Report
@@ -22,13 +26,16 @@ KEPT_EVERY_S = 1.0  # adding rows takes some 15 ms, one or a hundred; a kill los
 
 
 def attack(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """Predict and attack validation samples; add the UUs."""
-    samples = context.samples("validation")
+    """Predict validation samples, or the log's, and attack validation samples; add the UUs."""
+    samples, logged = context.samples("validation"), logged_samples(context)
     drawn = draw_samples(samples, context.settings.attack.samples, seed=context.settings.run.seed)
-    attacks, uus = find_uus(context, state, samples, drawn, report)
+    if knobs_of(state, "attack") is not None:  # further attacks go on where the earlier ones ended
+        drawn = fair_order(samples, seed=context.settings.run.seed)[: context.settings.attack.samples]
+    said = deployed_said(context, state["model_id"])
+    attacks, uus = find_uus(context, state, logged or samples, drawn, report, said)
     kinds = [uu.kind for uu in uus]
     result = {
-        "natural UUs": f"{kinds.count('natural')} of {len(samples)}",
+        "natural UUs": f"{kinds.count('natural')} of {len(logged or samples)}{' logged' if logged else ''}",
         "attacked": f"{len(attacks)} of {len(drawn) * len(context.settings.attack.recipes)}",
         "flipped": sum(row.status == "flipped" for row in attacks),
         "adversarial UUs": kinds.count("adversarial"),
@@ -38,10 +45,17 @@ def attack(context: Context, state: State, report: Report) -> tuple[dict[str, An
 
 
 def find_uus(
-    context: Context, state: State, predicted: Sequence[Sample], attacked: Sequence[Sample], report: Report
+    context: Context,
+    state: State,
+    predicted: Sequence[Sample],
+    attacked: Sequence[Sample],
+    report: Report,
+    said: Sequence[Prediction] | None = None,
 ) -> tuple[list[Attack], list[Uu]]:
     """Predict some samples and attack some, within the budget of the settings; add the UUs that either shows.
 
+    Args:
+        said: predictions that count in the place of the model version's own, of the samples as they are.
     Returns: the attacks, and the UUs, natural ones first; both are in the store.
     """
     from blindspot.tools.select import adversarial_uus, natural_uus
@@ -50,7 +64,10 @@ def find_uus(
     classifier = load_version(context, context.model(state["model_id"]))
     predictions = predict_once(context, classifier, predicted, kind="sample", report=report)
     attacks = attack_once(context, classifier, attacked, report, budget_of(context.settings.attack))
-    uus = natural_uus(context.run_id, number, classifier.model_id, predicted, list(predictions.values()), tau)
+    if said is not None:
+        tell_agreement(context, number, predicted, predictions)
+    natural = list(predictions.values()) if said is None else said
+    uus = natural_uus(context.run_id, number, classifier.model_id, predicted, natural, tau)
     uus += adversarial_uus(context.run_id, number, attacks, tau)
     context.store.add(uus)
     return attacks, uus
@@ -87,9 +104,9 @@ def attack_once(
         budget: what each recipe may find and cost; what the store already has of these samples counts first.
     Returns: the attacks, ordered by recipe and sample: of all samples, or of fewer where the budget is spent.
     """
-    if not samples:
-        return []
     recipes = context.settings.attack.recipes
+    if not samples or not recipes:
+        return []
     in_order = fair_order(samples, seed=context.settings.run.seed)
     models = models_of(context, classifier, in_order)
     found: list[Attack] = []

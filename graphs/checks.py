@@ -16,13 +16,13 @@ def check_places(settings: Settings, kind: str = "mitigation") -> None:
     from blindspot.tools.classifier import locate_model, pick_device
 
     locate_model(settings.classifier.model)
-    if kind == "mitigation":
+    if kind != "attack":
         locate_model(settings.filter.encoder)
     pick_device(settings.classifier.device)
 
 
 def check_models(settings: Settings, labels: Sequence[str], kind: str = "mitigation") -> None:
-    """Load the classifier and, for a mitigation, the filter's encoder once, to see that the run will be able to.
+    """Load the classifier and, where samples are filtered, its encoder once, to see that the run will be able to.
 
     Raises: ModelError, when one cannot be loaded or the classifier's classes are not the labels. SettingsError, when
         nothing says which class stands for which label.
@@ -39,7 +39,7 @@ def check_models(settings: Settings, labels: Sequence[str], kind: str = "mitigat
             f"labels in the order of its classes, e.g. {list(labels)}"
         )
     del model  # two large models need not fit at once
-    if kind == "mitigation":
+    if kind != "attack":
         BertScorer(settings.filter.encoder)
 
 
@@ -48,6 +48,8 @@ def check_recipes(settings: Settings) -> None:
 
     Raises: SettingsError.
     """
+    if not settings.attack.recipes:
+        return
     from blindspot.tools.attack_goal import copy_attack
     from blindspot.tools.attack_recipes import recipe_class, restrict_fields, try_recipe
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from blindspot.graphs.attack import uus_of
-from blindspot.graphs.state import Context, State
+from blindspot.graphs.state import Context, State, knobs_of
 from blindspot.storage.records import POOLED, Evaluation, Round, Run, now
 from blindspot.tools.progress import Report
 
@@ -24,9 +24,9 @@ def close_round(context: Context, state: State, report: Report) -> tuple[dict[st
     from blindspot.tools.verdict import Verdict, judge
 
     settings, number, new_id = context.settings, state["round"], state["new_model_id"]
+    wish = (knobs_of(state, "stop") or {}).get("reason")  # of an autonomous teacher, to end the run here
     if new_id is None:
-        why = "no synthetic sample was accepted" if uus_of(context, number) else "no UUs were found"
-        verdict = Verdict(False, f"kept the old model: {why}, so there was nothing new to train on")
+        verdict = Verdict(False, f"kept the old model: {wish or nothing_new(context, number)}")
     else:
         verdict = judge(
             context.store.rows(Evaluation, run_id=context.run_id),
@@ -37,6 +37,8 @@ def close_round(context: Context, state: State, report: Report) -> tuple[dict[st
         )
     model_id = new_id if verdict.accepted and new_id else state["model_id"]
     stop = stop_reason(context, number, accepted=verdict.accepted, model_id=model_id)
+    if wish and (stop is None or new_id is None):
+        stop = wish
     this_round = context.store.one(Round, run_id=context.run_id, round=number)
     run = context.store.one(Run, run_id=context.run_id)
     assert this_round is not None
@@ -46,6 +48,12 @@ def close_round(context: Context, state: State, report: Report) -> tuple[dict[st
     )
     context.store.put(replace(run, final_model_id=model_id))
     return {"model_id": model_id, "stop": stop}, {"verdict": verdict.text, "next": stop or "another round"}
+
+
+def nothing_new(context: Context, number: int) -> str:
+    """Say why a round has trained nothing."""
+    why = "no synthetic sample was accepted" if uus_of(context, number) else "no UUs were found"
+    return f"{why}, so there was nothing new to train on"
 
 
 def stop_reason(context: Context, number: int, *, accepted: bool, model_id: str) -> str | None:

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from blindspot.graphs.attack import attack_once, draw_samples
+from blindspot.graphs.logged import fixed_in_words, logged_samples, untaught_fixed
 from blindspot.graphs.state import Context, State
 from blindspot.graphs.versions import load_version, predict_once
 from blindspot.storage.records import POOLED, Attack, Evaluation, Uu
@@ -47,8 +48,9 @@ def evaluate(context: Context, state: State, report: Report) -> tuple[dict[str, 
     for baseline in measured.values():
         rows += differences(new.outcomes, baseline.outcomes, original.outcomes.clean, scope)
     rows += known_uus(predict_known(context, new_id, original.attacks), new_id, scope)
-    context.store.add(rows)
-    return {}, headline(rows, context)
+    logged = untaught_fixed(context, (original_id, new_id), scope)
+    context.store.add([*rows, *logged])
+    return {}, headline(rows, context) | fixed_in_words(logged, new_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def predict_taught(context: Context, classifier: Classifier) -> None:
     taught = context.store.rows(Uu, run_id=context.run_id, selected=True)
     natural = {uu.sample_id for uu in taught if uu.attack_id is None}
     adversarial = {uu.attack_id for uu in taught}
-    samples = [row for row in context.samples("validation") if row.sample_id in natural]
+    samples = [row for row in (*context.samples("validation"), *logged_samples(context)) if row.sample_id in natural]
     attacks = [row for row in context.store.rows(Attack, run_id=context.run_id) if row.attack_id in adversarial]
     predict_once(context, classifier, samples, kind="sample")
     predict_once(context, classifier, attacks, kind="attack")

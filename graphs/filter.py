@@ -4,25 +4,45 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from blindspot.graphs.attack import draw_samples
 from blindspot.graphs.state import Context, State
 from blindspot.storage.records import Sample, SyntheticSample
 from blindspot.tools.progress import Report
 
+if TYPE_CHECKING:
+    from blindspot.tools.filter import FilterContext
+
 HELD_OUT = 200  # training samples that the BERTScore threshold is calibrated on
 
 
 def filter_round(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """Check what the teacher wrote against training samples, earlier accepted samples and each other."""
-    from blindspot.tools.filter import FilterContext, FilterPlan, filter_samples
-    from blindspot.tools.similarity import BertScorer, text_of
+    from blindspot.tools.filter import filter_samples
 
-    settings = context.settings.filter
     written = context.store.rows(SyntheticSample, run_id=context.run_id, round=state["round"])
     if not written:
         return {}, {"accepted": "0 of 0"}
+    earlier = [sample for sample in accepted_samples(context) if sample.round < state["round"]]
+    compared = replace(compared_with(context), accepted=earlier)
+    checked = filter_samples(written, compared, report, context.cancelled)
+    context.store.put_many(checked)
+    reasons = Counter(str(sample.rejected_by) for sample in checked if not sample.accepted)
+    return {}, {
+        "accepted": f"{sum(bool(sample.accepted) for sample in checked)} of {len(checked)}",
+        **{f"rejected by {reason}": count for reason, count in sorted(reasons.items())},
+        "BERTScore threshold": round(compared.plan.bertscore, 3),
+    }
+
+
+def compared_with(context: Context) -> FilterContext:
+    """The checks of the settings, their threshold calibrated, and the training samples that they compare with."""
+    from blindspot.tools.filter import FilterContext, FilterPlan
+    from blindspot.tools.similarity import BertScorer, text_of
+
+    settings = context.settings.filter
     training = context.samples("train")
     threshold = settings.bertscore
     held = min(HELD_OUT, settings.references) if threshold == "calibrated" else 0
@@ -41,17 +61,7 @@ def filter_round(context: Context, state: State, report: Report) -> tuple[dict[s
         near_training=settings.near_training,
         bertscore=threshold,
     )
-    earlier = [sample for sample in accepted_samples(context) if sample.round < state["round"]]
-    checked = filter_samples(
-        written, FilterContext(plan, scorer, references, training, earlier), report, context.cancelled
-    )
-    context.store.put_many(checked)
-    reasons = Counter(str(sample.rejected_by) for sample in checked if not sample.accepted)
-    return {}, {
-        "accepted": f"{sum(bool(sample.accepted) for sample in checked)} of {len(checked)}",
-        **{f"rejected by {reason}": count for reason, count in sorted(reasons.items())},
-        "BERTScore threshold": round(threshold, 3),
-    }
+    return FilterContext(plan, scorer, references, training)
 
 
 def draw_references(

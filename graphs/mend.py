@@ -50,7 +50,11 @@ def mend_settings(store: Store, run: Run, overrides: Iterable[str]) -> tuple[Run
     mended = replace(run, settings=after.model_dump(mode="json"), teacher=teacher)
     said = changes(before.model_dump(mode="json"), mended.settings)
     for key in said:
-        if key not in MENDABLE:
+        if run.kind == "attack" and key.startswith("teacher."):
+            raise SettingsError(
+                f"--set {key}: {run.run_id} is attacks alone, which no teacher is asked about; leave it out"
+            )
+        if key not in MENDABLE or (key == "teacher.spec" and run.kind == "comparison"):  # its teachers are its own
             raise SettingsError(
                 f"--set {key}: rows of {run.run_id} depend on it, so it stays; start a new run to change it "
                 f"(resume changes {', '.join(MENDABLE)})"
@@ -82,11 +86,11 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any], inside: str = "
 
 def model_of(run: Run) -> TeacherSpec:
     """Whose answers a run takes, at whatever address."""
-    return replace(TeacherSpec.parse(run.teacher), base_url=None)
+    return replace(TeacherSpec.parse(run.teacher), base_url=None, path=None)
 
 
 def has_rows_of(store: Store, run_id: str, phase: str) -> bool:
     """Whether a phase of any round has left rows."""
     if phase == "teach":  # its rows come one by one
         return store.count(Hypothesis, run_id=run_id) > 0
-    return store.count(ToolCall, run_id=run_id, tool=phase) > 0
+    return store.count(ToolCall, run_id=run_id, tool=phase, caller="graph") > 0

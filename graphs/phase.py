@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from langgraph.runtime import Runtime
 
-from blindspot.graphs.state import Context, Progress, State
+from blindspot.graphs.state import Context, Progress, State, knobs_of
+from blindspot.graphs.steps import settings_for
 from blindspot.storage.errors import Cancelled
 from blindspot.storage.records import ToolCall, make_id, now
 from blindspot.storage.store import Store
@@ -47,27 +49,42 @@ def on_loop(name: str, work: AsyncWork) -> Node:
         report = reporter(context, state["round"], name)
         report(0, 0)
         async with published(context.store):
-            changes, result = await work(context, state, report)
-        seconds = time.monotonic() - began
-        number = changes.get("round", state["round"])
-        record = ToolCall(
-            tool_call_id=make_id("tool", context.run_id, number, name),
-            run_id=context.run_id,
-            round=number,
-            tool=name,
-            caller="graph",
-            arguments={"model_id": state["model_id"]},
-            result=result,
-            seconds=seconds,
-            created_at=now(),
-        )
-        context.store.put(record)
-        said = ", ".join(f"{key} {value}" for key, value in result.items())
-        context.tell(number, name, f"{said} ({seconds:.1f} s)")
-        await asyncio.to_thread(context.store.publish)
+            changes, result = await work(with_knobs(context, state, name), state, report)
+        await record(context, state, name, changes, result, time.monotonic() - began)
         return changes
 
     return node
+
+
+def with_knobs(context: Context, state: State, name: str) -> Context:
+    """Give a phase that was chosen its knobs, in the places of the settings they stand for."""
+    knobs = knobs_of(state, name)
+    return context if knobs is None else replace(context, settings=settings_for(context.settings, name, knobs))
+
+
+async def record(
+    context: Context, state: State, name: str, changes: Mapping[str, Any], result: Mapping[str, Any], seconds: float
+) -> None:
+    """Add a phase's row, tell of it, and publish.
+
+    In an autonomous run a phase may come again in a round: the step tells its rows apart.
+    """
+    number, step = changes.get("round", state["round"]), changes.get("step", state.get("step"))
+    row = ToolCall(
+        tool_call_id=make_id("tool", context.run_id, number, name, *([step] if step else [])),
+        run_id=context.run_id,
+        round=number,
+        tool=name,
+        caller="graph",
+        arguments={"model_id": state["model_id"]} | ({"step": step, **(knobs_of(state, name) or {})} if step else {}),
+        result=result,
+        seconds=seconds,
+        created_at=now(),
+    )
+    context.store.put(row)
+    said = ", ".join(f"{key} {value}" for key, value in result.items())
+    context.tell(number, name, f"{f'step {step}: ' if step else ''}{said} ({seconds:.1f} s)")
+    await asyncio.to_thread(context.store.publish)
 
 
 def reporter(context: Context, round_number: int, phase: str) -> Report:
@@ -79,7 +96,7 @@ def reporter(context: Context, round_number: int, phase: str) -> Report:
         if time.monotonic() - shown < SHOWN_EVERY_S and done < total:
             return
         shown = time.monotonic()
-        context.show(Progress(context.run_id, round_number, phase, done, total, kind=context.kind))
+        context.show(Progress(context.run_id, round_number, phase, done, total, kind=context.phases))
 
     return report
 

@@ -11,22 +11,29 @@ from pathlib import Path
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
+from blindspot.agents.forecast import Forecast
 from blindspot.agents.teacher import TeacherSpec
 from blindspot.graphs.attack_only import build_attack_only, check_attack
 from blindspot.graphs.checks import check_models, check_places, check_recipes
+from blindspot.graphs.compare import build_comparison, check_comparison, teachers_of
+from blindspot.graphs.logged import inspect_data
 from blindspot.graphs.mend import mend_settings
 from blindspot.graphs.mitigation import build_mitigation
 from blindspot.graphs.state import Context, Progress, State
 from blindspot.graphs.teachers import check_teacher
-from blindspot.storage.errors import Cancelled, SettingsError, StoreError
+from blindspot.storage.errors import Cancelled, SettingsError, StoreError, Waiting
 from blindspot.storage.records import Run, Split, make_id, now
 from blindspot.storage.settings import Settings, check_settings
 from blindspot.storage.store import Store
 from blindspot.storage.workspace import Workspace
-from blindspot.tools.datasets import SPLITS, DataSource, inspect
+from blindspot.tools.datasets import SPLITS, DataSource
 from blindspot.tools.progress import IsCancelled
 
-GRAPHS = {"mitigation": build_mitigation, "attack": build_attack_only}  # by kind of run
+GRAPHS = {  # by kind of run
+    "mitigation": build_mitigation,
+    "attack": build_attack_only,
+    "comparison": build_comparison,
+}
 
 PACKAGES = (
     "blindspot",
@@ -42,20 +49,26 @@ PACKAGES = (
 
 
 def start_run(
-    settings: Settings, *, show: Callable[[Progress], None], cancelled: IsCancelled, kind: str = "mitigation"
+    settings: Settings,
+    *,
+    show: Callable[[Progress], None],
+    cancelled: IsCancelled,
+    kind: str = "mitigation",
+    forecast: Forecast | None = None,
 ) -> Run:
     """Check everything that can be checked, then run to the end.
 
     Args:
-        kind: "mitigation", or "attack" for attacks and their statistics alone.
+        kind: "mitigation", "attack" for attacks and their statistics alone, or "comparison" of teachers.
+        forecast: what its teaching was forecast to take, to be told and recorded first.
     Returns: the run as it ended.
     Raises: OperatorError, before anything is written where the settings, the data, the model or the teacher are at
-        fault. Cancelled, when stopped; `resume_run` goes on.
+        fault. Cancelled, when stopped; Waiting, for answers in files; `resume_run` goes on.
     """
     source = source_of(settings, kind)
     check_kind(settings, kind)
     check_places(settings, kind)
-    dataset = inspect(source)
+    dataset = inspect_data(settings, source, kind)
     check_recipes(settings)
     check_models(settings, dataset.labels, kind)
     if cancelled():
@@ -69,7 +82,7 @@ def start_run(
             status="running",
             settings=settings.model_dump(mode="json"),
             seed=settings.run.seed,
-            teacher=str(TeacherSpec.parse(settings.teacher.spec)) if kind == "mitigation" else "none",
+            teacher=teacher_of(settings, kind),
             dataset_id=dataset.dataset_id,
             tau=settings.run.tau,
             versions={package: version(package) for package in PACKAGES},
@@ -80,6 +93,8 @@ def start_run(
         store.add([run])
         store.publish()
         context = Context(run.run_id, settings, store, workspace, source, dataset, cancelled, show, kind)
+        if forecast:
+            context.tell(0, "forecast", str(forecast))
         return asyncio.run(go(context))
 
 
@@ -90,12 +105,14 @@ def resume_run(
     show: Callable[[Progress], None],
     cancelled: IsCancelled,
     overrides: Sequence[str] = (),
+    skip_unanswered: bool = False,
 ) -> Run:
-    """Go on with a run that was stopped or killed: the one named, or the newest that is not finished.
+    """Go on with a run that waits, or was stopped or killed: the one named, or the newest that is not finished.
 
     Args:
         overrides: settings to change first, `section.key=value`; see `mend_settings` for which may.
-    Raises: StoreError, when there is none. OperatorError, Cancelled, as `start_run`.
+        skip_unanswered: give up on questions that wait for answers in files.
+    Raises: StoreError, when there is none. OperatorError, Cancelled, Waiting, as `start_run`.
     """
     workspace = Workspace(folder.expanduser().resolve())
     if not workspace.store.exists():
@@ -106,14 +123,16 @@ def resume_run(
         source = source_of(settings, run.kind)
         check_kind(settings, run.kind)
         check_places(settings, run.kind)
-        dataset = inspect(source)
+        dataset = inspect_data(settings, source, run.kind)
         if dataset.dataset_id != run.dataset_id:
             raise SettingsError(f"{run.run_id}: its data set has changed since it began; start a new run")
         check_models(settings, dataset.labels, run.kind)
         store.add(mended)
         store.put(replace(run, status="running", stop_reason=None, finished_at=None))
         store.publish()
-        context = Context(run.run_id, settings, store, workspace, source, dataset, cancelled, show, run.kind)
+        context = Context(
+            run.run_id, settings, store, workspace, source, dataset, cancelled, show, run.kind, skip_unanswered
+        )
         return asyncio.run(go(context))
 
 
@@ -152,6 +171,10 @@ async def go(context: Context) -> Run:
     except Exception as error:
         close(context, status="failed", reason=f"{type(error).__name__}: {error}")
         raise
+    if ended.interrupts:  # re-invoked without an input, the interrupted node begins anew
+        reason = "; ".join(str(waits.value) for waits in ended.interrupts)
+        close(context, status="waiting", reason=reason)
+        raise Waiting(reason)
     close(context, status="finished", reason=ended.values["stop"])
     return this_run(context)
 
@@ -175,8 +198,17 @@ def check_kind(settings: Settings, kind: str) -> None:
     """
     if kind == "mitigation":
         check_teacher(settings.teacher)
+    elif kind == "comparison":
+        check_comparison(settings)
     else:
         check_attack(settings)
+
+
+def teacher_of(settings: Settings, kind: str) -> str:
+    """Who teaches in a run of this kind, as its row says it."""
+    if kind == "comparison":
+        return ", ".join(teachers_of(settings))
+    return str(TeacherSpec.parse(settings.teacher.spec)) if kind == "mitigation" else "none"
 
 
 def source_of(settings: Settings, kind: str = "mitigation") -> DataSource:
@@ -201,5 +233,7 @@ def splits_of(settings: Settings, kind: str) -> tuple[Split, ...]:
     """The splits that a run of this kind reads."""
     if kind == "mitigation":
         return SPLITS
+    if kind == "comparison":
+        return ("train", "validation")
     wanted = {settings.attack.split, "train" if settings.classifier.fine_tune else settings.attack.split}
     return tuple(split for split in SPLITS if split in wanted)

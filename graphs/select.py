@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blindspot.graphs.attack import uus_of
-from blindspot.graphs.state import Context, State
+from blindspot.graphs.state import Context, State, knobs_of
+from blindspot.graphs.steps import NATURAL
+from blindspot.storage.records import Uu
 from blindspot.tools.progress import Report
-from blindspot.tools.select import select_uus
+from blindspot.tools.select import most_confident, select_uus
 
 
 def select(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """Select a share of the training rows' number among this round's UUs. Source: IBS, section 3.1."""
-    settings = context.settings.select
     uus = uus_of(context, state["round"])
-    count = max(1, round(settings.share * context.dataset.rows["train"]))
-    count = min(count, settings.most or count)
-    chosen = select_uus(uus, count=count, seed=context.settings.run.seed, round_number=state["round"])
+    knobs = knobs_of(state, "select")
+    if knobs is None:
+        count, seed = most_selected(context), context.settings.run.seed
+        chosen = select_uus(uus, count=count, seed=seed, round_number=state["round"])
+    else:
+        chosen = [uu for uu in uus if uu.selected]
+        if len(chosen) == knobs["before"]:  # else a run that was killed after this phase had added its rows
+            chosen += select_more(context, uus, knobs)
     context.store.put_many(chosen)
     return {}, {"selected": f"{len(chosen)} of {len(uus)} UUs"}
+
+
+def select_more(context: Context, uus: Sequence[Uu], knobs: Mapping[str, Any]) -> list[Uu]:
+    """Select further UUs as a teacher wants them, within what the settings allow."""
+    left = [uu for uu in uus if not uu.selected and knobs["recipe"] in ("any", uu.recipe or NATURAL)]
+    count = min(knobs["count"], most_selected(context) - knobs["before"])
+    if knobs["by"] == "confidence":
+        return most_confident(left, count=count)
+    return select_uus(left, count=count, seed=context.settings.run.seed, round_number=uus[0].round)
+
+
+def most_selected(context: Context) -> int:
+    """How many UUs of a round the settings let a teacher be shown."""
+    settings = context.settings.select
+    count = max(1, round(settings.share * context.dataset.rows["train"]))
+    return min(count, settings.most or count)

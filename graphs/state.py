@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from blindspot.storage.records import Dataset, Event, ModelVersion, Run, Sample, Split, make_id, now
 from blindspot.storage.settings import Settings
@@ -21,6 +21,14 @@ class State(TypedDict):
     model_id: str  # the model version under repair
     new_model_id: str | None  # what this round trained
     stop: str | None  # why the run ends, once it does
+    step: NotRequired[int]  # of an autonomous run: how many it has been asked for so far, refused ones too
+    chosen: NotRequired[str]  # the step that was chosen last
+    knobs: NotRequired[Mapping[str, Any]]  # its knobs, in plain JSON values
+
+
+def knobs_of(state: State, step: str) -> Mapping[str, Any] | None:
+    """The knobs of a step that was chosen; None where it comes by the scripted order."""
+    return state.get("knobs") if state.get("chosen") == step else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +42,7 @@ class Progress:
     total: int
     message: str = ""
     level: str = "info"  # of the message: info | warning | error
-    kind: str = "mitigation"  # of the run: which phases there are
+    kind: str = "mitigation"  # of the run, or autonomous: which phases there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,13 @@ class Context:
     cancelled: Callable[[], bool]
     show: Callable[[Progress], None]
     kind: str = "mitigation"  # of the run
+    skip_unanswered: bool = False  # give up on questions that wait for answers in files
+
+    @property
+    def phases(self) -> str:
+        """Which phases there are, for a display."""
+        is_free = self.kind == "mitigation" and self.settings.teacher.autonomy == "autonomous"
+        return "autonomous" if is_free else self.kind
 
     def samples(self, split: Split) -> list[Sample]:
         """Read a split, and see that its samples are in the store.
@@ -80,4 +95,4 @@ class Context:
         """Record something worth telling, and show it."""
         event_id = make_id("evt", self.run_id, round_number, phase, message)
         self.store.add([Event(event_id, self.run_id, round_number, now(), phase, level, message)])
-        self.show(Progress(self.run_id, round_number, phase, 0, 0, message, level, self.kind))
+        self.show(Progress(self.run_id, round_number, phase, 0, 0, message, level, self.phases))

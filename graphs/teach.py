@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from blindspot.agents.teacher import Case, Explanation, Teacher
 from blindspot.graphs.attack import uus_of
+from blindspot.graphs.pause import pause, tell_answers
 from blindspot.graphs.state import Context, State
 from blindspot.graphs.tasks import run_all
-from blindspot.graphs.teachers import open_teacher
+from blindspot.graphs.teachers import open_teacher, own_rows
 from blindspot.storage.errors import (
     BlindspotError,
     BudgetSpent,
     Cancelled,
     MalformedAnswer,
+    Pending,
     TeacherError,
     Unanswered,
 )
@@ -26,57 +29,82 @@ from blindspot.tools.progress import Report
 async def teach(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """Teach about the selected UUs side by side; one that fails is recorded and skipped.
 
-    Raises: TeacherError, when the teacher cannot be used at all. Cancelled, when asked to stop. Either way what was
-        asked already may be answered and is kept.
+    Raises: TeacherError, when the teacher cannot be used at all. Cancelled, when asked to stop. GraphInterrupt, when
+        all that is left waits for answers in files. What was asked already may be answered and is kept.
     """
     number = state["round"]
     selected = [uu for uu in await asyncio.to_thread(uus_of, context, number) if uu.selected]
-    teacher = await asyncio.to_thread(open_teacher, context)
+    teacher = await asyncio.to_thread(open_teacher, context, state["model_id"])
     teacher.begin_round(context.run_id, number)
     begun = asyncio.Semaphore(context.settings.teacher.concurrency)
     skipped: list[BlindspotError] = []
+    waiting: list[Pending] = []
+    own = own_rows(context, teacher.spec)
+    who = f"{teacher.spec} " if own else ""
     done = 0
 
     async def teach_one(uu: Uu) -> None:
         nonlocal done
         async with begun:  # one that is begun goes before the next: a stop or a cap leaves few of them half taught
+            open_questions: list[Pending] = []
             try:
-                await teach_about(context, teacher, uu)
-            except (MalformedAnswer, Unanswered, BudgetSpent) as error:
+                await teach_about(context, teacher, uu, open_questions)
+                if open_questions and context.skip_unanswered:
+                    raise open_questions[0]
+            except (MalformedAnswer, Unanswered, BudgetSpent, Pending) as error:
                 skipped.append(error)
-                message = f"skipped {uu.uu_id}: {error}"
+                message = f"{who}skipped {uu.uu_id}: {error}"
                 await asyncio.to_thread(context.tell, number, "teach", message, level="warning")
+            waiting.extend(open_questions)
         done += 1
         report(done, len(selected))
 
+    await tell_answers(context, number, "teach")
     try:
         await run_all(map(teach_one, selected), cancelled=context.cancelled)
     finally:
         await teacher.aclose()
-    hypotheses, written = await asyncio.to_thread(count_taught, context, number)
+    if waiting and not context.skip_unanswered:
+        await pause(context, number, waiting)
+    hypotheses, written = await asyncio.to_thread(count_taught, context, number, own)
     if skipped and not hypotheses and all(isinstance(error, Unanswered) for error in skipped):
         raise TeacherError(f"{skipped[-1]}; no question of this round got an answer: mend this, then resume the run")
     return {}, {"hypotheses": hypotheses, "samples written": written, "UUs skipped": len(skipped)}
 
 
-def count_taught(context: Context, number: int) -> tuple[int, int]:
-    """Count a round's hypotheses and synthetic samples."""
+def count_taught(context: Context, number: int, own: Mapping[str, object]) -> tuple[int, int]:
+    """Count a round's hypotheses, one teacher's own where there are several, and all its synthetic samples."""
     of_round = {"run_id": context.run_id, "round": number}
-    return context.store.count(Hypothesis, **of_round), context.store.count(SyntheticSample, **of_round)
+    return context.store.count(Hypothesis, **of_round, **own), context.store.count(SyntheticSample, **of_round)
 
 
-async def teach_about(context: Context, teacher: Teacher, uu: Uu) -> None:
-    """Abstract, extrapolate and generate for one UU; what the store already has is not asked again."""
+async def teach_about(context: Context, teacher: Teacher, uu: Uu, waiting: list[Pending]) -> None:
+    """Abstract, extrapolate and generate for one UU; what the store already has is not asked again.
+
+    Args:
+        waiting: gains the questions without an answer yet; what does not hang on one of them goes on.
+    """
     case = await asyncio.to_thread(case_of, context, uu)
-    abstraction = await hypothesise(
-        context, teacher, uu, kind="abstraction", parent=None, ask=lambda: teacher.abstract(case)
-    )
-    await generate(context, teacher, case, abstraction)
-    seen = explanation_of(abstraction)
-    extrapolation = await hypothesise(
-        context, teacher, uu, kind="extrapolation", parent=abstraction, ask=lambda: teacher.extrapolate(case, seen)
-    )
-    await generate(context, teacher, case, extrapolation)
+    with kept(waiting):
+        abstraction = await hypothesise(
+            context, teacher, uu, kind="abstraction", parent=None, ask=lambda: teacher.abstract(case)
+        )
+        with kept(waiting):
+            await generate(context, teacher, case, abstraction)
+        seen = explanation_of(abstraction)
+        extrapolation = await hypothesise(
+            context, teacher, uu, kind="extrapolation", parent=abstraction, ask=lambda: teacher.extrapolate(case, seen)
+        )
+        await generate(context, teacher, case, extrapolation)
+
+
+@contextmanager
+def kept(waiting: list[Pending]) -> Iterator[None]:
+    """End the block at a question without an answer yet, and keep the question."""
+    try:
+        yield
+    except Pending as error:
+        waiting.append(error)
 
 
 async def hypothesise(

@@ -3,27 +3,62 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from blindspot.agents.call_log import reply_of
-from blindspot.agents.calls import CallLimits
-from blindspot.agents.opening import open_language_model, open_provider
-from blindspot.agents.provider import Reply
+from blindspot.agents.calls import Caller, CallLimits
+from blindspot.agents.opening import open_language_model, open_provider, paced
+from blindspot.agents.prices import check_price, open_ledger
+from blindspot.agents.probing import ProbingTeacher
 from blindspot.agents.rules import RulesTeacher
 from blindspot.agents.teacher import Teacher, TeacherSpec
+from blindspot.graphs.call_log import StoredCalls, bought_in
+from blindspot.graphs.probes import VersionProbes
 from blindspot.graphs.state import Context
-from blindspot.storage.records import TeacherCall
+from blindspot.storage.errors import SettingsError
 from blindspot.storage.settings import TeacherSection
-from blindspot.storage.store import Store
+
+WITHOUT_TOOLS = ("rules", "file")  # teachers that cannot hold a conversation
 
 
-def open_teacher(context: Context) -> Teacher:
-    """Open the teacher of the settings; `rules` reads the training samples."""
+def open_teacher(context: Context, model_id: str) -> Teacher:
+    """Open the teacher of the settings; `rules` reads the training samples.
+
+    Args:
+        model_id: the model version under repair, that a teacher with tools may probe.
+    """
     settings = context.settings
     spec = TeacherSpec.parse(settings.teacher.spec)
     if spec.provider == "rules":
         return RulesTeacher(context.samples("train"), context.dataset.fields, seed=settings.run.seed)
-    return open_language_model(spec, limits_of(settings.teacher), StoredCalls(context.store, str(spec)))
+    ledger = open_ledger(spec, settings.teacher)
+    ledger.begin(*bought_in(context.store, context.run_id, **own_rows(context, str(spec))))
+    teacher = open_language_model(spec, limits_of(settings.teacher), StoredCalls(context.store, str(spec)), ledger)
+    if settings.teacher.autonomy == "scripted":
+        return teacher
+    return ProbingTeacher(teacher, VersionProbes(context, model_id), settings.teacher.probes)
+
+
+def own_rows(context: Context, spec: str) -> dict[str, object]:
+    """What picks the rows that a teacher's own part of a run hangs on: all, unless it is one of several."""
+    return {"teacher": spec} if context.kind == "comparison" else {}
+
+
+@asynccontextmanager
+async def asking(context: Context, number: int) -> AsyncIterator[Caller]:
+    """Open the settings' language model for questions of one round that no Teacher has a method for."""
+    settings = context.settings.teacher
+    spec, limits = TeacherSpec.parse(settings.spec), limits_of(settings)
+    provider = await asyncio.to_thread(open_provider, spec, limits)
+    ledger = open_ledger(spec, settings)
+    ledger.begin(*await asyncio.to_thread(bought_in, context.store, context.run_id))
+    calls = await asyncio.to_thread(StoredCalls, context.store, str(spec))
+    caller = Caller(str(spec), provider, paced(spec, limits), calls, ledger)
+    caller.begin_round(context.run_id, number)
+    try:
+        yield caller
+    finally:
+        await provider.aclose()
 
 
 def check_teacher(settings: TeacherSection) -> None:
@@ -32,7 +67,13 @@ def check_teacher(settings: TeacherSection) -> None:
     Raises: SettingsError, TeacherError.
     """
     spec = TeacherSpec.parse(settings.spec)
+    if settings.autonomy != "scripted" and spec.provider in WITHOUT_TOOLS:
+        raise SettingsError(
+            f'teacher.autonomy = "{settings.autonomy}": {spec.provider} cannot call tools; '
+            'name a language model in teacher.spec, or set teacher.autonomy = "scripted"'
+        )
     if spec.provider != "rules":
+        check_price(spec, settings)
         open_provider(spec, limits_of(settings))
 
 
@@ -40,42 +81,12 @@ def limits_of(settings: TeacherSection) -> CallLimits:
     return CallLimits(
         requests_per_minute=settings.requests_per_minute,
         requests_per_second=settings.requests_per_second,
+        tokens_per_minute=settings.tokens_per_minute,
         concurrency=settings.concurrency,
+        longest_pause_s=settings.longest_pause_s,
         timeout_s=settings.timeout_s,
         attempts=settings.attempts,
-        max_calls=settings.max_calls,
         temperature=settings.temperature,
         max_tokens=settings.max_tokens,
+        use_cache=settings.cache,
     )
-
-
-class StoredCalls:
-    """The call log of a workspace's store: answers of earlier runs are found too.
-
-    All replies of one teacher are read once and held in memory, where the event loop can look them up at once.
-    """
-
-    def __init__(self, store: Store, teacher: str) -> None:
-        self.store = store
-        self.replies: dict[str, Reply] = {}  # usable ones, by cache key
-        self.answers: Counter[str] = Counter()  # bought, by run
-        for call in store.rows(TeacherCall, teacher=teacher):
-            self.remember(call)
-
-    def remember(self, call: TeacherCall) -> None:
-        reply = reply_of(call)
-        if reply is None:
-            return
-        self.answers[call.run_id] += not call.cache_hit
-        if call.error is None:
-            self.replies.setdefault(call.cache_key, reply)
-
-    def find(self, cache_key: str) -> Reply | None:
-        return self.replies.get(cache_key)
-
-    def bought(self, run_id: str) -> int:
-        return self.answers[run_id]
-
-    async def add(self, call: TeacherCall) -> None:
-        await asyncio.to_thread(self.store.add, [call])
-        self.remember(call)

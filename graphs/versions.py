@@ -22,6 +22,9 @@ from blindspot.tools.progress import Report, silent
 if TYPE_CHECKING:
     from blindspot.tools.classifier import Classifier
 
+Subject = Sample | Attack | SyntheticSample
+"""What holds a text that can be predicted."""
+
 KEPT_EVERY = 256  # predictions that are written together; a kill loses at most these
 
 
@@ -148,7 +151,7 @@ def is_there(context: Context, version: ModelVersion) -> bool:
 def predict_once(
     context: Context,
     classifier: Classifier,
-    subjects: Sequence[Sample | Attack],
+    subjects: Sequence[Subject],
     *,
     kind: str,
     report: Report = silent,
@@ -156,12 +159,12 @@ def predict_once(
     """Predict what is not in the store yet, and add it bit by bit.
 
     Args:
-        subjects: samples, or attacks that flipped (their perturbed texts are predicted).
-        kind: "sample" or "attack".
+        subjects: samples, attacks that flipped (their perturbed texts are predicted), or synthetic samples.
+        kind: "sample", "attack" or "synthetic".
     Returns: subject's id -> prediction, for all subjects.
     Raises: Cancelled.
     """
-    ids = [subject.sample_id if isinstance(subject, Sample) else subject.attack_id for subject in subjects]
+    ids = [id_of(subject) for subject in subjects]
     known = {row.subject_id: row for row in context.store.rows(Prediction, model_id=classifier.model_id)}
     missing = [(key, subject) for key, subject in zip(ids, subjects, strict=True) if key not in known]
     for start in range(0, len(missing), KEPT_EVERY):
@@ -188,6 +191,12 @@ def predict_once(
     return {key: known[key] for key in ids}
 
 
-def fields_of(subject: Sample | Attack) -> Mapping[str, str]:
+def id_of(subject: Subject) -> str:
+    if isinstance(subject, SyntheticSample):
+        return subject.synthetic_id
+    return subject.attack_id if isinstance(subject, Attack) else subject.sample_id
+
+
+def fields_of(subject: Subject) -> Mapping[str, str]:
     assert subject.fields is not None, subject
     return subject.fields

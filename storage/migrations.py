@@ -123,7 +123,15 @@ CREATE TABLE teacher_comparisons (
 """)
 
 
-MIGRATIONS: Sequence[Migration] = (create_tables, add_run_kind, add_teacher_tools)
+def add_cleared(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let answers be taken out of the cache that stay as history."""
+    connection.execute("""
+ALTER TABLE teacher_calls ADD COLUMN cleared BOOLEAN DEFAULT false;
+ALTER TABLE teacher_calls ALTER COLUMN cleared SET NOT NULL;
+""")
+
+
+MIGRATIONS: Sequence[Migration] = (create_tables, add_run_kind, add_teacher_tools, add_cleared)
 
 
 def migrate(connection: duckdb.DuckDBPyConnection, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:

@@ -23,6 +23,9 @@ HypothesisKind = Literal["abstraction", "extrapolation"]
 POOLED = "all"
 """The recipe of figures over every recipe's texts together; one sample has a row for each recipe that attacked it."""
 
+LOGGED = "logged"
+"""The split of the samples that a deployed model's log gave, and the recipe of figures over them."""
+
 
 def make_id(prefix: str, *causes: object) -> str:
     """Make a short id out of what caused a row: the same causes always give the same id.
@@ -229,13 +232,14 @@ class TeacherCall:
     model: str | None  # as the provider names it
     tokens_in: int
     tokens_out: int
-    cost_usd: float | None  # None: the price is not known
+    cost_usd: float | None  # the most it may have been, where no reply came; None: the price is not known
     latency_s: float
     attempts: int
     cache_hit: bool
     error: str | None
     created_at: datetime
     tool_uses: Mapping[str, Any] | None = None  # use_id -> name and arguments of a tool that the answer asks for
+    cleared: bool = False  # out of the cache: no longer taken as the answer to its question
 
 
 @dataclass(frozen=True, slots=True)

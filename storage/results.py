@@ -13,6 +13,7 @@ import duckdb
 
 from blindspot.storage.database import connect, disk_errors
 from blindspot.storage.errors import StoreError
+from blindspot.storage.migrations import MIGRATIONS
 from blindspot.storage.workspace import Workspace
 
 CLOSED = {"enable_external_access": False, "lock_configuration": True}
@@ -61,7 +62,20 @@ class Results:
                     return [column[0] for column in cursor.description or ()], cursor.fetchall()
         except duckdb.Error as error:
             what, _, _ = str(error).partition("\n\nLINE ")
-            raise StoreError(f"the query cannot be answered: {' '.join(what.split())}") from error
+            raise StoreError(f"the query cannot be answered: {' '.join(what.split())}{self._age()}") from error
+
+    def _age(self) -> str:
+        """Say so where an older blindspot has published the file: what it lacks, a newer one may ask for."""
+        try:
+            ((version,),) = self._connection.execute("SELECT max(number) FROM _migrations").fetchall()
+        except duckdb.Error:
+            return ""
+        if version is None or version >= len(MIGRATIONS):
+            return ""
+        return (
+            f" ({self.path} was published by an older blindspot, version {version} of {len(MIGRATIONS)}: the next run "
+            "or resume in this workspace brings it up to date)"
+        )
 
     def close(self) -> None:
         """Let go of the file."""

@@ -92,6 +92,14 @@ class DataSection(Section):
         return self
 
 
+class ErrorsSection(Section):
+    file: str | None = None  # logged predictions of a deployed model: its errors take the place of natural UUs
+    fields: Annotated[Names, Field(min_length=1)] | None = None  # columns with text, in data.fields' order; None: those
+    label: str | None = None  # column with the true label; None: data.label
+    predicted: str = "predicted"
+    confidence: str = "confidence"
+
+
 class ClassifierSection(Section):
     model: str = "minilm"  # minilm, a local folder or a Hugging Face id
     fine_tune: bool = True  # false: the folder holds a classifier that is fine-tuned already
@@ -146,7 +154,7 @@ class TeacherSection(Section):
     concurrency: Count = 16
     timeout_s: Annotated[float, Field(gt=0)] = 60.0
     longest_pause_s: Seconds = 600.0  # however long a provider asks to be left alone
-    attempts: Count = 5
+    attempts: Count = 8
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None  # None: the provider's default
     max_tokens: Count = 1500
     max_calls: Count | None = None  # answers bought in one run
@@ -161,6 +169,10 @@ class TeacherSection(Section):
         if (self.usd_per_million_in is None) != (self.usd_per_million_out is None):
             raise ValueError("give both usd_per_million_in and usd_per_million_out, or neither")
         return self
+
+
+class CompareSection(Section):
+    teachers: Names = ()  # specs that `blindspot compare-teachers` has teach about the same UUs
 
 
 class FilterSection(Section):
@@ -195,14 +207,24 @@ class Settings(Section):
 
     run: RunSection = RunSection()
     data: DataSection
+    errors: ErrorsSection = ErrorsSection()
     classifier: ClassifierSection = ClassifierSection()
     attack: AttackSection = AttackSection()
     select: SelectSection = SelectSection()
     teacher: TeacherSection = TeacherSection()
+    compare: CompareSection = CompareSection()
     filter: FilterSection = FilterSection()
     retrain: RetrainSection = RetrainSection()
     evaluate: EvaluateSection = EvaluateSection()
     accept: AcceptSection = AcceptSection()
+
+    @field_validator("errors")
+    @classmethod
+    def check_columns(cls, errors: ErrorsSection, info: ValidationInfo) -> ErrorsSection:
+        data = info.data.get("data")  # absent where it is wrong itself
+        if data and errors.fields and len(errors.fields) != len(data.fields):
+            raise ValueError(f"fields names {len(errors.fields)} columns, data.fields {len(data.fields)}: one for each")
+        return errors
 
     @field_validator("attack")
     @classmethod

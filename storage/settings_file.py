@@ -12,8 +12,10 @@ from blindspot.storage.errors import SettingsError
 from blindspot.storage.settings import RunSection, Settings, check_settings
 
 BUNDLED = "minilm"  # a model's name; a folder that is called so is written ./minilm
-DATA = ("data.train", "data.validation", "data.test")
+DATA = ("data.train", "data.validation", "data.test", "errors.file")
 FILES = (*DATA, "run.workspace")
+TEACHERS = ("teacher.spec", "compare.teachers")
+IN_FILES = ("file", "replay")  # teachers that a path names
 NAMES = ("data.path", "classifier.model", "filter.encoder")
 """Folders, or ids of Hugging Face: taken for folders where they are there, or can be nothing else (./x, ~/x)."""
 
@@ -21,8 +23,8 @@ NAMES = ("data.path", "classifier.model", "filter.encoder")
 def load_settings(path: Path, overrides: Iterable[str] = ()) -> Settings:
     """Read a TOML file and apply `section.key=value` overrides to it.
 
-    Relative paths to data and models begin at the file's own folder, those of overrides and the workspace at the
-    current folder; all become absolute.
+    Relative paths to data and models begin at the file's own folder, those of overrides, the workspace and a teacher's
+    files at the current folder; all become absolute.
 
     Raises: SettingsError, with the key and what is wrong with it.
     """
@@ -101,6 +103,10 @@ def resolve_path(key: str, value: object, folder: Path) -> object:
         key: the setting, e.g. "data.path".
         folder: where a relative path begins.
     """
+    if key in TEACHERS:
+        specs = value if isinstance(value, list) else [value]
+        resolved = [resolve_teacher(spec, folder) for spec in specs]
+        return resolved if isinstance(value, list) else resolved[0]
     if key not in FILES + NAMES or not isinstance(value, str) or value in ("", BUNDLED):
         return value
     path = folder / os.path.expanduser(value)  # pathlib's raises for a user who is not there
@@ -109,7 +115,15 @@ def resolve_path(key: str, value: object, folder: Path) -> object:
     return value
 
 
-def resolve_paths(table: dict[str, Any], folder: Path, keys: tuple[str, ...] = FILES + NAMES) -> None:
+def resolve_teacher(spec: object, folder: Path) -> object:
+    """Make the path in the spec of a teacher absolute, if there is one."""
+    kind, _, path = spec.strip().partition(":") if isinstance(spec, str) else ("", "", "")
+    if kind not in IN_FILES or not path:
+        return spec
+    return f"{kind}:{os.path.abspath(folder / os.path.expanduser(path))}"
+
+
+def resolve_paths(table: dict[str, Any], folder: Path, keys: tuple[str, ...] = FILES + NAMES + TEACHERS) -> None:
     """Make these paths of a table of settings absolute, in place."""
     for key in keys:
         section, _, name = key.partition(".")

@@ -96,6 +96,15 @@ class Store:
             ((number,),) = cursor.execute(f"SELECT count(*) FROM {table.name} {where}", values).fetchall()
         return int(number)
 
+    def values(self, kind: type[Record], name: str, **equals: object) -> list[Any]:
+        """The different values that a field has in the records that match, without reading the rest of them."""
+        table = TABLES[kind]
+        where, values = condition(table, equals)
+        column = table.column(name)
+        with self._cursor() as cursor:
+            found = cursor.execute(f'SELECT DISTINCT "{column.name}" FROM {table.name} {where}', values).fetchall()
+        return [value for (value,) in found]
+
     def publish(self) -> None:
         """Replace results.duckdb by a copy of the store, if anything changed since the last one.
 

@@ -246,7 +246,7 @@ TEACHER_SPEND = View(
     {
         "run_id": RUN,
         "round": ROUND,
-        "phase": "abstract, extrapolate or generate.",
+        "phase": "abstract, extrapolate, generate or decide.",
         "teacher": "Who was asked, as a spec.",
         "model": "The model that answered, as its provider names it.",
         "calls": "Questions, answers out of the cache included.",
@@ -267,6 +267,54 @@ SELECT run_id, round, phase, teacher, model, count(*) AS calls, count(*) FILTER 
        count(*) FILTER (NOT cache_hit AND cost_usd IS NULL) AS unpriced,
        avg(latency_s) FILTER (NOT cache_hit) AS mean_latency_s
 FROM teacher_calls GROUP BY run_id, round, phase, teacher, model
+""",
+)
+
+RUN_COST = View(
+    "run_cost",
+    "Every run with a teacher: what it paid in all, and for each UU that its final model version has less.",
+    {
+        "run_id": RUN,
+        "teacher": "The run's teacher, as a spec.",
+        "calls": "Questions that were put to it, answers out of the cache left out.",
+        "cache_hits": "Answers that came from the cache and cost nothing.",
+        "tokens_in": "Tokens of the questions.",
+        "tokens_out": "Tokens of the answers.",
+        "cost_usd": "US dollars; calls without a known price are left out, requests that may have been billed are in.",
+        "unpriced": "Answers whose price is not known.",
+        "uus_before": "UUs on the test split at the run's tau of the original model version, all attacks together.",
+        "uus_after": "The same of the final model version.",
+        "uus_removed": "How many fewer that is; empty until both are measured.",
+        "usd_per_uu_removed": "US dollars for each of them; empty where there are none or a price is not known.",
+        "calls_per_uu_removed": "Calls for each of them; empty where there are none.",
+    },
+    f"""{FIGURES}, at_tau AS (
+    SELECT r.run_id, f.model_id, arg_min(f.value, f.recipe IS NULL) AS uus
+    FROM figures f JOIN runs r ON r.run_id = f.run_id
+    WHERE f.metric = 'uus' AND (f.recipe = 'all' OR f.recipe IS NULL) AND abs(f.threshold - r.tau) < 1e-9
+    GROUP BY r.run_id, f.model_id
+), spent AS (
+    SELECT run_id, count(*) FILTER (NOT cache_hit) AS calls, count(*) FILTER (cache_hit) AS cache_hits,
+           CAST(coalesce(sum(tokens_in) FILTER (NOT cache_hit), 0) AS BIGINT) AS tokens_in,
+           CAST(coalesce(sum(tokens_out) FILTER (NOT cache_hit), 0) AS BIGINT) AS tokens_out,
+           sum(cost_usd) FILTER (NOT cache_hit) AS cost_usd,
+           count(*) FILTER (NOT cache_hit AND reply IS NOT NULL AND cost_usd IS NULL) AS unpriced
+    FROM teacher_calls GROUP BY run_id
+), removed AS (
+    SELECT r.run_id, CAST(a.uus AS BIGINT) AS uus_before, CAST(b.uus AS BIGINT) AS uus_after,
+           CAST(a.uus - b.uus AS BIGINT) AS uus_removed
+    FROM runs r JOIN at_tau a ON a.run_id = r.run_id AND a.model_id = r.original_model_id
+    LEFT JOIN at_tau b ON b.run_id = r.run_id AND b.model_id = r.final_model_id
+)
+SELECT r.run_id, r.teacher, coalesce(s.calls, 0) AS calls, coalesce(s.cache_hits, 0) AS cache_hits,
+       coalesce(s.tokens_in, 0) AS tokens_in, coalesce(s.tokens_out, 0) AS tokens_out, s.cost_usd,
+       coalesce(s.unpriced, 0) AS unpriced, u.uus_before, u.uus_after, u.uus_removed,
+       CASE WHEN u.uus_removed > 0 AND s.unpriced = 0 THEN s.cost_usd / u.uus_removed END AS usd_per_uu_removed,
+       CASE WHEN u.uus_removed > 0 THEN coalesce(s.calls, 0) / u.uus_removed END AS calls_per_uu_removed
+FROM runs r
+LEFT JOIN spent s ON s.run_id = r.run_id
+LEFT JOIN removed u ON u.run_id = r.run_id
+WHERE r.teacher <> 'none'
 """,
 )
 
@@ -310,5 +358,6 @@ VIEWS = (
     CONFIDENCE_HISTOGRAM,
     ATTACK_STATISTICS,
     TEACHER_SPEND,
+    RUN_COST,
     LINEAGE,
 )

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,16 @@ class TeacherServer:
 
         async def behave(request: web.Request) -> web.StreamResponse:
             return web.json_response(answer(request.path, text, cut_off=cut_off))
+
+        return behave
+
+    def use_tools(self, *uses: tuple[str, Any], text: str = "", cut_off: bool = False) -> Behaviour:
+        """An answer that asks for tools: (name, arguments), an object or, as OpenAI's may be, any text at all."""
+
+        async def behave(request: web.Request) -> web.StreamResponse:
+            turns = (await request.json())["messages"]
+            named = [(f"use-{len(turns)}-{number}", *use) for number, use in enumerate(uses)]
+            return web.json_response(answer(request.path, text, cut_off=cut_off, uses=named))
 
         return behave
 
@@ -122,13 +132,19 @@ class TeacherServer:
             self.in_flight -= 1
 
 
-def answer(path: str, text: str, *, cut_off: bool = False) -> dict[str, Any]:
-    """Put a text into the wire format of a path; 11 tokens in, 7 out."""
+def answer(path: str, text: str, *, cut_off: bool = False, uses: Sequence[tuple[str, str, Any]] = ()) -> dict[str, Any]:
+    """Put a text and requests for tools (id, name, arguments) into the wire format of a path; 11 tokens in, 7 out."""
     if path.endswith("/chat/completions"):
+        message: dict[str, Any] = {"role": "assistant", "content": None if uses and not text else text}
+        if uses:
+            message["tool_calls"] = [
+                {"id": use_id, "type": "function", "function": {"name": name, "arguments": as_text(arguments)}}
+                for use_id, name, arguments in uses
+            ]
         choice = {
             "index": 0,
-            "message": {"role": "assistant", "content": text},
-            "finish_reason": "length" if cut_off else "stop",
+            "message": message,
+            "finish_reason": "length" if cut_off else "tool_calls" if uses else "stop",
         }
         usage = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
         return {"id": "c1", "object": "chat.completion", "created": 1, "model": "small-1-served"} | {
@@ -140,10 +156,17 @@ def answer(path: str, text: str, *, cut_off: bool = False) -> dict[str, Any]:
         "type": "message",
         "role": "assistant",
         "model": "small-1-served",
-        "content": [{"type": "text", "text": text}],
-        "stop_reason": "max_tokens" if cut_off else "end_turn",
+        "content": [
+            *([{"type": "text", "text": text}] if text or not uses else []),
+            *({"type": "tool_use", "id": use_id, "name": name, "input": given} for use_id, name, given in uses),
+        ],
+        "stop_reason": "max_tokens" if cut_off else "tool_use" if uses else "end_turn",
         "usage": {"input_tokens": 11, "output_tokens": 7},
     }
+
+
+def as_text(arguments: Any) -> str:
+    return arguments if isinstance(arguments, str) else json.dumps(arguments)
 
 
 @pytest.fixture

@@ -210,6 +210,17 @@ def test_what_the_teacher_and_the_filter_left_fixes_their_settings(tiny_base: Pa
         assert moved.teacher == "openai:m"
 
 
+def test_a_run_without_a_teacher_is_given_none(tiny_base: Path, tmp_path: Path) -> None:
+    with Store.open(tmp_path / "ws") as store:
+        run = stored_run(store, make_settings(tiny_base, tmp_path), kind="attack", teacher="none")
+        for change in ("teacher.spec=openai:m", "teacher.timeout_s=9"):
+            told = rf"--set {change.split('=')[0]}: run-1 .* no teacher"
+            with pytest.raises(SettingsError, match=told):
+                mend_settings(store, run, [change])
+        mended, _ = mend_settings(store, run, ["attack.together=2"])
+        assert (mended.teacher, mended.settings["attack"]["together"]) == ("none", 2)
+
+
 def test_every_setting_that_can_be_mended_is_a_setting(tiny_base: Path, tmp_path: Path) -> None:
     table = make_settings(tiny_base, tmp_path).model_dump()
     for key in MENDABLE:

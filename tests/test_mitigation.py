@@ -236,8 +236,7 @@ def test_pairs_of_texts_with_three_labels_go_through_the_loop(tiny_base: Path, t
         ]
         (tmp_path / "data" / f"{split}.jsonl").write_text("\n".join(map(json.dumps, written)))
     data = {"fields": ["first column", "2nd"], "label": "verdict"}
-    classifier = {"epochs": 8, "learning_rate": 1e-2}
-    settings = make_settings(tiny_base, tmp_path, data=data, classifier=classifier)
+    settings = make_settings(tiny_base, tmp_path, data=data, run={"tau": 0.34})  # any wrong prediction is a UU
     run = start_run(settings, show=nothing, cancelled=never)
     assert run.status == "finished"
     probabilities = read(tmp_path, "select probabilities, label from predictions")

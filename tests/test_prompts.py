@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blindspot.agents import probing
 from blindspot.agents.call_log import Question
 from blindspot.agents.language_model import abstraction_question, extrapolation_question, generation_question
 from blindspot.agents.prompting import Prompt, content_hash, load_prompt, prompt_hashes, quote
 from blindspot.agents.teacher import Case, Explanation
+from blindspot.agents.toolbox import offered_tools
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
@@ -48,7 +50,14 @@ QUESTIONS = {
     "extrapolation_single": extrapolation_question(SINGLE, ABSTRACTION),
     "generation_pair": generation_question(PAIR, ABSTRACTION, "abstraction", 2),
     "generation_single": generation_question(SINGLE, ABSTRACTION, "extrapolation", 1),
+    "abstraction_probing_pair": probing.abstraction_question(PAIR, 4),
+    "extrapolation_probing_single": probing.extrapolation_question(SINGLE, ABSTRACTION, 4),
 }
+PROMPTS = {
+    "abstraction", "abstraction_probing", "again", "case_cut", "case_pair", "case_single", "decide", "extrapolation",
+    "extrapolation_probing", "generation", "more", "no_tools_left", "tool_attack", "tool_check_similarity",
+    "tool_classify",
+}  # fmt: skip
 
 
 def quoted(question: Question) -> list[dict[str, object]]:
@@ -58,15 +67,31 @@ def quoted(question: Question) -> list[dict[str, object]]:
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_what_a_model_reads_is_what_was_agreed_on(name: str) -> None:
-    file = SNAPSHOTS / f"{name}.txt"
+    check_snapshot(f"{name}.txt", QUESTIONS[name].text + "\n")
+
+
+def test_what_a_model_is_told_of_its_tools_is_what_was_agreed_on() -> None:
+    tools = offered_tools(PAIR.field_names, PAIR.labels, recipes=("deepwordbug", "textfooler"), tau=0.65)
+    text = json.dumps([asdict(tool) for tool in tools], indent=1, ensure_ascii=False)
+    check_snapshot("tools_pair.json", text + "\n")
+
+
+def test_without_a_recipe_no_attack_is_offered() -> None:
+    tools = offered_tools(PAIR.field_names, PAIR.labels, recipes=(), tau=0.65)
+    assert [tool.name for tool in tools] == ["classify", "check_similarity"]
+
+
+def check_snapshot(name: str, text: str) -> None:
+    """Compare a text with the one that was agreed on."""
+    file = SNAPSHOTS / name
     if not file.exists():
-        file.write_text(QUESTIONS[name].text + "\n", encoding="utf-8")
+        file.write_text(text, encoding="utf-8")
         pytest.fail(f"{file} was not there and is written now: read it, and commit it if it is right")
-    assert QUESTIONS[name].text + "\n" == file.read_text(encoding="utf-8"), f"delete {file} to write it anew"
+    assert text == file.read_text(encoding="utf-8"), f"delete {file} to write it anew"
 
 
 def test_every_prompt_file_is_a_valid_template_and_leaves_no_placeholder_behind() -> None:
-    assert set(prompt_hashes()) == {"abstraction", "again", "case_pair", "case_single", "extrapolation", "generation"}
+    assert set(prompt_hashes()) == PROMPTS
     for name in prompt_hashes():
         prompt = load_prompt(name)
         filled = prompt.fill(**dict.fromkeys(prompt.placeholders, "x"))

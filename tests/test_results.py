@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from blindspot.storage import records as rec
@@ -375,3 +376,12 @@ def test_parameters_take_the_place_of_question_marks(results: Results) -> None:
 def test_a_workspace_without_results_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"results\.duckdb: no such file; .*`blindspot run`"):
         Results.open(tmp_path / "nowhere")
+
+
+def test_what_an_older_file_lacks_is_told_with_its_age(tmp_path: Path) -> None:
+    with duckdb.connect(str(tmp_path / "results.duckdb")) as connection:
+        connection.execute("CREATE TABLE _migrations (number BIGINT); INSERT INTO _migrations VALUES (1)")
+    with Results.open(tmp_path) as results, pytest.raises(StoreError) as found:
+        results.query("SELECT * FROM teacher_comparisons")
+    assert "published by an older blindspot, version 1 of" in str(found.value)
+    assert "brings it up to date" in str(found.value)

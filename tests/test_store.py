@@ -167,7 +167,7 @@ def test_every_table_view_and_column_is_described(store: Store) -> None:
         store, "SELECT table_name, column_name, comment FROM duckdb_columns() WHERE NOT internal ORDER BY ALL"
     )
     assert len(tables) == len(TABLES) + 1
-    assert len(views) == 7
+    assert len(views) == 8
     assert {row[0] for row in columns} == {row[0] for row in tables + views}
     assert [row for row in tables + views + columns if not row[-1]] == []
 
@@ -339,7 +339,13 @@ def test_an_older_store_is_upgraded_and_keeps_its_rows(tmp_path: Path) -> None:
         migrate(connection, path, [*MIGRATIONS, add_mood])
         assert connection.execute("SELECT event_id, mood FROM events").fetchall() == [("evt-00001", "calm")]
         notes = connection.execute("SELECT number, name FROM _migrations ORDER BY number").fetchall()
-        assert notes == [(1, "create_tables"), (2, "add_run_kind"), (3, "add_teacher_tools"), (4, "add_mood")]
+        assert notes == [
+            (1, "create_tables"),
+            (2, "add_run_kind"),
+            (3, "add_teacher_tools"),
+            (4, "add_cleared"),
+            (5, "add_mood"),
+        ]
         assert connection.execute("SELECT count(*) FROM lineage").fetchall() == [(0,)]
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
-from email.utils import formatdate
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,13 +16,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blindspot.agents.answers import read_explanation, read_samples
-from blindspot.agents.call_log import reply_of
-from blindspot.agents.calls import CallLimits
+from blindspot.agents.call_log import Occasion, Question, reply_of
+from blindspot.agents.calls import Caller, CallLimits
+from blindspot.agents.files import FileProvider
 from blindspot.agents.language_model import LanguageModelTeacher
+from blindspot.agents.ledger import Ledger, Price
 from blindspot.agents.opening import open_language_model
-from blindspot.agents.provider import Reply, redact, retry_after_s
+from blindspot.agents.provider import Endpoint, Reply
+from blindspot.agents.question_files import OpenQuestion
+from blindspot.agents.replay import ReplayProvider
 from blindspot.agents.teacher import Case, Explanation, TeacherSpec
-from blindspot.storage.errors import MalformedAnswer, SettingsError, TeacherError, Unanswered
+from blindspot.storage.errors import BudgetSpent, MalformedAnswer, Pending, SettingsError, TeacherError, Unanswered
 from blindspot.storage.records import TeacherCall
 
 CASE = Case(
@@ -42,14 +46,31 @@ EXPLAINED = json.dumps({"reasoning": "It counts words.", "hypothesis": "Negated 
 LIMITS = CallLimits(
     requests_per_minute=10_000,
     requests_per_second=1_000,
+    tokens_per_minute=10**9,
     concurrency=8,
+    longest_pause_s=600.0,
     timeout_s=5.0,
     attempts=3,
-    max_calls=None,
     temperature=None,
     max_tokens=400,
     backoff_s=0.01,
 )
+
+
+@dataclass(frozen=True)
+class Caps:
+    """What a run may buy, and at which price."""
+
+    max_calls: int | None = None
+    max_usd: float | None = None
+    price: Price | None = None
+
+
+def ledger_of(log: MemoryLog, run_id: str, caps: Caps = Caps()) -> Ledger:
+    """The ledger of a run that may have bought before."""
+    ledger = Ledger(**asdict(caps) | {"price": caps.price}, max_tokens=LIMITS.max_tokens)
+    ledger.begin(*log.bought(run_id))
+    return ledger
 
 
 @dataclass
@@ -58,16 +79,25 @@ class MemoryLog:
 
     calls: dict[str, TeacherCall] = field(default_factory=dict)
 
-    def find(self, cache_key: str) -> Reply | None:
-        found = (reply_of(call) for call in self.calls.values() if call.cache_key == cache_key and call.error is None)
+    async def find(self, cache_key: str, run_id: str | None = None) -> Reply | None:
+        usable = (call for call in self.calls.values() if call.cache_key == cache_key and call.error is None)
+        found = (reply_of(call) for call in usable if run_id in (None, call.run_id))
         return next(found, None)
+
+    async def tried(self, cache_key: str, occasion: Occasion) -> list[TeacherCall]:
+        of_key = (call for call in self.calls.values() if call.cache_key == cache_key)
+        return [call for call in of_key if Occasion(call.run_id, call.round, call.phase, call.uu_id) == occasion]
+
+    async def has_answers(self, run_id: str, number: int | None = None) -> bool:
+        answered = (call for call in self.calls.values() if call.run_id == run_id and call.error is None)
+        return any(number in (None, call.round) for call in answered)
 
     async def add(self, call: TeacherCall) -> None:
         self.calls.setdefault(call.call_id, call)
 
-    def bought(self, run_id: str) -> int:
-        calls = self.calls.values()
-        return sum(call.run_id == run_id and call.reply is not None and not call.cache_hit for call in calls)
+    def bought(self, run_id: str) -> tuple[int, float]:
+        calls = [call for call in self.calls.values() if call.run_id == run_id and not call.cache_hit]
+        return sum(call.reply is not None for call in calls), sum(call.cost_usd or 0 for call in calls)
 
     def errors(self) -> list[str | None]:
         return [call.error for call in self.calls.values()]
@@ -93,9 +123,10 @@ async def with_teacher(teacher_server, provider):
         limits: CallLimits = LIMITS,
         log: MemoryLog | None = None,
         run_id: str = "run-1",
+        caps: Caps = Caps(),
     ) -> Any:
-        spec = TeacherSpec.parse(teacher_server.spec(provider))
-        teacher = open_language_model(spec, limits, log if log is not None else MemoryLog())
+        spec, log = TeacherSpec.parse(teacher_server.spec(provider)), log if log is not None else MemoryLog()
+        teacher = open_language_model(spec, limits, log, ledger_of(log, run_id, caps))
         teacher.begin_round(run_id, 1)
         try:
             return await use(teacher)
@@ -172,7 +203,7 @@ async def test_a_fault_that_passes_costs_only_another_request(teacher_server, wi
     explanation = await with_teacher(abstract, replace(LIMITS, timeout_s=1 if fault == "slow drip" else 5), log)
     assert explanation.text == "Negated dislike reads as dislike."
     assert len(teacher_server.asked) == 2
-    assert [call.attempts for call in log.calls.values()] == [2]
+    assert [call.attempts for call in log.calls.values()] == [1 if fault in ("429", "overloaded") else 2]
 
 
 @pytest.mark.parametrize("fault", ["500", "dropped", "slow drip", "page of HTML"])
@@ -194,24 +225,151 @@ async def test_a_refusal_is_final_and_tells_what_the_provider_said(teacher_serve
     log = MemoryLog()
     with pytest.raises(TeacherError, match=rf"answered {status}: the model small-1 is not for you") as caught:
         await with_teacher(abstract, log=log)
-    assert isinstance(caught.value, Unanswered) == (status in (400, 413, 422))  # these may be about this text only
+    is_declined = status in (400, 413, 422)  # these may be about this text only
+    assert isinstance(caught.value, Unanswered) == is_declined
     assert len(teacher_server.asked) == 1
-    assert log.errors() == [str(caught.value)]
+    assert log.errors() == [f"{'declined: ' if is_declined else ''}{caught.value}"]
 
 
-async def test_questions_in_a_row_without_an_answer_end_it_for_all(teacher_server, with_teacher) -> None:
-    decline = teacher_server.refuse(400, "content management policy")
+async def ask_in_turn(teacher: LanguageModelTeacher, *numbers: int) -> list[Any]:
+    """Ask one question after another. Returns: what came of each."""
+    return [
+        (await asyncio.gather(teacher.abstract(replace(CASE, task=f"task {n}")), return_exceptions=True))[0]
+        for n in numbers
+    ]
+
+
+def kinds(results: list[Any]) -> list[type]:
+    return [type(result) for result in results]
+
+
+async def test_questions_in_a_row_that_nobody_was_reached_for_end_it_for_all(teacher_server, with_teacher) -> None:
+    fail, good = teacher_server.refuse(503, "maintenance"), teacher_server.say(EXPLAINED)
+    teacher_server.then(*[fail] * 4, good, *[fail] * 5)
+    results = await with_teacher(lambda teacher: ask_in_turn(teacher, *range(10)), replace(LIMITS, attempts=1))
+    assert kinds(results) == [Unanswered] * 4 + [Explanation] + [Unanswered] * 4 + [TeacherError]
+
+
+async def test_declines_end_it_for_all_only_where_they_are_all_there_ever_was(teacher_server, with_teacher) -> None:
     good = teacher_server.say(EXPLAINED)
-    teacher_server.then(*[decline] * 4, good, *[decline] * 5)
+    teacher_server.respond = teacher_server.refuse(400, "no model of this name")
+    log = MemoryLog()
+    results = await with_teacher(lambda teacher: ask_in_turn(teacher, *range(6)), log=log)
+    assert kinds(results) == [Unanswered] * 4 + [TeacherError] * 2
+    assert "the first 5 questions were all declined: mend this, then resume the run" in str(results[4])
+    results = await with_teacher(lambda teacher: ask_in_turn(teacher, *range(5)), log=log)  # resumed, and not mended
+    assert kinds(results) == [Unanswered] * 4 + [TeacherError]
+    teacher_server.then(good)
+    results = await with_teacher(lambda teacher: ask_in_turn(teacher, *range(8)), log=log)  # mended
+    assert kinds(results) == [Explanation] + [Unanswered] * 7
+    results = await with_teacher(lambda teacher: ask_in_turn(teacher, *range(8, 16)), log=log)
+    assert kinds(results) == [Unanswered] * 8  # others of the run were answered
 
-    async def use(teacher: LanguageModelTeacher) -> list[object]:
-        return [
-            await asyncio.gather(teacher.abstract(replace(CASE, task=f"task {n}")), return_exceptions=True)
-            for n in range(10)
+
+def comparable(log: MemoryLog) -> list[TeacherCall]:
+    calls = sorted(log.calls.values(), key=lambda call: call.call_id)
+    return [replace(call, created_at=datetime.min, latency_s=0.0) for call in calls]
+
+
+@pytest.mark.parametrize("killed_after", range(6))
+async def test_a_run_killed_at_any_request_and_resumed_buys_each_once_also_what_was_in_vain(
+    teacher_server, with_teacher, killed_after: int
+) -> None:
+    no, good = teacher_server.say("no"), teacher_server.say(EXPLAINED)
+    decline = teacher_server.refuse(422, "against our rules")
+    script = [good, no, no, no, decline, no, decline]  # an answer, three unusable ones, a decline, both
+    teacher_server.then(*script)
+    whole, killed = MemoryLog(), MemoryLog()
+    results = await with_teacher(lambda teacher: ask_in_turn(teacher, *range(4)), log=whole)
+    assert kinds(results) == [Explanation, MalformedAnswer, Unanswered, Unanswered]
+    teacher_server.then(*script[: killed_after + 1])
+    teacher_server.respond = teacher_server.drip
+
+    async def until_killed(teacher: LanguageModelTeacher) -> None:
+        before = len(teacher_server.asked)
+        asking = asyncio.create_task(ask_in_turn(teacher, *range(4)))
+        while len(teacher_server.asked) - before < killed_after + 2:
+            await asyncio.sleep(0.005)
+        for _ in range(2):
+            asking.cancel()
+            await asyncio.sleep(0.01)
+
+    await with_teacher(until_killed, log=killed)
+    assert len(killed.calls) == killed_after + 1
+    teacher_server.then(*script[killed_after + 1 :])
+    again = await with_teacher(lambda teacher: ask_in_turn(teacher, *range(4)), log=killed)
+    assert list(map(str, again)) == list(map(str, results))
+    assert comparable(killed) == comparable(whole)
+    asked = len(teacher_server.asked)
+    await with_teacher(lambda teacher: ask_in_turn(teacher, *range(4)), log=killed)
+    assert len(teacher_server.asked) == asked
+
+
+async def test_a_later_run_and_a_round_after_this_ask_anew_what_was_in_vain(teacher_server, with_teacher) -> None:
+    log = MemoryLog()
+    teacher_server.then(*[teacher_server.say("no")] * 3)
+    with pytest.raises(MalformedAnswer):
+        await with_teacher(abstract, log=log)
+    assert (await with_teacher(abstract, log=log, run_id="run-2")).text
+    assert len(teacher_server.asked) == 4
+
+
+async def test_more_attempts_go_on_where_the_earlier_ones_ended(teacher_server, with_teacher) -> None:
+    log = MemoryLog()
+    teacher_server.then(*[teacher_server.say("no")] * 3)
+    with pytest.raises(MalformedAnswer):
+        await with_teacher(abstract, replace(LIMITS, attempts=2), log)
+    with pytest.raises(MalformedAnswer):
+        await with_teacher(abstract, replace(LIMITS, attempts=3), log)
+    assert [call.attempts for call in log.calls.values()] == [1, 2, 3]
+    assert len(teacher_server.asked) == 3
+
+
+async def test_a_question_that_nobody_was_reached_for_is_asked_again(teacher_server, with_teacher) -> None:
+    log = MemoryLog()
+    teacher_server.then(teacher_server.say("no"), teacher_server.refuse(500))
+    with pytest.raises(Unanswered, match="attempt 2, the last"):
+        await with_teacher(abstract, replace(LIMITS, attempts=2), log)
+    assert (await with_teacher(abstract, replace(LIMITS, attempts=2), log)).text
+    assert [call.attempts for call in log.calls.values()] == [1, 2, 2]
+
+
+async def test_an_unusable_line_of_a_file_is_counted_once_in_however_many_passes(tmp_path: Path) -> None:
+    endpoint = Endpoint("m", None, 5.0, None, LIMITS.max_tokens)
+    log, spec = MemoryLog(), f"file:{tmp_path}"
+
+    async def passed() -> str:
+        caps = Caps(max_calls=2)
+        caller = Caller(spec, FileProvider(tmp_path, endpoint), LIMITS, log, ledger_of(log, "run-1", caps))
+        caller.begin_round("run-1", 1)
+        question = Question("abstract", "uu-1", "Why?", "hash")
+        return (await caller.ask(question, lambda reply: read_explanation(reply.text).hypothesis))[0]
+
+    for number, answer in enumerate(["no", EXPLAINED]):
+        for _ in range(2):  # the second time nothing is new
+            with pytest.raises(OpenQuestion) as caught:
+                await passed()
+        line = {"custom_id": caught.value.line["custom_id"], "answer": answer}
+        (tmp_path / f"{number}.jsonl").write_text(json.dumps(line))
+    assert await passed() == "Negated dislike reads as dislike."
+    assert log.bought("run-1") == (2, 0)
+
+
+async def test_calls_that_a_file_did_not_record_end_nothing_for_the_others(tmp_path: Path) -> None:
+    recorded = {"prompt": "[user]\nquestion 9", "reply": "So."}
+    (tmp_path / "calls.jsonl").write_text(json.dumps(recorded))
+    log = MemoryLog()
+    for _ in range(2):
+        provider = ReplayProvider(tmp_path / "calls.jsonl")
+        caller = Caller(f"replay:{tmp_path / 'calls.jsonl'}", provider, LIMITS, log, ledger_of(log, "run-1"))
+        caller.begin_round("run-1", 1)
+        questions = [Question("abstract", f"uu-{n}", f"question {n}", "hash") for n in range(10)]
+        results = [
+            (await asyncio.gather(caller.ask(question, lambda reply: reply.text), return_exceptions=True))[0]
+            for question in questions
         ]
-
-    kinds = [type(result) for (result,) in await with_teacher(use)]
-    assert kinds == [Unanswered] * 4 + [Explanation] + [Unanswered] * 4 + [TeacherError]
+        assert kinds(results) == [Unanswered] * 9 + [tuple]
+        assert len(log.calls) == 10
 
 
 async def cancelled_in_flight(teacher: LanguageModelTeacher, server) -> asyncio.Task[Explanation]:
@@ -248,8 +406,12 @@ async def test_a_second_cancellation_ends_a_request_at_once(teacher_server, with
         asking.cancel()
         assert await asyncio.wait([asking], timeout=1) == ({asking}, set())
 
-    await with_teacher(use, log=log)
-    assert not log.calls
+    await with_teacher(use, log=log, caps=Caps(price=Price(1.0, 2.0)))
+    (call,) = log.calls.values()
+    assert (call.reply, call.error, call.attempts) == (None, "ended before its answer came", 1)
+    assert call.cost_usd is not None
+    assert call.cost_usd > 400 * 2.0 / 1e6  # at most: nobody saw the answer
+    assert (await with_teacher(abstract, log=log, caps=Caps(price=Price(1.0, 2.0)))).text
 
 
 async def test_one_cancellation_ends_a_pause_that_the_provider_asked_for(teacher_server, with_teacher) -> None:
@@ -275,10 +437,46 @@ async def test_an_account_without_credit_is_a_refusal_not_a_rate(teacher_server,
     assert len(teacher_server.asked) == 1
 
 
-async def test_a_pause_longer_than_anyone_waits_for_is_told_to_the_operator(teacher_server, with_teacher) -> None:
-    teacher_server.then(teacher_server.refuse(429, "slow down", {"Retry-After": "7200"}))
-    with pytest.raises(TeacherError, match="wait 7200 s"):
-        await with_teacher(abstract)
+async def test_a_pause_longer_than_the_setting_is_cut_short_and_tried_again(teacher_server, with_teacher) -> None:
+    teacher_server.then(*[teacher_server.refuse(429, "slow down", {"Retry-After": "7200"})] * 2)
+    assert (await with_teacher(abstract, replace(LIMITS, longest_pause_s=0.3))).text
+    first, second, third = (asked.at for asked in teacher_server.asked)
+    assert 0.3 <= second - first < 1
+    assert 0.3 <= third - second < 1
+
+
+async def test_refusals_use_up_no_attempts(teacher_server, with_teacher) -> None:
+    teacher_server.then(*[teacher_server.refuse(429)] * 5, teacher_server.refuse(529), teacher_server.refuse(500))
+    log = MemoryLog()
+    assert (await with_teacher(abstract, replace(LIMITS, attempts=2, backoff_s=1e-4), log)).text
+    assert [call.attempts for call in log.calls.values()] == [2]
+
+
+async def test_a_provider_that_only_refuses_is_given_up_after_some_time(teacher_server, with_teacher) -> None:
+    teacher_server.respond = teacher_server.refuse(429, "come back tomorrow", {"Retry-After": "86400"})
+    log = MemoryLog()
+
+    async def use(teacher: LanguageModelTeacher) -> list[object]:
+        questions = (teacher.abstract(replace(CASE, task=f"task {n}")) for n in range(6))
+        return await asyncio.gather(*questions, return_exceptions=True)
+
+    errors = await with_teacher(use, replace(LIMITS, longest_pause_s=0.2), log)
+    assert all("answered 429: come back tomorrow" in str(error) for error in errors)
+    assert {type(error) for error in errors} == {Unanswered, TeacherError}
+    assert len(log.errors()) == 6
+    asked = [asked.at for asked in teacher_server.asked]
+    assert 0.6 <= asked[-1] - asked[0] < 2
+
+
+async def test_a_provider_that_refuses_some_answers_the_others_in_the_end(teacher_server, with_teacher) -> None:
+    good, refuse = teacher_server.say(EXPLAINED), teacher_server.refuse(429)
+    teacher_server.then(*[refuse, refuse, good] * 12)
+
+    async def use(teacher: LanguageModelTeacher) -> list[Explanation]:
+        return await asyncio.gather(*(teacher.abstract(replace(CASE, task=f"task {n}")) for n in range(12)))
+
+    limits = replace(LIMITS, attempts=1, backoff_s=1e-3, longest_pause_s=0.5)
+    assert all(explanation.text for explanation in await with_teacher(use, limits))
 
 
 async def test_no_key_reaches_an_error_or_a_record(teacher_server, with_teacher, provider: str) -> None:
@@ -384,6 +582,94 @@ async def test_an_answer_in_the_log_is_not_bought_again(teacher_server, with_tea
     assert (hit.run_id, hit.cache_hit, hit.cost_usd, hit.tokens_in, hit.tokens_out) == ("run-2", True, 0.0, 0, 0)
 
 
+async def test_without_a_cache_only_the_answers_of_the_run_itself_are_used(teacher_server, with_teacher) -> None:
+    log = MemoryLog()
+    await with_teacher(abstract, log=log)
+    limits = replace(LIMITS, use_cache=False)
+    for _ in range(2):  # the second time it is resumed
+        await with_teacher(abstract, limits, log, run_id="run-2")
+    assert len(teacher_server.asked) == 2
+    assert [call.run_id for call in log.calls.values()] == ["run-1", "run-2"]
+
+
+async def test_a_question_that_is_asked_twice_at_once_is_bought_once(teacher_server, with_teacher) -> None:
+    teacher_server.delay_s = 0.1
+    log = MemoryLog()
+
+    async def use(teacher: LanguageModelTeacher) -> list[object]:
+        asking = (teacher.abstract(replace(CASE, uu_id=f"uu-{n}")) for n in range(3))
+        return await asyncio.gather(*asking, return_exceptions=True)
+
+    assert len({explanation.text for explanation in await with_teacher(use, log=log)}) == 1
+    assert len(teacher_server.asked) == 1
+    assert [call.cache_hit for call in log.calls.values()] == [False, True, True]
+    teacher_server.then(teacher_server.refuse(400, "not this one"))
+    declined, *others = await with_teacher(use, replace(LIMITS, temperature=0.5))
+    assert isinstance(declined, Unanswered)
+    assert all(isinstance(explanation, Explanation) for explanation in others)
+    assert len(teacher_server.asked) == 3
+
+
+async def test_an_answer_is_recorded_with_its_price_and_a_request_that_may_have_been_billed_too(
+    teacher_server, with_teacher
+) -> None:
+    log, caps = MemoryLog(), Caps(price=Price(1.0, 2.0), max_usd=1.0)
+    await with_teacher(abstract, log=log, caps=caps)
+    (call,) = log.calls.values()
+    assert call.cost_usd == pytest.approx((11 * 1.0 + 7 * 2.0) / 1e6)
+    teacher_server.then(teacher_server.refuse(500), teacher_server.drip)
+    other = replace(CASE, uu_id="uu-2", task="another task")
+    await with_teacher(lambda teacher: teacher.abstract(other), replace(LIMITS, timeout_s=0.5), log, caps=caps)
+    _, late, answered = log.calls.values()
+    assert "no answer within 0.5 s" in str(late.error)
+    assert (late.reply, late.attempts) == (None, 2)
+    assert late.cost_usd > 400 * 2.0 / 1e6  # at most: an answer as long as allowed
+    assert answered.cost_usd == call.cost_usd
+    assert log.bought("run-1") == (2, pytest.approx(2 * call.cost_usd + late.cost_usd))
+
+
+async def test_the_cap_on_money_holds_in_flight_after_faults_and_after_a_resume(teacher_server, with_teacher) -> None:
+    teacher_server.delay_s = 0.02
+    teacher_server.then(teacher_server.drop, teacher_server.say("malformed"), teacher_server.truncate)
+
+    async def use(teacher: LanguageModelTeacher) -> list[object]:
+        questions = (teacher.abstract(replace(CASE, task=f"task {n}")) for n in range(30))
+        return await asyncio.gather(*questions, return_exceptions=True)
+
+    log, caps = MemoryLog(), Caps(max_usd=0.1, price=Price(0.0, 100.0))  # an answer: $0.0007, at most $0.04
+    results = await with_teacher(use, log=log, caps=caps)
+    assert any(isinstance(result, BudgetSpent) for result in results)
+    calls, usd = log.bought("run-1")
+    assert usd <= 0.1
+    assert calls >= 1
+    asked = len(teacher_server.asked)
+    assert "max_usd = 0.1" in str([result for result in results if isinstance(result, BudgetSpent)][-1])
+    await with_teacher(use, log=log, caps=caps)
+    assert len(teacher_server.asked) == asked
+
+
+class PendingProvider:
+    """Answers nothing now."""
+
+    async def complete(self, messages, tools=()) -> Reply:
+        raise Pending(f"{len(messages)} {len(tools)}")
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+
+async def test_a_question_that_waits_for_its_answer_leaves_no_row_and_holds_no_money() -> None:
+    log = MemoryLog()
+    ledger = ledger_of(log, "run-1", Caps(max_calls=1))
+    caller = Caller("file:/tmp/questions", PendingProvider(), LIMITS, log, ledger)
+    caller.begin_round("run-1", 1)
+    for n in range(3):
+        with pytest.raises(Pending):
+            await caller.ask(Question("abstract", f"uu-{n}", f"question {n}", "hash"), lambda reply: reply.text)
+    assert not log.calls
+    ledger.check(1)
+
+
 async def test_another_question_or_setting_is_not_taken_from_the_log(teacher_server, with_teacher) -> None:
     log = MemoryLog()
     await with_teacher(abstract, log=log)
@@ -397,26 +683,26 @@ async def test_another_question_or_setting_is_not_taken_from_the_log(teacher_ser
 async def test_the_cap_on_bought_answers_holds_in_flight_and_after_a_resume(teacher_server, with_teacher) -> None:
     teacher_server.delay_s = 0.05
     log = MemoryLog()
-    limits = replace(LIMITS, max_calls=3)
+    caps = Caps(max_calls=3)
 
     async def use(teacher: LanguageModelTeacher) -> list[object]:
         questions = (teacher.abstract(replace(CASE, task=f"task {n}")) for n in range(6))
         return await asyncio.gather(*questions, return_exceptions=True)
 
-    results = await with_teacher(use, limits, log)
+    results = await with_teacher(use, log=log, caps=caps)
     assert sum(isinstance(result, Explanation) for result in results) == 3
     assert sum(isinstance(result, TeacherError) for result in results) == 3
     assert "max_calls = 3" in str(results[-1])
-    resumed = await with_teacher(use, limits, log)
+    resumed = await with_teacher(use, log=log, caps=caps)
     assert sum(isinstance(result, Explanation) for result in resumed) == 3  # those in the log
     assert len(teacher_server.asked) == 3
-    await with_teacher(abstract, limits, log, run_id="run-2")  # another run has a purse of its own
+    await with_teacher(abstract, log=log, run_id="run-2", caps=caps)  # another run has a purse of its own
     assert len(teacher_server.asked) == 4
 
 
 async def test_a_request_that_brought_nothing_does_not_count_as_bought(teacher_server, with_teacher) -> None:
     teacher_server.then(teacher_server.refuse(500), teacher_server.drop)
-    assert (await with_teacher(abstract, replace(LIMITS, max_calls=1))).text
+    assert (await with_teacher(abstract, caps=Caps(max_calls=1))).text
 
 
 @pytest.mark.parametrize(
@@ -521,13 +807,13 @@ def test_a_password_in_a_spec_is_refused_and_not_repeated(text: str) -> None:
 
 
 def test_a_missing_key_is_told_before_anything_is_asked(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    variable = f"{provider.upper()}_API_KEY"
+    variable, log = f"{provider.upper()}_API_KEY", MemoryLog()
     monkeypatch.delenv(variable, raising=False)
     with pytest.raises(TeacherError, match=f"set {variable}"):
-        open_language_model(TeacherSpec.parse(f"{provider}:m"), LIMITS, MemoryLog())
+        open_language_model(TeacherSpec.parse(f"{provider}:m"), LIMITS, log, ledger_of(log, "run-1"))
     monkeypatch.setenv(variable, "sk-ключ")
     with pytest.raises(TeacherError, match=f"{variable} holds characters") as caught:
-        open_language_model(TeacherSpec.parse(f"{provider}:m"), LIMITS, MemoryLog())
+        open_language_model(TeacherSpec.parse(f"{provider}:m"), LIMITS, log, ledger_of(log, "run-1"))
     assert "ключ" not in str(caught.value)
 
 
@@ -542,22 +828,9 @@ async def test_a_server_that_is_not_there_is_named(provider: str, monkeypatch: p
     monkeypatch.setenv(f"{provider.upper()}_API_KEY", "sk-test")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     spec = TeacherSpec.parse(f"{provider}:m@http://127.0.0.1:1")
-    teacher = open_language_model(spec, replace(LIMITS, attempts=1), MemoryLog())
+    log = MemoryLog()
+    teacher = open_language_model(spec, replace(LIMITS, attempts=1), log, ledger_of(log, "run-1"))
     teacher.begin_round("run-1", 1)
     with pytest.raises(TeacherError, match=r"127\.0\.0\.1:1"):
         await teacher.abstract(CASE)
     await teacher.aclose()
-
-
-def test_retry_after_is_read_as_seconds_milliseconds_or_a_date() -> None:
-    assert retry_after_s({"retry-after": "2"}) == 2
-    assert retry_after_s({"retry-after-ms": "1500", "retry-after": "9"}) == 1.5
-    assert retry_after_s({"retry-after": "-3"}) == 0
-    assert retry_after_s({"retry-after": "soon"}) is None
-    assert retry_after_s({}) is None
-    in_a_minute = formatdate(time.time() + 60, usegmt=True)
-    assert 50 < (retry_after_s({"retry-after": in_a_minute}) or 0) <= 60
-
-
-def test_half_masked_keys_are_blotted_out_too() -> None:
-    assert redact("Incorrect API key provided: sk-proj-ab***yz.", "") == "Incorrect API key provided: [key]"

@@ -102,6 +102,15 @@ def select_uus(uus: Sequence[Uu], *, count: int, seed: int, round_number: int) -
     return sorted((replace(ordered[index], selected=True) for index in drawn), key=lambda uu: uu.uu_id)
 
 
+def most_confident(uus: Sequence[Uu], *, count: int) -> list[Uu]:
+    """Take the UUs that their model version is most confident of, or all where there are fewer; ties by sample.
+
+    Returns: the taken ones, marked as selected, by id.
+    """
+    ordered = sorted(uus, key=lambda uu: (-uu.confidence, uu.sample_id, uu.recipe or ""))
+    return sorted((replace(uu, selected=True) for uu in ordered[:count]), key=lambda uu: uu.uu_id)
+
+
 def check_tau(tau: float) -> None:
     """Refuse a confidence threshold that no confidence can be compared with."""
     if not 0 <= tau <= 1:

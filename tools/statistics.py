@@ -60,6 +60,18 @@ def interval(values: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def share_interval(count: int, total: int) -> tuple[float, float]:
+    """Give the 95 % interval of a share, `count` of `total` things, each of them independent of the others.
+
+    Raises: ValueError, when there is nothing to take a share of.
+    Source: Wilson (1927): it stays inside [0, 1], and is of use for few things and for shares of 0 and 1.
+    """
+    if not total:
+        raise ValueError("there is nothing to take a share of")
+    found = stats.binomtest(count, total).proportion_ci(LEVEL, method="wilson")
+    return float(found.low), float(found.high)
+
+
 def sign_test(changes: ArrayLike) -> float:
     """Test exactly whether paired differences are as often up as down; ties are left out.
 
