@@ -538,6 +538,23 @@ def test_an_adapter_on_a_base_in_bfloat16_is_trained_in_float32(bases: dict[str,
     assert last < first
 
 
+def test_an_adapter_is_trained_on_in_float32_too(bases: dict[str, Path], tmp_path: Path) -> None:
+    from blindspot.tools.adapters import adapt
+
+    parent = retrain(start_of(bases["llama"]), examples(16), replace(LORA, epochs=1), tmp_path / "m").folder
+    model = adapt(load_start(str(parent), LABELS, fine_tuned=True, dtype=torch.bfloat16), LORA.lora)
+    assert {value.dtype for value in model.parameters() if value.requires_grad} == {torch.float32}
+
+
+def test_a_device_without_memory_for_the_model_is_one_line(tiny_base: Path, tmp_path: Path) -> None:
+    def full(_: Classifier) -> float:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    with pytest.raises(ModelError, match="device cpu has no memory for the model"):
+        retrain(start_of(tiny_base), examples(16), SHORT, tmp_path / "m", score=full)
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_was_drawn_is_known(bases: dict[str, Path]) -> None:
     def drawn(name: str) -> frozenset[str]:
         loaded: Loaded = load_start(str(bases[name]), LABELS, fine_tuned=False)

@@ -20,11 +20,16 @@ def adapt(start: Loaded, lora: Lora | None) -> PreTrainedModel:
     from peft import PeftModel
 
     if not isinstance(start.model, PeftModel):
-        return add_lora(start, lora) if lora else start.model
-    adapted: PreTrainedModel = start.model if lora else start.model.merge_and_unload()
-    if not lora:
-        adapted.requires_grad_(True)
-    return adapted
+        model = add_lora(start, lora) if lora else start.model
+    elif lora:
+        model = start.model
+    else:
+        model = start.model.merge_and_unload()
+        model.requires_grad_(True)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()  # steps are too small for a base model's bfloat16
+    return model
 
 
 def add_lora(start: Loaded, lora: Lora) -> PreTrainedModel:
@@ -45,9 +50,6 @@ def add_lora(start: Loaded, lora: Lora) -> PreTrainedModel:
         bias="none",
     )
     wrapped: PreTrainedModel = get_peft_model(start.model, config)
-    for parameter in wrapped.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.float()  # steps are too small for a base model's bfloat16
     return wrapped
 
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from blindspot.storage.errors import Cancelled, SettingsError
+from blindspot.storage.errors import Cancelled, ModelError, SettingsError
 from blindspot.tools.adapters import adapt
 from blindspot.tools.batches import Step, plan_epochs
 from blindspot.tools.classifier import Classifier, locate_model, pick_device
+from blindspot.tools.forward import is_out_of_memory
 from blindspot.tools.learner import Learner, Rows, uses_bf16
 from blindspot.tools.progress import IsCancelled, Report, never, silent
 from blindspot.tools.training import PRESETS, Example, Lora, Trained, Training, Weights, choose_training
@@ -61,11 +62,16 @@ def retrain(
     shutil.rmtree(partial, ignore_errors=True)  # of a training that was killed
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(training.seed)
-        course = Course(start, examples, training, partial, score)
         try:
+            course = Course(start, examples, training, partial, score)
             course.run(report, cancelled)
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(partial, ignore_errors=True)
+            if isinstance(error, RuntimeError) and is_out_of_memory(error):  # of weights and optimiser, not of samples
+                raise ModelError(
+                    f"{start.source}: device {start.device} has no memory for the model and its optimiser; take a "
+                    "smaller model or one with LoRA (preset ibs-llama), or free memory"
+                ) from error
             raise
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
