@@ -131,7 +131,38 @@ ALTER TABLE teacher_calls ALTER COLUMN cleared SET NOT NULL;
 """)
 
 
-MIGRATIONS: Sequence[Migration] = (create_tables, add_run_kind, add_teacher_tools, add_cleared)
+def add_studies(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make room for baselines, for studies that compare them, and for blind spots that close or open."""
+    connection.execute("""
+ALTER TABLE runs ADD COLUMN method VARCHAR DEFAULT 'teacher';
+ALTER TABLE runs ALTER COLUMN method SET NOT NULL;
+ALTER TABLE runs ADD COLUMN study_id VARCHAR;
+ALTER TABLE runs ADD COLUMN origin_id VARCHAR;
+ALTER TABLE model_versions ADD COLUMN temperature DOUBLE DEFAULT 1;
+ALTER TABLE model_versions ALTER COLUMN temperature SET NOT NULL;
+ALTER TABLE synthetic_samples ALTER COLUMN hypothesis_id DROP NOT NULL;
+ALTER TABLE synthetic_samples ADD COLUMN origin VARCHAR DEFAULT 'teacher';
+ALTER TABLE synthetic_samples ALTER COLUMN origin SET NOT NULL;
+ALTER TABLE synthetic_samples ADD COLUMN source_id VARCHAR;
+CREATE TABLE blind_spots (
+    run_id VARCHAR NOT NULL, round BIGINT NOT NULL, number BIGINT NOT NULL, words VARCHAR[] NOT NULL,
+    uus_before BIGINT NOT NULL, uus_after BIGINT NOT NULL, fixed BIGINT NOT NULL, "new" BIGINT NOT NULL,
+    status VARCHAR NOT NULL, p_value DOUBLE NOT NULL, PRIMARY KEY (run_id, round, number)
+);
+CREATE TABLE studies (
+    study_id VARCHAR PRIMARY KEY, name VARCHAR NOT NULL, status VARCHAR NOT NULL, settings JSON NOT NULL,
+    started_at TIMESTAMP NOT NULL, finished_at TIMESTAMP
+);
+CREATE TABLE study_figures (
+    study_id VARCHAR NOT NULL, dataset VARCHAR NOT NULL, classifier VARCHAR NOT NULL, recipe VARCHAR NOT NULL,
+    method VARCHAR NOT NULL, metric VARCHAR NOT NULL, threshold DOUBLE NOT NULL, baseline VARCHAR NOT NULL,
+    value DOUBLE NOT NULL, std DOUBLE, low DOUBLE, high DOUBLE, seeds BIGINT NOT NULL, n BIGINT NOT NULL,
+    PRIMARY KEY (study_id, dataset, classifier, recipe, method, metric, threshold, baseline)
+);
+""")
+
+
+MIGRATIONS: Sequence[Migration] = (create_tables, add_run_kind, add_teacher_tools, add_cleared, add_studies)
 
 
 def migrate(connection: duckdb.DuckDBPyConnection, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:

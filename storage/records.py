@@ -62,7 +62,10 @@ class Run:
     stop_reason: str | None = None
     original_model_id: str | None = None
     final_model_id: str | None = None
-    kind: str = "mitigation"  # mitigation (rounds) | attack (attacks alone) | comparison (of teachers)
+    kind: str = "mitigation"  # mitigation (rounds) | attack (attacks alone) | comparison (of teachers) | original
+    method: str = "teacher"  # where the added rows come from: teacher, or a baseline
+    study_id: str | None = None  # the study it is a cell of
+    origin_id: str | None = None  # the run of kind "original" whose model version it repairs; None: its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,7 @@ class ModelVersion:
     final_loss: float | None
     seconds: float
     created_at: datetime
+    temperature: float = 1.0  # logits are divided by it
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,12 +202,13 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True)
 class SyntheticSample:
-    """A text and label that the teacher wrote after a hypothesis, with every filter verdict."""
+    """A row that a round adds to the training samples: what the teacher wrote after a hypothesis, with every filter
+    verdict, or what a baseline takes in its place."""
 
     synthetic_id: str
     run_id: str
     round: int
-    hypothesis_id: str
+    hypothesis_id: str | None  # None: no teacher wrote it
     position: int  # 0 for a hypothesis's first sample
     fields: Fields
     label: str
@@ -213,6 +218,8 @@ class SyntheticSample:
     rejected_by: str | None = None  # name of the first check that failed
     verdicts: Mapping[str, bool] | None = None  # check -> passed
     scores: Mapping[str, float] | None = None  # characters, bertscore, nearest_duplicate, …
+    origin: str = "teacher"  # teacher | recorded | relabel | adversarial | random | typos: see [method]
+    source_id: str | None = None  # the sample_id, uu_id or attack_id that a baseline took it from
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +302,54 @@ class Evaluation:
     recipe: str | None
     threshold: float | None
     n: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlindSpot:
+    """A cluster of UUs of the test split, of the model version that a round began with and of the new one."""
+
+    run_id: str
+    round: int
+    number: int  # from 1, the largest first
+    words: tuple[str, ...]  # that tell its texts from others
+    uus_before: int
+    uus_after: int
+    fixed: int  # UUs before that are none now
+    new: int  # UUs now that were right before
+    status: str  # closed | shrunk | open | grown | opened
+    p_value: float  # of the sign test between before and after
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A matrix of runs: data sets x classifiers x recipes x methods x seeds."""
+
+    study_id: str  # "<name>-<number>"
+    name: str
+    status: str  # running | stopped | finished | failed (some of its runs did)
+    settings: Mapping[str, Any]
+    started_at: datetime
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFigure:
+    """One figure of a study over its seeds, long form."""
+
+    study_id: str
+    dataset: str
+    classifier: str
+    recipe: str  # "all" where several were in one run; "" for figures of the clean split
+    method: str
+    metric: str
+    threshold: float  # -1: the metric has none
+    baseline: str  # the method that the value is a difference to; "" for a figure by itself
+    value: float  # mean over seeds
+    std: float | None  # over seeds, n - 1; None: one seed
+    low: float | None  # 95 % interval, paired over samples and seeds
+    high: float | None
+    seeds: int
+    n: int  # rows of one seed
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,7 @@ class AttackSection(Section):
     samples: Annotated[int, Field(ge=0)] = 200  # samples attacked with each recipe, of the validation split
     split: Split = "test"  # that `blindspot attack` draws from; a mitigation run attacks the validation split
     fields: Annotated[Names, Field(min_length=1)] | None = None  # that may be changed; None: those the recipe changes
+    train_samples: Annotated[int, Field(ge=0)] = 0  # training samples attacked as well, for methods that learn of them
     sentence_encoder: Literal["minilm", "use"] = "minilm"  # what stands for the Universal Sentence Encoder of a recipe
     max_queries: Count | None = None  # a sample's attack stops there
     timeout_s: Seconds | None = None  # and there: its own seconds, and its share of the answers
@@ -135,6 +136,18 @@ class AttackSection(Section):
             if other != recipe:
                 raise ValueError(f'"{recipe}" is the same recipe as "{other}"')
         return recipes
+
+
+class MethodSection(Section):
+    name: Literal["teacher", "none", "random", "typos", "relabel", "adversarial", "recorded", "temperature"] = "teacher"
+    share: Annotated[float, Field(gt=0, le=10)] | None = None  # rows added, of the training rows; None: as a teacher's
+    file: str | None = None  # of the method "recorded": samples as JSON lines, with the data's columns
+
+    @model_validator(mode="after")
+    def check_file(self) -> MethodSection:
+        if (self.name == "recorded") != (self.file is not None):
+            raise ValueError(f'"file" goes with the method "recorded" and no other; the method is "{self.name}"')
+        return self
 
 
 class SelectSection(Section):
@@ -189,6 +202,17 @@ class RetrainSection(Section):
     epochs: Annotated[float, Field(gt=0)] | None = None  # None: the classifier's
     learning_rate: Annotated[float, Field(gt=0)] | None = None
     synthetic_weight: Annotated[float, Field(gt=0)] = 1.0  # weight of a synthetic sample in the loss
+    keep: Literal["all", "round"] = "all"  # which rounds' accepted samples are trained on: all, or this one's
+    consistency: Annotated[float, Field(ge=0)] = 0.0  # weight of the divergence between a sample and its twin
+    twins: Literal["attacks", "typos"] = "attacks"  # what a twin is: the sample as an attack changed it, or misspelt
+    choose: Literal["last", "uus"] = "last"  # the epoch to keep: the last, or the one with the fewest validation UUs
+    patience: Count | None = None  # epochs in a row without fewer UUs before training stops
+
+    @model_validator(mode="after")
+    def check_patience(self) -> RetrainSection:
+        if self.patience is not None and self.choose != "uus":
+            raise ValueError('patience needs retrain.choose = "uus": without it no epoch is measured')
+        return self
 
 
 class EvaluateSection(Section):
@@ -210,6 +234,7 @@ class Settings(Section):
     errors: ErrorsSection = ErrorsSection()
     classifier: ClassifierSection = ClassifierSection()
     attack: AttackSection = AttackSection()
+    method: MethodSection = MethodSection()
     select: SelectSection = SelectSection()
     teacher: TeacherSection = TeacherSection()
     compare: CompareSection = CompareSection()

@@ -29,6 +29,9 @@ Record = (
     | records.ToolCall
     | records.TeacherComparison
     | records.Evaluation
+    | records.BlindSpot
+    | records.Study
+    | records.StudyFigure
     | records.Event
 )
 R = TypeVar("R", bound=Record)
@@ -48,6 +51,9 @@ NAMES: Mapping[type[Record], str] = {
     records.ToolCall: "tool_calls",
     records.TeacherComparison: "teacher_comparisons",
     records.Evaluation: "evaluations",
+    records.BlindSpot: "blind_spots",
+    records.Study: "studies",
+    records.StudyFigure: "study_figures",
     records.Event: "events",
 }
 
@@ -55,6 +61,8 @@ KEY_LENGTHS: Mapping[type[Record], int] = {
     records.Round: 2,
     records.Prediction: 2,
     records.TeacherComparison: 2,
+    records.BlindSpot: 3,
+    records.StudyFigure: 8,
 }  # others: the first field
 
 SQL_TYPES: Mapping[object, str] = {

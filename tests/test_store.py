@@ -344,7 +344,8 @@ def test_an_older_store_is_upgraded_and_keeps_its_rows(tmp_path: Path) -> None:
             (2, "add_run_kind"),
             (3, "add_teacher_tools"),
             (4, "add_cleared"),
-            (5, "add_mood"),
+            (5, "add_studies"),
+            (6, "add_mood"),
         ]
         assert connection.execute("SELECT count(*) FROM lineage").fetchall() == [(0,)]
 

@@ -37,7 +37,7 @@ def count_taught(taught: Taught, predictions: Mapping[str, Prediction], *, tau: 
     bought = bought_for(taught.calls, taught.run_id)
     answers = [call for call in bought if call.reply is not None]
     about = {hypothesis.hypothesis_id: hypothesis.uu_id for hypothesis in taught.hypotheses}
-    served = {about[sample.hypothesis_id] for sample in samples}
+    served = {about[key] for sample in samples if (key := sample.hypothesis_id) is not None}
     said = [predictions[sample.synthetic_id] for sample in samples]
     is_priced = all(call.cost_usd is not None for call in answers)
     return TeacherComparison(
