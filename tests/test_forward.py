@@ -22,7 +22,7 @@ from blindspot.tools.lanes import Lanes
 from blindspot.tools.packed_linear import FloatPacking
 from blindspot.tools.precision import fast_version
 from blindspot.tools.sentence_encoder import UnpaddedSentences
-from blindspot.tools.unpadded_bert import LONG, UnpaddedBert, can_run_unpadded
+from blindspot.tools.unpadded_bert import LONG, UnpaddedBert, can_run_unpadded, grouped, rounded_up
 
 WORDS = ("the", "soup", "was", "unspeakably", "salty", ",", "and", "nobody", "in", "town", "liked", "its", "taste", "!")
 LABELS = ("no", "yes", "maybe")
@@ -99,6 +99,32 @@ def test_minilms_own_size_gives_the_same_bits_in_any_company(tokenizer: PreTrain
         rows = [*texts(20), *texts(3, 150)]
         alone = np.concatenate([classifier.predict([row]) for row in rows])
         assert np.array_equal(classifier.predict(rows), alone)
+
+
+def test_thousands_of_batches_have_few_shapes_and_are_filled_with_rows_of_their_own() -> None:
+    rows = torch.arange(1, 9001)
+    filled = [rounded_up(rows[:count]) for count in range(1, 9001)]
+    assert len({len(each) for each in filled}) < 130
+    for count, each in enumerate(filled, start=1):
+        assert 0 <= len(each) - count < max(32, count / 8)
+        assert torch.equal(each, rows[torch.arange(len(each)) % count])
+
+
+@given(st.lists(st.integers(1, 70), min_size=1, max_size=60), st.sampled_from([1, 8]))
+def test_groups_hold_every_token_once_and_hide_what_is_padding(lengths: list[int], step: int) -> None:
+    lengths = sorted(lengths)
+    tokens = torch.arange(sum(lengths))
+    found = []
+    for group in grouped(lengths, step):
+        assert group.shape[1] % step == 0
+        held = group.padded(tokens)
+        assert len(held) == group.shape[0] * group.shape[1]
+        own = held if group.own is None else held[group.own]
+        assert torch.equal(own, tokens[group.tokens])
+        if group.hidden is not None:
+            assert torch.equal((group.hidden == 0).flatten().nonzero().flatten(), group.own)
+        found.append(own)
+    assert torch.equal(torch.cat(found), tokens)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,10 @@ Where the time is saved: weights lie in oneDNN's own layout; no token is padding
 one matrix, and only attention looks at texts of one length at a time; the first layer's projections, which hang on a
 token and its position alone, are made once for all texts that share them; of the last layer only the first token is
 made, all that a classifier reads.
+
+oneDNN compiles code for every shape that it meets, and keeps the last 1,024: thousands of batches that are all of
+different sizes would have it compile more than compute. So numbers of rows are rounded up, with copies of real rows,
+and where it computes attention, lengths are, with keys that nothing looks at.
 """
 
 from __future__ import annotations
@@ -24,7 +28,8 @@ from blindspot.tools.packed_linear import Affine, FloatPacking, PackedLinear, Pa
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-LEAST_ROWS = 2  # a matrix of one row is multiplied by another kernel, and gets other last bits
+LEAST_ROWS = 32  # few shapes; and a matrix of one row is multiplied by another kernel, and gets other last bits
+STEP = 8  # lengths are rounded up to multiples of it where oneDNN computes attention
 LONG = 192  # tokens from which float32 attention without its whole table is the faster one
 SCORES = 1 << 18  # of attention, computed at a time
 
@@ -105,10 +110,12 @@ class UnpaddedEncoder:
         self.norm = norm_of(embeddings.LayerNorm, dtype)
         with torch.inference_mode():
             self.layers = [Layer(f"layer {i}", layer, packing) for i, layer in enumerate(bert.encoder.layer)]
+            projected = self.layers[0].project(torch.zeros(LEAST_ROWS, self.words.shape[1], dtype=dtype))
+        self.step = 1 if projected.dtype == torch.float32 else STEP  # MKL, which takes float32, compiles nothing
 
     def firsts(self, encoded: Encoded) -> Tensor:
         """Compute the last state of each text's first token: (texts, hidden)."""
-        texts = Unpadded.of(encoded)
+        texts = Unpadded.of(encoded, self.step)
         with torch.inference_mode():
             return texts.unsorted(self.last_of_firsts(texts, *self.before_last(texts)).float())
 
@@ -117,7 +124,7 @@ class UnpaddedEncoder:
         texts = Unpadded.of(encoded)
         with torch.inference_mode():
             rows = self.whole(self.layers[-1], texts, *self.before_last(texts)).float()
-            means = [rows[tokens_of].view(*shape, -1).mean(dim=1) for tokens_of, _, shape in texts.groups]
+            means = [rows[group.tokens].view(*group.shape, -1).mean(dim=1) for group in texts.groups]
             return texts.unsorted(torch.cat(means))
 
     def before_last(self, texts: Unpadded) -> tuple[Tensor, Tensor | None]:
@@ -131,28 +138,34 @@ class UnpaddedEncoder:
         """Run a layer on all tokens."""
         projected = layer.project(rows) if projected is None else projected
         context = torch.empty_like(rows, dtype=projected.dtype)
-        for tokens_of, _, shape in texts.groups:
-            query, key, value = split_heads(projected[tokens_of], shape, layer.heads, 3)
-            context[tokens_of].view(*shape, layer.heads, -1).copy_(attend(query, key, value).transpose(1, 2))
-        return layer.finish(context, rows)
+        for group in texts.groups:
+            query, key, value = split_heads(group.padded(projected), group.shape, layer.heads, 3)
+            found = attend(query, key, value, group.hidden).transpose(1, 2)
+            if group.own is None:
+                context[group.tokens].view(found.shape).copy_(found)
+            else:
+                context[group.tokens] = found.flatten(0, 1).flatten(1)[group.own]
+        return layer.finish(repeated(context, len(texts.tokens)), rows)
 
     def last_of_firsts(self, texts: Unpadded, rows: Tensor, projected: Tensor | None) -> Tensor:  # noqa: ARG002
         """Run the last layer on first tokens, which look at all tokens."""
         last = self.layers[-1]
-        rest, rows = last.project_rest(rows), at_least_two(rows.index_select(0, texts.starts))
+        rest, rows = last.project_rest(rows), rounded_up(rows.index_select(0, texts.starts))
         queries = last.project_query(rows)
-        context = torch.zeros_like(rows, dtype=queries.dtype)
-        for tokens_of, texts_of, shape in texts.groups:
-            key, value = split_heads(rest[tokens_of], shape, last.heads, 2)
-            (query,) = split_heads(queries[texts_of], (shape[0], 1), last.heads, 1)
-            context[texts_of].view(shape[0], 1, last.heads, -1).copy_(attend(query, key, value).transpose(1, 2))
-        return last.finish(context, rows)[: len(texts.order)]
+        context = torch.empty_like(rows, dtype=queries.dtype)
+        for group in texts.groups:
+            count = group.shape[0]
+            key, value = split_heads(group.padded(rest), group.shape, last.heads, 2)
+            (query,) = split_heads(queries[group.texts], (count, 1), last.heads, 1)
+            found = attend(query, key, value, group.hidden).transpose(1, 2)
+            context[group.texts].view(found.shape).copy_(found)
+        return last.finish(repeated(context, len(texts.order)), rows)[: len(texts.order)]
 
     def embed(self, texts: Unpadded) -> tuple[Tensor, Tensor | None]:
         """Make the encoder's input, and the first layer's projections where another layer follows."""
         most_positions, most_types = len(self.positions), len(self.types)
         keys = (texts.tokens * most_positions + texts.positions) * most_types + texts.types
-        distinct, place = torch.unique(keys, return_inverse=True)
+        distinct, place = map(rounded_up, torch.unique(keys, return_inverse=True))
         parts = (
             distinct // (most_positions * most_types),
             distinct // most_types % most_positions,
@@ -184,7 +197,7 @@ class UnpaddedBert:
         """Compute (texts, classes) logits in float32; a text's are the same, to the last bit, in any company."""
         with torch.inference_mode():
             firsts = self.encoder.firsts(encoded)
-            return self.classify(torch.tanh(self.pool(at_least_two(firsts))))[: len(firsts)]
+            return self.classify(torch.tanh(self.pool(rounded_up(firsts))))[: len(firsts)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,10 +209,11 @@ class Unpadded:
     positions: Tensor
     types: Tensor
     starts: Tensor  # where each text's tokens begin, (texts,)
-    groups: list[tuple[slice, slice, tuple[int, int]]]  # of equal length: rows of tokens, of texts, (texts, tokens)
+    groups: list[Group]
 
     @classmethod
-    def of(cls, encoded: Encoded) -> Unpadded:
+    def of(cls, encoded: Encoded, step: int = 1) -> Unpadded:
+        """Put the tokens of texts below each other; step: texts whose lengths round up to the same are one group."""
         token_ids = encoded["input_ids"]
         type_ids = encoded.get("token_type_ids") or [[0] * len(ids) for ids in token_ids]
         order = sorted(range(len(token_ids)), key=lambda i: len(token_ids[i]))
@@ -211,7 +225,7 @@ class Unpadded:
             torch.arange(int(ends[-1])) - (ends - lengths).repeat_interleave(lengths),
             torch.tensor([kind for i in order for kind in type_ids[i]]),
             ends - lengths,
-            equal_lengths(lengths.tolist()),
+            grouped(lengths.tolist(), step),
         )
 
     def unsorted(self, rows: Tensor) -> Tensor:
@@ -221,19 +235,57 @@ class Unpadded:
         return back
 
 
-def at_least_two(rows: Tensor) -> Tensor:
-    """Repeat a single row."""
-    return rows if len(rows) >= LEAST_ROWS else rows.expand(LEAST_ROWS, -1).contiguous()
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Texts whose attention is computed together; where they are not equally long, the shorter ones are padded."""
+
+    tokens: slice  # their rows among all tokens
+    texts: slice
+    shape: tuple[int, int]  # (texts, tokens of each, padding included)
+    places: Tensor | None = None  # the row of tokens at each place, (texts x tokens,); None: nothing is padded
+    own: Tensor | None = None  # places that are no padding, of (texts x tokens,)
+    hidden: Tensor | None = None  # added to scores: 0 for tokens, -inf for padding, (texts, 1, tokens)
+
+    def padded(self, rows: Tensor) -> Tensor:
+        """Take the group's rows, (texts x tokens, …)."""
+        return rows[self.tokens] if self.places is None else rows.index_select(0, self.places)
 
 
-def equal_lengths(lengths: Sequence[int]) -> list[tuple[slice, slice, tuple[int, int]]]:
-    """Group texts, shortest first: (their tokens' rows, the texts' own rows, (texts, tokens of each))."""
-    groups, token, text = [], 0, 0
-    for length, members in groupby(lengths):
-        count = len(list(members))
-        groups.append((slice(token, token + count * length), slice(text, text + count), (count, length)))
-        token, text = token + count * length, text + count
+def grouped(lengths: Sequence[int], step: int) -> list[Group]:
+    """Group texts, the shortest first, whose lengths round up to the same multiple of `step`."""
+    groups: list[Group] = []
+    token = text = 0
+    for longest, members in groupby(lengths, key=lambda length: -(-length // step) * step):
+        own = list(members)
+        count, total = len(own), sum(own)
+        rows, texts = slice(token, token + total), slice(text, text + count)
+        if total == count * longest:
+            groups.append(Group(rows, texts, (count, longest)))
+        else:
+            sizes = torch.tensor(own)[:, None]
+            column = torch.arange(longest)[None]
+            places = token + (sizes.cumsum(0) - sizes) + torch.minimum(column, sizes - 1)
+            is_own = column < sizes
+            hidden = torch.zeros(count, 1, longest).masked_fill_(~is_own[:, None], -torch.inf)
+            kept = is_own.flatten().nonzero().flatten()
+            groups.append(Group(rows, texts, (count, longest), places.flatten(), kept, hidden))
+        token, text = token + total, text + count
     return groups
+
+
+def rounded_up(rows: Tensor) -> Tensor:
+    """Add copies of rows until their number is one of few: 16 between a power of two and the next."""
+    count = len(rows)
+    step = max(LEAST_ROWS, 1 << max(0, count.bit_length() - 5))
+    more = -count % step
+    return rows if not more else rows.index_select(0, torch.arange(count + more) % count)
+
+
+def repeated(rows: Tensor, count: int) -> Tensor:
+    """Fill what follows the first `count` rows with copies of them, as `rounded_up` did."""
+    if count < len(rows):
+        rows[count:] = rows.index_select(0, torch.arange(count, len(rows)) % count)
+    return rows
 
 
 def split_heads(rows: Tensor, shape: tuple[int, int], heads: int, parts: int) -> tuple[Tensor, ...]:
@@ -241,16 +293,21 @@ def split_heads(rows: Tensor, shape: tuple[int, int], heads: int, parts: int) ->
     return rows.view(*shape, parts, heads, -1).permute(2, 0, 3, 1, 4).contiguous().unbind(0)
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attention of (texts, heads, tokens, width), the query scaled already."""
-    *places, asking, width = query.shape
+def attend(query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None) -> Tensor:
+    """Attention of (texts, heads, tokens, width), the query scaled already; hidden: as a group has it."""
+    texts, heads, asking, width = query.shape
     if query.dtype == torch.float32 and asking > LONG:
         return F.scaled_dot_product_attention(query, key, value, scale=1.0)
-    queries, keys, values = (part.reshape(-1, part.shape[2], width) for part in (query, key, value))
-    context = torch.empty_like(queries)
-    step = max(1, SCORES // (asking * key.shape[2]))  # heads of texts, so many that their scores stay in the cache
-    for start in range(0, len(queries), step):
-        part = slice(start, start + step)
-        scores = torch.bmm(queries[part], keys[part].transpose(1, 2)).float()  # a softmax of bfloat16 is a slow one
-        torch.bmm(scores.softmax(dim=-1).to(values.dtype), values[part], out=context[part])
-    return context.view(*places, asking, width)
+    context = torch.empty_like(query)
+    most = max(1, SCORES // (heads * asking * key.shape[2]))  # texts whose scores stay in the cache
+    start = 0
+    while start < texts:
+        # By powers of two, so that there are few shapes.
+        end = start + min(1 << (most.bit_length() - 1), 1 << ((texts - start).bit_length() - 1))
+        queries, keys, values, found = (part[start:end].flatten(0, 1) for part in (query, key, value, context))
+        scores = torch.bmm(queries, keys.transpose(1, 2)).float()  # a softmax of bfloat16 is a slow one
+        if hidden is not None:
+            scores.view(end - start, heads, asking, -1).add_(hidden[start:end, None])
+        torch.bmm(scores.softmax(dim=-1).to(values.dtype), values, out=found)
+        start = end
+    return context
