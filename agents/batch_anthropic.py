@@ -69,7 +69,7 @@ class AnthropicBatches:
         with self._told():
             results = await self._client.messages.batches.results(batch_id)
             try:
-                return [answer_line(cast(Any, entry).to_dict(mode="json")) async for entry in results]
+                return [self._peer.blot(answer_line(cast(Any, entry).to_dict(mode="json"))) async for entry in results]
             except HTTPError as error:  # the SDK maps errors of the request, not those of what streams in after it
                 raise self._peer.unreachable(error) from None
             except (ValueError, AttributeError, KeyError) as error:  # it decodes lines as they come, unchecked

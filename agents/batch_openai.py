@@ -118,7 +118,7 @@ class OpenAIBatches:
             if not isinstance(found, dict):
                 said = self._peer.told(line)
                 raise Unavailable(f"{self._peer.name} sent a file with a line that is no answer: {said!r}")
-            yield found
+            yield self._peer.blot(found)
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
@@ -63,13 +63,23 @@ class Peer:
     def read(self, body: str, shape: type[B]) -> B:
         """Check a body ourselves: the SDKs hand a page of HTML or an object of None on as an answer.
 
+        Returns: what it says, with the key blotted out wherever the other side repeats it.
         Raises: Unavailable: a success status came with a body that is no answer.
         """
         try:
-            return shape.model_validate_json(body)
+            found = shape.model_validate_json(body)
+            return shape.model_validate(self.blot(found.model_dump(exclude_unset=True)))
         except ValidationError as error:
             what = error.errors()[0]["msg"]
             raise Unavailable(f"{self.name} sent an unreadable answer ({what}): {self.told(body)!r}") from None
+
+    def blot(self, found: Any) -> Any:
+        """Blot the key out of plain JSON values."""
+        if isinstance(found, str):
+            return blot(found, self.key)
+        if isinstance(found, dict):
+            return {blot(name, self.key): self.blot(value) for name, value in found.items()}
+        return [self.blot(value) for value in found] if isinstance(found, list) else found
 
     def refusal(self, response: Response) -> Unavailable | TeacherError:
         """Turn an HTTP error status into the error to raise."""
@@ -126,10 +136,16 @@ def shorten(text: str) -> str:
     return text if len(text) <= MESSAGE_CHARACTERS else f"{text[:MESSAGE_CHARACTERS]}…"
 
 
+def blot(text: str, key: str) -> str:
+    """Blot out the key."""
+    return text.replace(key, "[key]") if len(key) >= SHORTEST_KEY else text
+
+
 def redact(text: str, key: str) -> str:
-    """Blot out the key, and anything that looks like one (providers echo them half masked)."""
-    known = text.replace(key, "[key]") if len(key) >= SHORTEST_KEY else text
-    return re.sub(r"\bsk-[\w*.…-]+", "[key]", known)
+    """Blot out the key, what looks like one (providers echo them half masked), and who is named in a URL, as proxies'
+    passwords are."""
+    looks = re.sub(r"\bsk-[\w*.…-]+", "[key]", blot(text, key))
+    return re.sub(r"(?<=://)[^/\s@]+@", "[user]@", looks)
 
 
 def storable(text: str) -> str:

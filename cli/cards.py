@@ -25,6 +25,9 @@ COLUMNS = {
     "hypothesis_kind": "abstraction (of the error that was found) or extrapolation (to one that was not seen)",
     "abstraction": "for an extrapolation: the hypothesis that it reasons from",
     "evidence": "what the teacher's own probes showed, as JSON",
+    "origin": "teacher, or the baseline that took it: recorded (from a file), relabel (a UU), adversarial (what an "
+    "attack made), random (a training sample) or typos (one misspelt)",
+    "source_id": "the UU, attack or training sample that a baseline took it from, or file and line",
     "teacher": "who stated the hypothesis and wrote the sample",
     "teacher_model": "the model that answered, as its provider names it",
     "uu_original": "the sample behind the hypothesis, which the classifier got wrong with confidence",
@@ -88,8 +91,8 @@ It reads {reading(made.fields)}; what is longer than {made.settings["classifier"
 - run {plain(summary.run_id)}, model version {plain(str(summary.final_model_id))}, round {version["round"]}, \
 seed {made.settings["run"]["seed"]}
 - trained on {version["rows_train"]:,} training samples and {version["rows_synthetic"]:,} synthetic samples, \
-starting from {"an earlier model version" if version["parent_id"] else "the base model"}
-- teacher: {plain(public(summary.teacher))}
+starting from {"an earlier model version" if version["parent_id"] else "the base model"}{cooled(version)}
+- synthetic samples: {added_by(made)}
 - attacks: {listed(made.settings["attack"]["recipes"]) or "none"}
 - {", ".join(f"{plain(name)} {plain(number)}" for name, number in made.versions.items())}
 
@@ -129,19 +132,17 @@ def data_card(made: Made, rows: Sequence[Mapping[str, Any]], columns: Sequence[s
         pretty_name=f"Synthetic samples of {summary.run_id}",
         configs=[{"config_name": "default", "data_files": SAMPLES}],
     )
-    accepted = [row for row in rows if row["accepted"]]
-    reasons = Counter(row["rejected_by"] for row in rows if row["rejected_by"])
+    accepted, filtered = [row for row in rows if row["accepted"]], method_of(made) in ("teacher", "recorded")
     counts = Counter(row["own_label"] for row in accepted)
     told = [f"- {name}: {meaning}" for name, meaning in COLUMNS.items() if name in columns]
-    checks = made.settings["filter"]
     return f"""---
 {data.to_yaml()}
 ---
 
 # Synthetic samples of {plain(summary.run_id)}
 
-{len(rows):,} samples for the task "{plain(made.task)}", written by the teacher {plain(public(summary.teacher))} to \
-repair a classifier's confident errors; {len(accepted):,} passed the filter, which training needs \
+{len(rows):,} samples for the task "{plain(made.task)}", {added_by(made)}, to repair a classifier's confident errors; \
+{len(accepted):,} {"passed the filter, which training needs" if filtered else "are trained on, without a filter"} \
 ({", ".join(f"{plain(label)} {counts[label]:,}" for label in made.labels)}).
 
 ```python
@@ -157,7 +158,19 @@ where a sample comes from. One that would have their name begins with "blindspot
 
 {chr(10).join(told)}
 
-## Filter
+{filter_section(made, rows) if filtered else ""}## Limits
+
+Labels are {"the teacher's; nobody has checked them by hand" if filtered else "those of the data"}. \
+`uu_original` and `uu_perturbed` hold texts of the data that the run was given: whoever may not see those must not get \
+this file.
+"""
+
+
+def filter_section(made: Made, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Tell of the checks, and of what they rejected."""
+    checks = made.settings["filter"]
+    reasons = Counter(row["rejected_by"] for row in rows if row["rejected_by"])
+    return f"""## Filter
 
 - at least {checks["min_characters"]} characters; similarity of characters below {checks["near_duplicate"]:g} to other \
 synthetic samples, below {checks["near_training"]:g} to training samples
@@ -165,11 +178,26 @@ synthetic samples, below {checks["near_training"]:g} to training samples
 {plain(hub_id(checks["encoder"]) or "of a local folder")}
 - rejected: {", ".join(f"{plain(name)} {count:,}" for name, count in sorted(reasons.items())) or "none"}
 
-## Limits
-
-Labels are the teacher's; nobody has checked them by hand. `uu_original` and `uu_perturbed` hold texts of the data \
-that the run was given: whoever may not see those must not get this file.
 """
+
+
+def added_by(made: Made) -> str:
+    """Name the teacher, or the baseline in its place."""
+    method = method_of(made)
+    if method == "teacher":
+        return f"written by the teacher {plain(public(made.summary.teacher))}"
+    return f'taken by the baseline "{plain(method)}"'
+
+
+def method_of(made: Made) -> str:
+    """The method of a run, whose settings an older blindspot may have written."""
+    return str(made.settings.get("method", {}).get("name", "teacher"))
+
+
+def cooled(version: Mapping[str, Any]) -> str:
+    """Tell of a temperature other than 1."""
+    temperature = version.get("temperature", 1.0)
+    return "" if temperature == 1 else f"; nothing was trained since, its logits are divided by {temperature:.4g}"
 
 
 def hub_id(model: str) -> str | None:

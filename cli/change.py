@@ -8,9 +8,18 @@ from rich.text import Text
 
 from blindspot.storage.records import LOGGED, POOLED
 
-SHOWN = ("accuracy", "uus", "uus_matched", "mean_confidence", "ece", "known_uus_fixed")
-LOWER_IS_BETTER = ("uus", "uus_matched", "ece")
-SHARES = ("accuracy", "known_uus_fixed")
+SHOWN = (
+    "accuracy",
+    "uus",
+    "uus_matched",
+    "uus_calibrated",
+    "mean_confidence",
+    "ece",
+    "known_uus_fixed",
+    "repaired_kept",
+)
+LOWER_IS_BETTER = ("uus", "uus_matched", "uus_calibrated", "ece")
+SHARES = ("accuracy", "known_uus_fixed", "repaired_kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +54,11 @@ def name_of(change: Change) -> str:
         "accuracy": "accuracy",
         "uus": f"UUs, {recipe}",
         "uus_matched": f"UUs at matched coverage, {recipe}",
+        "uus_calibrated": f"UUs, original calibrated, {recipe}",
         "mean_confidence": f"mean confidence, {where}",
         "ece": f"ECE, {where}",
         "known_uus_fixed": f"known UUs fixed, {recipe}",
+        "repaired_kept": "repaired earlier, right still",
     }
     estimate = change.before or change.after
     return f"{names[change.metric]} ({estimate.n:,})" if estimate else names[change.metric]

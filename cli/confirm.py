@@ -29,14 +29,22 @@ def agree_on_spend(settings: Settings, *, yes: bool, kind: str = "mitigation") -
     from blindspot.agents.teacher import TeacherSpec
 
     named = settings.compare.teachers if kind == "comparison" else (settings.teacher.spec,)
-    if {TeacherSpec.parse(spec).provider for spec in named} <= {"rules"}:
+    asks = kind != "mitigation" or settings.method.name == "teacher"
+    if not asks or {TeacherSpec.parse(spec).provider for spec in named} <= {"rules"}:
         return None  # known without loading anything
     from blindspot.graphs.forecast import forecast_run
 
-    forecast = forecast_run(settings, kind)
-    if forecast is None or yes or not forecast.may_pass(settings.teacher.confirm_usd):
+    return agree(forecast_run(settings, kind), settings.teacher.confirm_usd, yes=yes)
+
+
+def agree(forecast: Forecast | None, confirm_usd: float, *, yes: bool) -> Forecast | None:
+    """Ask the operator where a forecast may come to more than a limit.
+
+    Raises: SettingsError, where nobody is there to answer. Cancelled, when the answer is no.
+    """
+    if forecast is None or yes or not forecast.may_pass(confirm_usd):
         return forecast
-    limit = f"teacher.confirm_usd = {settings.teacher.confirm_usd:g}"
+    limit = f"teacher.confirm_usd = {confirm_usd:g}"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise SettingsError(
             f"the teacher may cost more than {limit} ({forecast}): --yes goes on unasked, "

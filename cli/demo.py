@@ -87,7 +87,8 @@ def demo_settings(folder: Path, data: Path, seed: int) -> Settings:
 
 def report(folder: Path, run_id: str, *, seed: int, as_json: bool) -> None:
     """Print the planted blind spot, the hypotheses that named it, and what changed."""
-    from blindspot.cli.summary import as_table, print_summary, read_summary
+    from blindspot.cli.summary import as_table, read_summary
+    from blindspot.cli.summary_table import print_summary
     from blindspot.storage.results import Results
 
     with Results.open(folder) as results:

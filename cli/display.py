@@ -61,8 +61,9 @@ def ignore(progress: Progress) -> None:
     """Show nothing."""
 
 
-def name_of(phase: str) -> str:
-    return phase.replace("_", " ")
+def name_of(phase: str, kind: str = "mitigation") -> str:
+    """A phase for eyes; where nobody teaches, rows are added in the teacher's place."""
+    return "add rows" if (phase, kind) == ("teach", "baseline") else phase.replace("_", " ")
 
 
 def message_of(progress: Progress) -> str:
@@ -96,7 +97,7 @@ class PlainDisplay:
 
     def write(self, progress: Progress, text: str) -> None:
         where = f"round {progress.round} " if progress.round else ""
-        sys.stderr.write(f"{time.strftime('%H:%M:%S')} {where}{name_of(progress.phase)}: {text}\n")
+        sys.stderr.write(f"{time.strftime('%H:%M:%S')} {where}{name_of(progress.phase, progress.kind)}: {text}\n")
         sys.stderr.flush()
 
 
@@ -130,9 +131,8 @@ class LiveDisplay:
         where = (progress.round, progress.phase, progress.total)
         if before is None or where != (before.round, before.phase, before.total) or progress.done < before.done:
             self.bars.remove_task(self.bar)  # `reset` cannot make a total unknown
-            self.bar = self.bars.add_task(
-                name_of(progress.phase), total=progress.total or None, completed=progress.done
-            )
+            name = name_of(progress.phase, progress.kind)
+            self.bar = self.bars.add_task(name, total=progress.total or None, completed=progress.done)
         else:
             self.bars.update(self.bar, completed=progress.done)
 
@@ -143,7 +143,9 @@ class LiveDisplay:
             self.console.print(f"round {progress.round}", style="bold")
         line = Table.grid(padding=(0, 2))
         line.add_column(width=17, style="cyan")
-        line.add_row(name_of(progress.phase), Text(message_of(progress), style=LEVEL_STYLES[progress.level]))
+        line.add_row(
+            name_of(progress.phase, progress.kind), Text(message_of(progress), style=LEVEL_STYLES[progress.level])
+        )
         self.console.print(line)
 
     def render(self) -> Panel:
@@ -165,11 +167,12 @@ class LiveDisplay:
         """All phases, those behind us ticked, the one in hand marked."""
         if self.progress is None:
             return Text("loading…")
-        from blindspot.graphs import attack_only, compare, mitigation  # loaded by then
+        from blindspot.graphs import attack_only, compare, mitigation, original  # loaded by then
 
         of_kind = {
             "attack": attack_only.PHASES,
             "comparison": compare.PHASES,
+            "original": original.PHASES,
             "autonomous": mitigation.AUTONOMOUS_PHASES,
         }
         all_phases = of_kind.get(self.progress.kind, mitigation.PHASES)
@@ -177,12 +180,13 @@ class LiveDisplay:
         behind = set(all_phases[:at])
         if self.progress.kind == "autonomous" and self.progress.round:  # any phase may come next, or come again
             behind = self.begun | set(mitigation.BEFORE_CHOICES)
+        kind = self.progress.kind
         parts = [
-            Text(name_of(name), style="bold cyan reverse")
+            Text(name_of(name, kind), style="bold cyan reverse")
             if name == self.progress.phase
-            else Text(f"✓ {name_of(name)}", style="green")
+            else Text(f"✓ {name_of(name, kind)}", style="green")
             if name in behind
-            else Text(name_of(name), style="dim")
+            else Text(name_of(name, kind), style="dim")
             for name in all_phases
         ]
         return Text("  ").join(parts)

@@ -1,4 +1,4 @@
-"""export: the model that a run took, its synthetic samples, and its teacher calls as replay:FILE answers from them."""
+"""export: a run's model, its synthetic samples, its teacher calls as replay:FILE answers from them, or all its rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ def export(
         Path | None, typer.Option("--calls", metavar="FILE", help="Where the teacher calls go; - is standard output.")
     ] = None,
     run_id: Annotated[
-        str | None, typer.Argument(metavar="RUN", help="The run; without, the newest that has what is asked for.")
+        str | None,
+        typer.Argument(
+            metavar="RUN", help="The run; without, the newest that has what is asked for. --parquet takes a study too."
+        ),
     ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     model: Annotated[
@@ -27,24 +30,40 @@ def export(
     data: Annotated[
         Path | None, typer.Option("--data", metavar="FOLDER", help="Where the synthetic samples go, as Parquet.")
     ] = None,
+    parquet: Annotated[
+        Path | None, typer.Option("--parquet", metavar="FOLDER", help="Where every row of the run goes, as Parquet.")
+    ] = None,
+    models: Annotated[bool, typer.Option("--models", help="With --parquet: the weights too.")] = False,
 ) -> None:
-    """Hand over what a run has made: its model and its samples, each with a card, or its teacher calls.
+    """Hand over what a run has made: its model and its samples, each with a card, its teacher calls, or all its rows.
 
     The model loads with plain transformers, the samples with plain datasets. `teacher.spec = "replay:FILE"` answers
-    from the calls.
+    from the calls. `blindspot import` brings all the rows into another workspace.
     """
+    from blindspot.cli.transfer import export_rows
+
+    if calls is None and model is None and data is None and parquet is None:
+        raise typer.BadParameter("say what is wanted: --model, --data or --parquet FOLDER, or --calls FILE")
+    if models and parquet is None:
+        raise typer.BadParameter("--models goes with --parquet FOLDER")
+    if model or data:
+        export_made(model, data, run_id, workspace)
+    if parquet:
+        export_rows(parquet, run_id, workspace, models=models)
+    if calls:
+        export_calls(calls, run_id, workspace)
+
+
+def export_made(model: Path | None, data: Path | None, run_id: str | None, workspace: Path) -> None:
+    """Write the model that a run took, and its synthetic samples."""
     from blindspot.cli.handover import hand_over_data, hand_over_model
     from blindspot.storage.results import Results
 
-    if calls is None and model is None and data is None:
-        raise typer.BadParameter("say what is wanted: --model FOLDER, --data FOLDER or --calls FILE")
     with Results.open(workspace.expanduser()) as results:
         for folder, hand_over in ((data, hand_over_data), (model, hand_over_model)):
             if folder:
                 said = hand_over(results, run_id, folder.expanduser().resolve())
                 result_console().print(visible(said), soft_wrap=True)
-    if calls:
-        export_calls(calls, run_id, workspace)
 
 
 def export_calls(calls: Path, run_id: str | None, workspace: Path) -> None:

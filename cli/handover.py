@@ -1,4 +1,4 @@
-"""Hand over what a run has made: the model version that it took, and the samples that its teacher wrote."""
+"""Hand over what a run has made: the model version that it took, and the samples that it added."""
 
 from __future__ import annotations
 
@@ -18,19 +18,23 @@ if TYPE_CHECKING:
     from blindspot.storage.results import Results
 
 PROVENANCE = """
-SELECT y.fields, y.label AS own_label, y.synthetic_id, y.round, y.accepted, y.rejected_by, y.verdicts, y.scores,
-       y.reasoning, y.hypothesis_id, h.kind AS hypothesis_kind, h.text AS hypothesis,
+SELECT y.fields, y.label AS own_label, y.synthetic_id, y.round, y.origin, y.source_id, y.accepted, y.rejected_by,
+       y.verdicts, y.scores, y.reasoning, y.hypothesis_id, h.kind AS hypothesis_kind, h.text AS hypothesis,
        h.reasoning AS hypothesis_reasoning, h.evidence, p.text AS abstraction, h.teacher,
        c.model AS teacher_model, y.call_id, u.uu_id, u.kind AS uu_kind, u.recipe AS uu_recipe,
        s.fields AS uu_original, CASE WHEN u.kind = 'adversarial' THEN u.fields END AS uu_perturbed,
        u.label AS uu_label, u.predicted AS uu_predicted, u.confidence AS uu_confidence
 FROM synthetic_samples y
-JOIN hypotheses h ON h.hypothesis_id = y.hypothesis_id
+LEFT JOIN hypotheses h ON h.hypothesis_id = y.hypothesis_id
 LEFT JOIN hypotheses p ON p.hypothesis_id = h.parent_id
-LEFT JOIN uus u ON u.uu_id = h.uu_id
+LEFT JOIN uus u ON u.uu_id = coalesce(h.uu_id, y.source_id)
 LEFT JOIN samples s ON s.sample_id = u.sample_id
 LEFT JOIN teacher_calls c ON c.call_id = y.call_id
 WHERE y.run_id = ? ORDER BY y.round, y.synthetic_id
+"""
+
+KNOWS_ORIGIN = """
+FROM information_schema.columns WHERE table_name = 'synthetic_samples' AND column_name = 'origin'
 """
 
 LAID_OUT = ("fields", "own_label", "verdicts", "scores")  # as columns of their own
@@ -65,18 +69,24 @@ def hand_over_model(results: Results, run_id: str | None, folder: Path) -> str:
         raise StoreError(f"{summary.run_id}: took no new model version, so there is none to hand over{kept}")
     version = rows_of(results, "FROM model_versions WHERE model_id = ?", [summary.final_model_id])[0]
     source, limit = locate_model(summary.final_folder), int(made.settings["classifier"]["max_tokens"])
-    export_classifier(source, made.labels, limit, model_card(made, version), folder)
+    temperature = float(version.get("temperature", 1))  # which an older blindspot did not know
+    export_classifier(source, made.labels, limit, model_card(made, version), folder, temperature=temperature)
     return f"{folder}: model version {summary.final_model_id} of {summary.run_id}"
 
 
 def hand_over_data(results: Results, run_id: str | None, folder: Path) -> str:
     """Write all synthetic samples of a run. Returns: what was written, in a line.
 
-    Raises: StoreError, when there are none, or the folder is not empty.
+    Raises: StoreError, when there are none, an older blindspot has published them, or the folder is not empty.
     """
     from blindspot.tools.handover import export_samples
 
     made = read_made(results, run_id)
+    if not rows_of(results, KNOWS_ORIGIN):
+        raise StoreError(
+            f"{results.path} was published by an older blindspot: `blindspot vacuum -w {results.path.parent}` brings "
+            "it up to date"
+        )
     found = rows_of(results, PROVENANCE, [made.summary.run_id])
     if not found:
         raise StoreError(f"{made.summary.run_id}: no synthetic sample was written, so there is none to hand over")
@@ -123,7 +133,7 @@ def lay_out(row: Mapping[str, Any], run_id: str, fields: Sequence[str], label: s
 
     verdicts, scores = (json.loads(row[name] or "{}") for name in ("verdicts", "scores"))
     origin: dict[str, Any] = {"run_id": run_id} | {name: value for name, value in row.items() if name not in LAID_OUT}
-    origin |= {"teacher": public(row["teacher"])}
+    origin |= {"teacher": row["teacher"] and public(row["teacher"])}
     origin |= {name: in_order(json.loads(row[name] or "null"), fields) for name in ("uu_original", "uu_perturbed")}
     origin |= {f"passed_{name}": verdicts.get(name) for name in CHECKS}
     origin |= {f"score_{name}": scores.get(name) for name in SCORED}

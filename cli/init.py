@@ -9,15 +9,22 @@ import typer
 
 from blindspot.storage.errors import SettingsError
 
-TEMPLATE = Path(__file__).parent / "mitigation.toml"  # importlib.resources finds nothing in a namespace package
+FOLDER = Path(__file__).parent  # importlib.resources finds nothing in a namespace package
+TEMPLATE = FOLDER / "mitigation.toml"
+STUDY = FOLDER / "study.toml"
 
 
 def init(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it.")] = Path("mitigation.toml"),
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="Where to write it; mitigation.toml, or study.toml.")
+    ] = None,
+    study: Annotated[bool, typer.Option("--study", help="Write the settings of a study instead.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
 ) -> None:
-    """Write a commented file of settings that names every key with its default."""
-    text = TEMPLATE.read_text(encoding="utf-8")
+    """Write a commented file of settings: every key of a run with its default, or what a study has besides."""
+    template, command = (STUDY, "study") if study else (TEMPLATE, "run")
+    file = file or Path(template.name)
+    text = template.read_text(encoding="utf-8")
     try:
         with file.open("w" if force else "x", encoding="utf-8") as opened:
             opened.write(text)
@@ -25,4 +32,4 @@ def init(
         raise SettingsError(f"{file} is there already; name another file, or overwrite it with --force") from None
     except OSError as error:
         raise SettingsError(f"{file}: cannot be written: {error.strerror}") from None
-    typer.echo(f"wrote {file}; set [data] in it, then: blindspot run {file}")
+    typer.echo(f"wrote {file}; set [data] in it, then: blindspot {command} {file}")

@@ -16,12 +16,17 @@ from blindspot.cli import (
     demo,
     doctor,
     export,
+    housekeeping,
     import_errors,
     init,
+    query,
     report,
     results,
     run,
+    runs,
     status,
+    study,
+    transfer,
 )
 from blindspot.cli.terminal import visible
 from blindspot.storage.errors import Cancelled, OperatorError, Waiting
@@ -33,7 +38,6 @@ EXIT_CANCELLED = 130
 app = typer.Typer(
     help="Find the inputs a text classifier gets wrong with confidence, and repair it with a teacher.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.command("demo")(demo.demo)
@@ -42,12 +46,17 @@ app.command("run")(run.run)
 app.command("import-errors")(import_errors.import_errors)
 app.command("attack")(attack.attack)
 app.command("compare-teachers")(compare.compare_teachers)
+app.command("study")(study.study)
 app.command("resume")(run.resume)
 app.command("status")(status.status)
 app.command("hypotheses")(results.hypotheses)
-app.command("query")(results.query)
+app.command("query")(query.query)
 app.command("report")(report.report)
 app.command("export")(export.export)
+app.command("import")(transfer.import_runs)
+app.command("runs")(runs.runs)
+app.command("delete")(housekeeping.delete)
+app.command("vacuum")(housekeeping.vacuum)
 app.command("cache")(cache.cache)
 app.add_typer(batch.app, name="batch")
 app.command("doctor")(doctor.doctor)

@@ -26,6 +26,7 @@ from blindspot.cli.report_rows import (
     read_troubles,
     read_uus,
 )
+from blindspot.cli.report_verdict import read_judged, rounds_of
 from blindspot.cli.spend import spend_in_words
 from blindspot.cli.summary import Summary, headline, read_summary
 from blindspot.cli.terminal import visible
@@ -58,6 +59,7 @@ def build_page(results: Results, run_id: str) -> str:
     run = read_run(results, run_id)
     uus = read_uus(results, run_id)
     split = read_split(results, summary, run)
+    judged = read_judged(results, summary, run)
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     return environment().get_template("report.html").render(
         style=Markup(style),
@@ -69,8 +71,10 @@ def build_page(results: Results, run_id: str) -> str:
         tone="good" if summary.accepted and summary.kind == "mitigation" else "",
         tiles=tiles_of(summary),
         changes=tables.changes_of(summary),
+        judged=judged,
+        rounds=rounds_of(judged),
         charts=charts_of(results, summary, split),
-        statistics=tables.statistics_of(results, summary),
+        statistics=tables.statistics_of(results, summary, run),
         teachers=tables.teachers_of(results, run_id),
         uus=uus,
         explained=read_explained(results, run_id, uus),

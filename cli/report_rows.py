@@ -68,10 +68,10 @@ def read_split(results: Results, summary: Summary, run: Row) -> Split:
         results,
         "SELECT model_id, recipe, status = 'flipped' AS flipped, status <> 'failed' AS wrong, "
         "CASE WHEN status = 'flipped' THEN confidence ELSE original_confidence END AS confidence FROM attacks "
-        f"WHERE run_id = ? AND split = ? AND status <> 'error' AND model_id IN ({marks}) ORDER BY attack_id",
-        [run["run_id"], split, *models],
+        f"WHERE split = ? AND status <> 'error' AND model_id IN ({marks}) ORDER BY attack_id",
+        [split, *models],
     )
-    attacked = [row for row in attacked if row["confidence"] is not None]
+    attacked = [row for row in own_recipes(attacked, run) if row["confidence"] is not None]
     flips = [row for row in attacked if row["flipped"]]
     return Split(
         clean=judged(clean, sides),
@@ -81,6 +81,12 @@ def read_split(results: Results, summary: Summary, run: Row) -> Split:
             for recipe in sorted({row["recipe"] for row in attacked})
         },
     )
+
+
+def own_recipes(rows: Sequence[Row], run: Row) -> list[Row]:
+    """Leave out what other runs attacked a shared model version with: keep the recipes that the settings name."""
+    named = set(run["settings"].get("attack", {}).get("recipes", ())) & {row["recipe"] for row in rows}
+    return [row for row in rows if row["recipe"] in named or not named]
 
 
 def of_recipe(rows: Sequence[Row], recipe: str) -> list[Row]:

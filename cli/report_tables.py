@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from blindspot.agents.ledger import in_dollars
 from blindspot.cli.attack_table import figures_of, rows_of_table
 from blindspot.cli.change import difference, in_words, name_of
+from blindspot.cli.report_rows import Row, own_recipes
 from blindspot.cli.summary import Summary, headline, rows_of
 
 if TYPE_CHECKING:
     from blindspot.storage.results import Results
 
 # `uus` is named so that the copy of an older blindspot, which lacks it, is refused in words.
-STATISTICS = "SELECT * REPLACE (uus AS uus) FROM attack_statistics WHERE run_id = ? ORDER BY recipe, split"
+STATISTICS = "SELECT * REPLACE (uus AS uus) FROM attack_statistics WHERE model_id IN (?, ?) ORDER BY recipe, split"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +42,11 @@ def changes_of(summary: Summary) -> Table:
     return Table(("test split", "original", "new", "difference (95 %)"), tuple(rows))
 
 
-def statistics_of(results: Results, summary: Summary) -> Table | None:
+def statistics_of(results: Results, summary: Summary, run: Row) -> Table | None:
     """Lay out the attack statistics, a column for each recipe and model version (IBS, tables 4 to 7)."""
     names = {summary.new_model_id: "new", summary.original_model_id: "original"}
-    rows = [
-        row
-        for row in rows_of(results, STATISTICS, [summary.run_id])
-        if row["model_id"] in names and (summary.kind == "attack" or row["split"] == "test")
-    ]
+    found = rows_of(results, STATISTICS, [summary.original_model_id, summary.new_model_id])
+    rows = [row for row in own_recipes(found, run) if summary.kind == "attack" or row["split"] == "test"]
     rows.sort(key=lambda row: (row["recipe"], names[row["model_id"]] == "new"))
     if not rows:
         return None

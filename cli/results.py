@@ -1,9 +1,8 @@
-"""query and hypotheses: read the published results, also while a run is on."""
+"""hypotheses: read what the teacher stated, also while a run is on."""
 
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -13,28 +12,6 @@ from blindspot.storage.errors import StoreError
 
 if TYPE_CHECKING:
     from blindspot.storage.results import Results
-
-
-def query(
-    sql: Annotated[
-        str | None, typer.Argument(metavar="SQL", help="One SELECT; - or nothing reads it from standard input.")
-    ] = None,
-    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    output: Annotated[
-        Literal["table", "csv", "json"], typer.Option("--format", "-f", help="csv and json are complete.")
-    ] = "table",
-) -> None:
-    """Ask the results in SQL, read-only, at any moment; "SHOW TABLES" and "DESCRIBE uus" say what there is."""
-    from blindspot.cli.rows import print_rows
-    from blindspot.storage.results import Results
-
-    if sql is None and sys.stdin.isatty():
-        raise typer.BadParameter('give a query, e.g. blindspot query "FROM round_summary"', param_hint="SQL")
-    if sql is None or sql == "-":
-        sql = sys.stdin.read()
-    with Results.open(workspace.expanduser()) as results:
-        columns, rows = results.query(sql)
-    print_rows(columns, rows, output)
 
 
 def hypotheses(

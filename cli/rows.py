@@ -5,14 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import math
-import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
-
-import typer
+from itertools import islice
+from typing import Any, TextIO
 
 from blindspot.cli.terminal import result_console, visible
 
@@ -21,30 +19,40 @@ MOST_CHARACTERS = 300  # of one cell on a terminal
 NARROWEST = 12  # columns of the terminal for one column of the answer; below, each row gets lines of its own
 
 
-def print_rows(columns: Sequence[str], rows: Sequence[tuple[Any, ...]], output: str) -> None:
-    """Print rows as "table", "csv" or "json"."""
-    if output == "json":
-        names = unique(columns)
-        plain = [dict(zip(names, map(json_value, row), strict=True)) for row in rows]
-        typer.echo(json.dumps(plain, ensure_ascii=False, indent=2, allow_nan=False))
-    elif output == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([csv_value(value) for value in row] for row in rows)
-    else:
-        print_table(columns, rows)
+def write_csv(columns: Sequence[str], rows: Iterable[tuple[Any, ...]], file: TextIO) -> int:
+    """Write all rows as CSV. Returns: how many there were."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    count = 0
+    for count, row in enumerate(rows, start=1):  # noqa: B007
+        writer.writerow([csv_value(value) for value in row])
+    return count
 
 
-def print_table(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+def write_json(columns: Sequence[str], rows: Iterable[tuple[Any, ...]], file: TextIO) -> int:
+    """Write all rows as a list of objects. Returns: how many there were."""
+    names, count = unique(columns), 0
+    for count, row in enumerate(rows, start=1):
+        plain = dict(zip(names, map(json_value, row), strict=True))
+        text = json.dumps(plain, ensure_ascii=False, indent=2, allow_nan=False).replace("\n", "\n  ")
+        file.write(f"{',' if count > 1 else '['}\n  {text}")
+    file.write("\n]\n" if count else "[]\n")
+    return count
+
+
+def print_table(columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
     """Print a table, or one line a value where the columns do not fit side by side."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     console = result_console()
+    coming = iter(rows)
+    shown = list(islice(coming, MOST_ROWS))
+    total = len(shown) + sum(1 for _ in coming)
     most = MOST_CHARACTERS if console.is_terminal else None
-    cells = [[Text(cell(value, most)) for value in row] for row in rows[:MOST_ROWS]]
-    numeric = [all(isinstance(row[i], int | float | None) for row in rows) for i in range(len(columns))]
+    cells = [[Text(cell(value, most)) for value in row] for row in shown]
+    numeric = [all(isinstance(row[i], int | float | None) for row in shown) for i in range(len(columns))]
     if len(columns) * NARROWEST <= console.width:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for name, is_number in zip(columns, numeric, strict=True):
@@ -59,9 +67,9 @@ def print_table(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None
             for name, text in zip(columns, row, strict=True):
                 lines.add_row(Text(name, style="cyan"), text)
             console.print(lines)
-    shown = f"{min(len(rows), MOST_ROWS):,} of " if len(rows) > MOST_ROWS else ""
-    more = "; --format csv or json gives all" if shown else ""
-    console.print(Text(f"{shown}{len(rows):,} row{'' if len(rows) == 1 else 's'}{more}", style="dim"))
+    cut = f"{MOST_ROWS:,} of " if total > MOST_ROWS else ""
+    more = "; --format csv or json gives all" if cut else ""
+    console.print(Text(f"{cut}{total:,} row{'' if total == 1 else 's'}{more}", style="dim"))
 
 
 def cell(value: Any, most: int | None) -> str:

@@ -160,7 +160,8 @@ def carry_out(work: Work, folder: Path, *, quiet: bool) -> Run:
 
 def print_result(folder: Path, run_id: str, *, as_json: bool) -> None:
     """Print what a run changed."""
-    from blindspot.cli.summary import as_table, print_summary, read_summary
+    from blindspot.cli.summary import as_table, read_summary
+    from blindspot.cli.summary_table import print_summary
     from blindspot.storage.results import Results
 
     with Results.open(folder) as results:

@@ -1,4 +1,4 @@
-"""What a run changed: read from the published results, printed as a table or as JSON."""
+"""What a run changed, read from the published results."""
 
 from __future__ import annotations
 
@@ -8,13 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from blindspot.cli.change import SHOWN, Change, Estimate, difference, in_words, name_of
-from blindspot.cli.spend import PhaseSpend, by_phase, cost_of, read_spend, spend_in_words
-from blindspot.cli.terminal import visible, workspace_option
+from blindspot.cli.change import SHOWN, Change, Estimate
+from blindspot.cli.spend import PhaseSpend, cost_of, read_spend, spend_in_words
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import LOGGED, POOLED
 from blindspot.storage.results import Results
@@ -29,6 +24,12 @@ class RoundEnd:
     accepted: bool | None  # None: not yet
     verdict: str | None
 
+    @property
+    def clauses(self) -> tuple[str, tuple[str, ...]]:
+        """The verdict's decision, and what it rests on, clause by clause."""
+        decision, colon, reasons = (self.verdict or "").partition(": ")
+        return decision, tuple(reasons.split("; ")) if colon else ()
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -40,6 +41,7 @@ class Summary:
     status: str  # running | stopped | finished | failed
     stop_reason: str | None
     teacher: str
+    method: str  # where the added rows come from: teacher, or a baseline
     tau: float
     started_at: datetime
     finished_at: datetime | None
@@ -132,6 +134,7 @@ def read_summary(results: Results, run_id: str) -> Summary:
         status=run["status"],
         stop_reason=run["stop_reason"],
         teacher=run["teacher"],
+        method=run.get("method", "teacher"),  # an older blindspot had teachers alone
         tau=run["tau"],
         started_at=run["started_at"],
         finished_at=run["finished_at"],
@@ -150,13 +153,15 @@ def read_summary(results: Results, run_id: str) -> Summary:
 def read_changes(results: Results, run: dict[str, Any], new: str | None) -> tuple[Change, ...]:
     """Read the figures at tau of the original model version and of another, and their differences.
 
-    Those over a log stand among those of the test split: "logged" is their recipe.
+    Those over a log stand among those of the test split: "logged" is their recipe. Of UUs beside calibration alone,
+    "before" is the original calibrated, "after" the other version as it is.
     """
     original = run["original_model_id"]
     rows = rows_of(
         results,
-        "SELECT * EXCLUDE (evaluation_id, split) FROM evaluations WHERE run_id = ? AND split IN ('test', 'logged') "
-        "AND (threshold IS NULL OR abs(threshold - ?) < 1e-9) ORDER BY round, recipe",
+        "SELECT * EXCLUDE (evaluation_id, split) FROM evaluations WHERE run_id = ? "
+        "AND split IN ('test', 'logged', 'repaired') AND (threshold IS NULL OR abs(threshold - ?) < 1e-9) "
+        "ORDER BY round, recipe",
         [run["run_id"], run["tau"]],
     )
     owners = {(original, None): "before", (new, None): "after", (new, original): "difference"}
@@ -167,6 +172,9 @@ def read_changes(results: Results, run: dict[str, Any], new: str | None) -> tupl
             estimate = Estimate(row["value"], row["low"], row["high"], row["p_value"], row["n"])
             place = found.setdefault((row["metric"], row["recipe"]), {"threshold": row["threshold"]})
             place[side] = estimate  # a version measured again in a later round: the latest figure stands
+    for (metric, recipe), place in found.items():
+        if metric == "uus_calibrated":
+            place["after"] = found.get(("uus", recipe), {}).get("after")
     sides = ("before", "after", "difference")
     changes = [
         Change(metric, recipe, place["threshold"], *(place.get(side) for side in sides))
@@ -208,49 +216,11 @@ def as_table(summary: Summary) -> dict[str, Any]:
     }
 
 
-def print_summary(console: Console, summary: Summary) -> None:
-    """Print before and after, the verdicts, where everything lies, and what to type next."""
-    new = "after" if summary.accepted else "new model, not taken" if summary.new_model_id else "after"
-    table = Table(
-        title=f"{summary.run_id}: {summary.status}; UUs at confidence {summary.tau:g} or more",
-        title_justify="left",
-        title_style="bold",
-    )
-    for heading, side in (("test split", "left"), ("before", "right"), (new, "right"), ("difference (95 %)", "right")):
-        table.add_column(heading, justify="right" if side == "right" else "left")
-    for change in headline(summary.changes):
-        cells = (in_words(change.metric, side) for side in (change.before, change.after))
-        table.add_row(name_of(change), *cells, difference(change))
-    console.print(table)
-    for end in summary.rounds:
-        if end.verdict:
-            label = f"round {end.round}: " if len(summary.rounds) > 1 else ""
-            console.print(Text(f"{label}{visible(end.verdict)}", style="green" if end.accepted else "yellow"))
-    for name, text in facts_of(summary):  # paths stay in one piece, to be copied
-        console.print(Text(f"{name:<9}", style="dim").append(visible(text), style="default"), soft_wrap=True)
-
-
 def headline(changes: Sequence[Change]) -> list[Change]:
     """Choose what the table shows: UUs of each recipe, the rest once."""
     recipes = {row.recipe for row in changes if row.metric == "uus" and row.recipe not in (None, POOLED)}
     whole = POOLED if len(recipes) > 1 else next(iter(recipes), None)
-    places = {"accuracy": (None,), "uus": (None, *recipes, whole), "mean_confidence": (None,), "ece": (None,)}
+    once: tuple[str | None, ...] = (None,)
+    places = dict.fromkeys(("accuracy", "mean_confidence", "ece", "repaired_kept"), once)
+    places["uus"] = (None, *recipes, whole)
     return [row for row in changes if row.recipe in (*places.get(row.metric, (whole,)), LOGGED)]
-
-
-def facts_of(summary: Summary) -> list[tuple[str, str]]:
-    """Name and text of each line under the table."""
-    option = workspace_option(summary.workspace)
-    facts = [
-        ("ended", summary.stop_reason or summary.status),
-        ("teacher", f"{summary.teacher}, {spend_in_words(summary.spend)}"),
-    ]
-    if summary.cost_usd:
-        facts.append(("spend", by_phase(summary.spend, summary.usd_per_uu_removed)))
-    if summary.final_folder:
-        kind = "retrained" if summary.accepted else "the original"
-        facts.append(("model", f"{summary.final_folder} ({kind})"))
-    facts.append(("results", str(summary.workspace / "results.duckdb")))
-    facts.append(("next", f"blindspot hypotheses{option}"))
-    facts.append(("", f'blindspot query{option} "FROM uu_reduction"'))
-    return facts

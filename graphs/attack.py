@@ -1,6 +1,7 @@
 """attack: find UUs of the validation split, natural ones first, then adversarial ones from each recipe.
 
-Where a deployed model's log is given, its errors take the place of the validation split's natural UUs.
+Where a deployed model's log is given, its errors take the place of the validation split's natural UUs. Training
+samples are attacked as well where the settings want some, for methods and levers that learn of them.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from blindspot.graphs.changed_words import add_changed_words
 from blindspot.graphs.logged import deployed_said, logged_samples, tell_agreement
 from blindspot.graphs.state import Context, State, knobs_of
 from blindspot.graphs.versions import load_version, predict_once
@@ -41,7 +43,35 @@ def attack(context: Context, state: State, report: Report) -> tuple[dict[str, An
         "adversarial UUs": kinds.count("adversarial"),
         "queries": sum(row.queries for row in attacks),
     }
-    return {}, result | stops(context, attacks, len(drawn))
+    return {}, result | stops(context, attacks, len(drawn)) | attack_training(context, state, report)
+
+
+def attack_training(context: Context, state: State, report: Report) -> dict[str, Any]:
+    """Attack the training samples that the settings want attacked, within a budget of the same size; add the UUs.
+
+    Returns: what to tell of it; nothing where there are none.
+    """
+    from blindspot.tools.select import adversarial_uus
+
+    samples = drawn_training(context)
+    if not samples or not context.settings.attack.recipes:
+        return {}
+    classifier = load_version(context, context.model(state["model_id"]))
+    attacks = attack_once(context, classifier, samples, report, budget_of(context.settings.attack))
+    uus = adversarial_uus(context.run_id, state["round"], attacks, context.settings.run.tau)
+    context.store.add(uus)
+    told = {
+        "training samples attacked": f"{len(attacks)} of {len(samples) * len(context.settings.attack.recipes)}",
+        "of them flipped": sum(row.status == "flipped" for row in attacks),
+        "of them UUs": len(uus),
+    }
+    return told | {f"training, {who}": where for who, where in stops(context, attacks, len(samples)).items()}
+
+
+def drawn_training(context: Context) -> list[Sample]:
+    """The training samples that are attacked, of whatever model version."""
+    settings = context.settings
+    return draw_samples(context.samples("train"), settings.attack.train_samples, seed=settings.run.seed)
 
 
 def find_uus(
@@ -117,6 +147,7 @@ def attack_once(
 
         plan = plan_of(context, classifier.model_id, recipe)
         found += attack_missing(context, models, in_order, plan, budget, report_all)
+    add_changed_words(context.store, samples, found)
     return found
 
 
@@ -142,7 +173,7 @@ def models_of(context: Context, classifier: Classifier, samples: Sequence[Sample
 def plan_of(context: Context, model_id: str, recipe: str) -> AttackPlan:
     run, settings = context.settings.run, context.settings.attack
     return AttackPlan(
-        run_id=context.run_id,
+        run_id=context.owner_of(model_id),
         model_id=model_id,
         recipe=recipe,
         seed=run.seed,
@@ -183,7 +214,7 @@ def attack_missing(
     from blindspot.tools.attack import attack_samples
 
     wanted = {sample.sample_id for sample in samples}
-    rows = context.store.rows(Attack, run_id=plan.run_id, model_id=plan.model_id, recipe=plan.recipe)
+    rows = context.store.rows(Attack, model_id=plan.model_id, recipe=plan.recipe)
     found = [row for row in rows if row.sample_id in wanted]
     known = {row.sample_id for row in found}
     missing = [sample for sample in samples if sample.sample_id not in known]

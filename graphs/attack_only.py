@@ -63,7 +63,7 @@ def attack_drawn(context: Context, state: State, report: Report) -> tuple[dict[s
 
 def measure(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """Add the statistics of each recipe's attacks, and say why the run ends."""
-    attacks = context.store.rows(Attack, run_id=context.run_id, model_id=state["model_id"])
+    attacks = context.store.rows(Attack, model_id=state["model_id"])
     rows = statistics_of(attacks, replace(scope_of(context, 0), split=context.settings.attack.split))
     context.store.add(rows)
     early = [f"{who} {where}" for who, where in stops(context, attacks, len(drawn(context))).items()]

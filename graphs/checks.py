@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from blindspot.graphs.methods import FILTERED
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.settings import Settings
+
+if TYPE_CHECKING:
+    from blindspot.storage.records import Dataset
+    from blindspot.tools.datasets import DataSource
 
 
 def check_places(settings: Settings, kind: str = "mitigation") -> None:
@@ -16,9 +23,33 @@ def check_places(settings: Settings, kind: str = "mitigation") -> None:
     from blindspot.tools.classifier import locate_model, pick_device
 
     locate_model(settings.classifier.model)
-    if kind != "attack":
+    if filters(settings, kind):
         locate_model(settings.filter.encoder)
     pick_device(settings.classifier.device)
+
+
+def check_method(settings: Settings, source: DataSource, dataset: Dataset, kind: str = "mitigation") -> None:
+    """See that a mitigation's method and levers have what they learn of: a file that can be read, attacks to be made.
+
+    Raises: DataError, for a recorded sample that is wrong. SettingsError.
+    """
+    attack, method = settings.attack, settings.method
+    if kind != "mitigation":
+        return
+    if method.name == "recorded" and method.file:
+        from blindspot.tools.recorded import read_recorded
+
+        read_recorded(Path(method.file), source, dataset.labels)
+    if method.name == "adversarial" and not (attack.recipes and attack.samples + attack.train_samples):
+        raise SettingsError(
+            'method.name = "adversarial": nothing is attacked; name a recipe in attack.recipes, and samples to attack'
+        )
+    takes_attacks = bool(settings.retrain.consistency) and settings.retrain.twins == "attacks"
+    if takes_attacks and method.name != "temperature" and not (attack.recipes and attack.train_samples):
+        raise SettingsError(
+            'retrain.twins = "attacks": no training sample is attacked, so none has a twin; set attack.train_samples, '
+            'or retrain.twins = "typos"'
+        )
 
 
 def check_models(settings: Settings, labels: Sequence[str], kind: str = "mitigation") -> None:
@@ -39,8 +70,13 @@ def check_models(settings: Settings, labels: Sequence[str], kind: str = "mitigat
             f"labels in the order of its classes, e.g. {list(labels)}"
         )
     del model  # two large models need not fit at once
-    if kind != "attack":
+    if filters(settings, kind):
         BertScorer(settings.filter.encoder)
+
+
+def filters(settings: Settings, kind: str) -> bool:
+    """Whether a kind of run has samples that the filter judges, for which it needs an encoder."""
+    return kind == "comparison" or (kind == "mitigation" and settings.method.name in FILTERED)
 
 
 def check_recipes(settings: Settings) -> None:

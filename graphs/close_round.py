@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from blindspot.graphs.attack import uus_of
+from blindspot.graphs.prune import remove_rejected
 from blindspot.graphs.state import Context, State, knobs_of
-from blindspot.storage.records import POOLED, Evaluation, Round, Run, now
+from blindspot.storage.records import POOLED, BlindSpot, Evaluation, Round, Run, now
 from blindspot.tools.progress import Report
 
 
@@ -34,6 +35,7 @@ def close_round(context: Context, state: State, report: Report) -> tuple[dict[st
             baseline_id=state["model_id"],
             tau=settings.run.tau,
             max_accuracy_drop=settings.accept.max_accuracy_drop,
+            blind_spots=context.store.rows(BlindSpot, run_id=context.run_id, round=number),
         )
     model_id = new_id if verdict.accepted and new_id else state["model_id"]
     stop = stop_reason(context, number, accepted=verdict.accepted, model_id=model_id)
@@ -47,6 +49,8 @@ def close_round(context: Context, state: State, report: Report) -> tuple[dict[st
         replace(this_round, new_model_id=new_id, accepted=verdict.accepted, verdict=verdict.text, finished_at=now())
     )
     context.store.put(replace(run, final_model_id=model_id))
+    if new_id and not verdict.accepted:
+        remove_rejected(context, number, new_id)
     return {"model_id": model_id, "stop": stop}, {"verdict": verdict.text, "next": stop or "another round"}
 
 
@@ -61,7 +65,7 @@ def stop_reason(context: Context, number: int, *, accepted: bool, model_id: str)
     settings = context.settings
     if number >= settings.run.rounds:
         return f"all {number} rounds are done" if number > 1 else "the round is done"
-    if not accepted:
+    if not accepted and (settings.accept.stop_without_gain or not uus_of(context, number)):
         return f"no gain in round {number}"
     before, after = (count_uus(context, version) for version in (context.original_id(), model_id))
     if after <= (1 - settings.accept.target_reduction) * before:

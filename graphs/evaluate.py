@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from blindspot.graphs.attack import attack_once, draw_samples
-from blindspot.graphs.logged import fixed_in_words, logged_samples, untaught_fixed
+from blindspot.graphs.fooling import predict_known, predict_repaired
+from blindspot.graphs.logged import fixed_in_words, untaught_fixed
 from blindspot.graphs.state import Context, State
 from blindspot.graphs.versions import load_version, predict_once
-from blindspot.storage.records import POOLED, Attack, Evaluation, Uu
+from blindspot.storage.records import POOLED, Attack, BlindSpot, Evaluation
 from blindspot.tools.progress import Report
 
 if TYPE_CHECKING:
-    from blindspot.tools.classifier import Classifier
+    from blindspot.tools.evidence import Temperature
     from blindspot.tools.figure import Scope
-    from blindspot.tools.outcomes import ModelOutcomes, Outcomes
+    from blindspot.tools.outcomes import ModelOutcomes
 
 
 def evaluate_original(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
@@ -32,8 +32,12 @@ def evaluate_original(context: Context, state: State, report: Report) -> tuple[d
 
 
 def evaluate(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """Measure this round's model version, and its differences to the one it would replace and to the original."""
+    """Measure this round's model version, and its differences to the one it would replace and to the original.
+
+    What a verdict weighs besides is measured here too: blind spots, UUs that came and went, calibration, forgetting.
+    """
     from blindspot.tools.evaluate import differences, figures, known_uus
+    from blindspot.tools.evidence import beside_calibration, repaired_kept, turnover
 
     new_id = state["new_model_id"]
     if new_id is None:
@@ -47,9 +51,16 @@ def evaluate(context: Context, state: State, report: Report) -> tuple[dict[str, 
     rows = figures(new.outcomes, original.outcomes.clean, scope) + statistics_of(new.attacks, scope)
     for baseline in measured.values():
         rows += differences(new.outcomes, baseline.outcomes, original.outcomes.clean, scope)
-    rows += known_uus(predict_known(context, new_id, original.attacks), new_id, scope)
+        rows += turnover(new.outcomes, baseline.outcomes, scope)
+        temperature = temperature_of(context, baseline)
+        rows += beside_calibration(new.outcomes, baseline.outcomes, original.outcomes.clean, temperature, scope)
+    classifier = load_version(context, context.model(new_id))
+    rows += known_uus(predict_known(context, classifier, original.attacks), new_id, scope)
+    repaired = predict_repaired(context, classifier, state["round"])
+    rows += repaired_kept(repaired, new_id, scope) if repaired else []
     logged = untaught_fixed(context, (original_id, new_id), scope)
-    context.store.add([*rows, *logged])
+    spots = spots_of(context, new, measured[state["model_id"]], scope)
+    context.store.add([*rows, *logged, *spots])
     return {}, headline(rows, context) | fixed_in_words(logged, new_id)
 
 
@@ -86,47 +97,41 @@ def measure_version(context: Context, model_id: str, report: Report) -> Measured
     return Measured(ModelOutcomes(model_id, clean, perturbed), attacks)
 
 
-def predict_known(context: Context, model_id: str, attacks: Sequence[Attack]) -> dict[str, Outcomes]:
-    """See what a version makes of texts that fooled the original: its adversarial UUs of the test split, by recipe.
-
-    The UUs that the teacher was shown are predicted along with them, for the lineage view.
-    """
+def temperature_of(context: Context, version: Measured) -> Temperature:
+    """Fit a version's temperature on the validation split, which its predictions are there of."""
+    from blindspot.tools.calibration import fit_temperature
+    from blindspot.tools.evidence import Temperature
     from blindspot.tools.outcomes import clean_outcomes
 
-    classifier = load_version(context, context.model(model_id))
-    predict_taught(context, classifier)
-    known = known_texts(context, attacks)
-    predictions = predict_once(context, classifier, list(chain.from_iterable(known.values())), kind="attack")
-    return {
-        recipe: clean_outcomes(
-            [row.sample_id for row in rows],
-            [row.label for row in rows],
-            [predictions[row.attack_id].probabilities for row in rows],
-            context.dataset.labels,
-        )
-        for recipe, rows in known.items()
+    samples = context.samples("validation")
+    classifier = load_version(context, context.model(version.outcomes.model_id))
+    said = predict_once(context, classifier, samples, kind="sample")
+    outcomes = clean_outcomes(
+        [sample.sample_id for sample in samples],
+        [sample.label for sample in samples],
+        [said[sample.sample_id].probabilities for sample in samples],
+        context.dataset.labels,
+    )
+    return Temperature(fit_temperature(outcomes.probabilities, outcomes.labels), len(samples))
+
+
+def spots_of(context: Context, new: Measured, baseline: Measured, scope: Scope) -> list[BlindSpot]:
+    """Find the blind spots of two versions among their UUs of the test split."""
+    from blindspot.tools.blind_spots import find_blind_spots, uu_cases
+    from blindspot.tools.sentence_encoder import sentence_oracle
+    from blindspot.tools.similarity import text_of
+
+    names = context.dataset.fields
+    natural = {sample.sample_id: text_of(sample.fields, names) for sample in context.samples("test")}
+    perturbed = {
+        (row.model_id, row.recipe, row.sample_id): text_of(row.fields, names)
+        for row in (*new.attacks, *baseline.attacks)
+        if row.fields is not None
     }
-
-
-def predict_taught(context: Context, classifier: Classifier) -> None:
-    """See what a version makes of the UUs that the teacher was shown."""
-    taught = context.store.rows(Uu, run_id=context.run_id, selected=True)
-    natural = {uu.sample_id for uu in taught if uu.attack_id is None}
-    adversarial = {uu.attack_id for uu in taught}
-    samples = [row for row in (*context.samples("validation"), *logged_samples(context)) if row.sample_id in natural]
-    attacks = [row for row in context.store.rows(Attack, run_id=context.run_id) if row.attack_id in adversarial]
-    predict_once(context, classifier, samples, kind="sample")
-    predict_once(context, classifier, attacks, kind="attack")
-
-
-def known_texts(context: Context, attacks: Sequence[Attack]) -> dict[str, list[Attack]]:
-    """The original model's adversarial UUs of the test split, by recipe."""
-    tau = context.settings.run.tau
-    found: dict[str, list[Attack]] = {}
-    for row in attacks:
-        if row.status == "flipped" and row.confidence is not None and row.confidence >= tau:
-            found.setdefault(row.recipe, []).append(row)
-    return found
+    cases = uu_cases(new.outcomes, baseline.outcomes, natural, perturbed, scope.tau)
+    fooling = {case.sample_id for case in cases}
+    others = [text for sample_id, text in natural.items() if sample_id not in fooling]
+    return find_blind_spots(cases, others, sentence_oracle().look_up, scope)
 
 
 def statistics_of(attacks: Sequence[Attack], scope: Scope) -> list[Evaluation]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from blindspot.graphs.attack import draw_samples
+from blindspot.graphs.methods import FILTERED
 from blindspot.graphs.state import Context, State
 from blindspot.storage.records import Sample, SyntheticSample
 from blindspot.tools.progress import Report
@@ -19,12 +20,16 @@ HELD_OUT = 200  # training samples that the BERTScore threshold is calibrated on
 
 
 def filter_round(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """Check what the teacher wrote against training samples, earlier accepted samples and each other."""
+    """Check what the teacher wrote against training samples, earlier accepted samples and each other.
+
+    What a baseline took out of the data is right as it is, and may well be a copy.
+    """
     from blindspot.tools.filter import filter_samples
 
-    written = context.store.rows(SyntheticSample, run_id=context.run_id, round=state["round"])
+    rows = context.store.rows(SyntheticSample, run_id=context.run_id, round=state["round"])
+    written = [row for row in rows if row.origin in FILTERED]
     if not written:
-        return {}, {"accepted": "0 of 0"}
+        return {}, {"accepted": f"{len(rows)} of {len(rows)}" + (", which no teacher wrote" if rows else "")}
     earlier = [sample for sample in accepted_samples(context) if sample.round < state["round"]]
     compared = replace(compared_with(context), accepted=earlier)
     checked = filter_samples(written, compared, report, context.cancelled)

@@ -7,6 +7,7 @@ from blindspot.agents.prices import UNCHARGED, is_providers_own, price_of
 from blindspot.agents.teacher import Case, TeacherSpec
 from blindspot.graphs.compare import settings_for, teachers_of
 from blindspot.graphs.logged import inspect_data
+from blindspot.graphs.methods import budget_uus
 from blindspot.graphs.run import check_kind, source_of
 from blindspot.storage.records import LOGGED, Dataset, Sample
 from blindspot.storage.settings import Settings
@@ -18,10 +19,12 @@ LOOKED_AT = 100  # training samples, evenly spread
 def forecast_run(settings: Settings, kind: str = "mitigation") -> Forecast | None:
     """Forecast what the teacher of a mitigation, or the teachers of a comparison, will be asked.
 
-    Returns: None, where no request is billed to anybody: of `rules`, `file:` and `replay:`.
+    Returns: None, where no request is billed to anybody: of `rules`, `file:` and `replay:`, and of a baseline.
     Raises: OperatorError, as `start_run`, where the settings, the data or a teacher are at fault.
     """
     check_kind(settings, kind)
+    if kind == "mitigation" and settings.method.name != "teacher":
+        return None
     named = teachers_of(settings) if kind == "comparison" else [settings.teacher.spec]
     specs = [spec for spec in map(TeacherSpec.parse, named) if spec.provider not in UNCHARGED]
     if not specs:
@@ -42,10 +45,10 @@ def forecast_run(settings: Settings, kind: str = "mitigation") -> Forecast | Non
 
 def most_selected(settings: Settings, dataset: Dataset) -> int:
     """How many UUs of a round the teacher is shown at most: those of the settings, and no more than there can be."""
-    share = max(1, round(settings.select.share * dataset.rows["train"]))
     rows = dataset.rows["validation"]
-    there = dataset.rows.get(LOGGED, rows) + min(settings.attack.samples, rows) * len(settings.attack.recipes)
-    return min(share, settings.select.most or share, there)
+    attacked = min(settings.attack.samples, rows) + min(settings.attack.train_samples, dataset.rows["train"])
+    there = dataset.rows.get(LOGGED, rows) + attacked * len(settings.attack.recipes)
+    return min(budget_uus(settings, dataset.rows["train"]), there)
 
 
 def case_like(sample: Sample, dataset: Dataset) -> Case:

@@ -46,13 +46,18 @@ def mend_settings(store: Store, run: Run, overrides: Iterable[str]) -> tuple[Run
     """
     before = check_settings(dict(run.settings), where=f"settings of {run.run_id}")
     after = change_settings(before, overrides)
-    teacher = str(TeacherSpec.parse(after.teacher.spec)) if run.kind == "mitigation" else run.teacher
+    asks = run.kind == "mitigation" and before.method.name == "teacher"
+    teacher = str(TeacherSpec.parse(after.teacher.spec)) if asks else run.teacher
     mended = replace(run, settings=after.model_dump(mode="json"), teacher=teacher)
     said = changes(before.model_dump(mode="json"), mended.settings)
     for key in said:
         if run.kind == "attack" and key.startswith("teacher."):
             raise SettingsError(
                 f"--set {key}: {run.run_id} is attacks alone, which no teacher is asked about; leave it out"
+            )
+        if run.kind == "mitigation" and not asks and key.startswith("teacher."):
+            raise SettingsError(
+                f'--set {key}: {run.run_id} has the method "{run.method}", which asks no teacher; leave it out'
             )
         if key not in MENDABLE or (key == "teacher.spec" and run.kind == "comparison"):  # its teachers are its own
             raise SettingsError(

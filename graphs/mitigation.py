@@ -18,12 +18,12 @@ from blindspot.graphs.close_round import close_round, open_round
 from blindspot.graphs.decide import decide
 from blindspot.graphs.evaluate import evaluate, evaluate_original
 from blindspot.graphs.filter import filter_round
+from blindspot.graphs.methods import add_rows
 from blindspot.graphs.phase import in_thread, on_loop
 from blindspot.graphs.prepare import prepare
 from blindspot.graphs.retrain import retrain
 from blindspot.graphs.select import select
 from blindspot.graphs.state import Context, State
-from blindspot.graphs.teach import teach
 from blindspot.graphs.write_more import write_more
 
 PHASES = (
@@ -48,7 +48,7 @@ def build_mitigation() -> StateGraph[State, Context, Any, Any]:
         "attack": in_thread("attack", attack),
         "select": in_thread("select", select),
         "decide": on_loop("decide", decide),
-        "teach": on_loop("teach", teach),
+        "teach": on_loop("teach", add_rows),
         "write_more": on_loop("write_more", write_more),
         "filter": in_thread("filter", filter_round),
         "retrain": in_thread("retrain", retrain),

@@ -26,7 +26,6 @@ AsyncWork = Callable[[Context, State, Report], Awaitable[tuple[dict[str, Any], M
 Node = Callable[[State, Runtime[Context]], Awaitable[dict[str, Any]]]
 
 SHOWN_EVERY_S = 0.1
-LOOK_EVERY_S = 1.0  # whether something is due to be published
 
 
 def in_thread(name: str, work: Work) -> Node:
@@ -48,7 +47,7 @@ def on_loop(name: str, work: AsyncWork) -> Node:
         began = time.monotonic()
         report = reporter(context, state["round"], name)
         report(0, 0)
-        async with published(context.store):
+        async with published(context.store, context.settings.run.publish_s):
             changes, result = await work(with_knobs(context, state, name), state, report)
         await record(context, state, name, changes, result, time.monotonic() - began)
         return changes
@@ -83,7 +82,7 @@ async def record(
     )
     context.store.put(row)
     said = ", ".join(f"{key} {value}" for key, value in result.items())
-    context.tell(number, name, f"{f'step {step}: ' if step else ''}{said} ({seconds:.1f} s)")
+    context.tell(number, name, f"{f'step {step}: ' if step else ''}{said} ({seconds:.1f} s)", cause=row.tool_call_id)
     await asyncio.to_thread(context.store.publish)
 
 
@@ -102,13 +101,12 @@ def reporter(context: Context, round_number: int, phase: str) -> Report:
 
 
 @asynccontextmanager
-async def published(store: Store) -> AsyncIterator[None]:
-    """Publish what is due while something long goes on."""
+async def published(store: Store, every_s: float) -> AsyncIterator[None]:
+    """Publish while something long goes on, so that a change is published after `every_s` seconds at most."""
 
     async def publish() -> None:
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
-            await asyncio.to_thread(store.publish_if_due)
+            await asyncio.sleep(await asyncio.to_thread(store.publish_if_due, every_s))
 
     task = asyncio.create_task(publish())
     try:

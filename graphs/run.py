@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from blindspot.agents.forecast import Forecast
 from blindspot.agents.teacher import TeacherSpec
 from blindspot.graphs.attack_only import build_attack_only, check_attack
-from blindspot.graphs.checks import check_models, check_places, check_recipes
+from blindspot.graphs.checkpoints import forget, opened, thread_of
+from blindspot.graphs.checks import check_method, check_models, check_places, check_recipes
 from blindspot.graphs.compare import build_comparison, check_comparison, teachers_of
 from blindspot.graphs.logged import inspect_data
 from blindspot.graphs.mend import mend_settings
 from blindspot.graphs.mitigation import build_mitigation
+from blindspot.graphs.original import build_original
 from blindspot.graphs.state import Context, Progress, State
 from blindspot.graphs.teachers import check_teacher
 from blindspot.storage.errors import Cancelled, SettingsError, StoreError, Waiting
-from blindspot.storage.records import Run, Split, make_id, now
+from blindspot.storage.records import Dataset, Run, Split, now
 from blindspot.storage.settings import Settings, check_settings
 from blindspot.storage.store import Store
 from blindspot.storage.workspace import Workspace
@@ -33,6 +35,7 @@ GRAPHS = {  # by kind of run
     "mitigation": build_mitigation,
     "attack": build_attack_only,
     "comparison": build_comparison,
+    "original": build_original,
 }
 
 PACKAGES = (
@@ -59,7 +62,8 @@ def start_run(
     """Check everything that can be checked, then run to the end.
 
     Args:
-        kind: "mitigation", "attack" for attacks and their statistics alone, or "comparison" of teachers.
+        kind: "mitigation", "attack" for attacks and their statistics alone, "comparison" of teachers, or "original" for
+            an original model version that others repair.
         forecast: what its teaching was forecast to take, to be told and recorded first.
     Returns: the run as it ended.
     Raises: OperatorError, before anything is written where the settings, the data, the model or the teacher are at
@@ -69,30 +73,18 @@ def start_run(
     check_kind(settings, kind)
     check_places(settings, kind)
     dataset = inspect_data(settings, source, kind)
+    check_method(settings, source, dataset, kind)
     check_recipes(settings)
     check_models(settings, dataset.labels, kind)
     if cancelled():
         raise Cancelled("stopped before the run began")
     workspace = Workspace(Path(settings.run.workspace).expanduser().resolve())
     with Store.open(workspace.folder) as store:
-        number = 1 + store.count(Run, name=settings.run.name)
-        run = Run(
-            run_id=f"{settings.run.name}-{number}",
-            name=settings.run.name,
-            status="running",
-            settings=settings.model_dump(mode="json"),
-            seed=settings.run.seed,
-            teacher=teacher_of(settings, kind),
-            dataset_id=dataset.dataset_id,
-            tau=settings.run.tau,
-            versions={package: version(package) for package in PACKAGES},
-            started_at=now(),
-            kind=kind,
-        )
-        store.add([dataset])
-        store.add([run])
-        store.publish()
+        run = new_run(store, settings, dataset, kind)
         context = Context(run.run_id, settings, store, workspace, source, dataset, cancelled, show, kind)
+        said = [context.event(0, "forecast", str(forecast))] if forecast else []
+        store.add([dataset, run, *said])  # a kill leaves all of a run's beginning, or nothing
+        store.publish()
         if forecast:
             context.tell(0, "forecast", str(forecast))
         return asyncio.run(go(context))
@@ -118,6 +110,7 @@ def resume_run(
     if not workspace.store.exists():
         raise StoreError(f"{workspace.folder}: holds no store.duckdb, so there is no run to resume")
     with Store.open(workspace.folder) as store:
+        store.publish()  # a run may have ended where there was no room for that
         run, mended = mend_settings(store, find_unfinished(store, run_id, workspace), overrides)
         settings = check_settings(dict(run.settings), where=f"settings of {run.run_id}")
         source = source_of(settings, run.kind)
@@ -126,6 +119,7 @@ def resume_run(
         dataset = inspect_data(settings, source, run.kind)
         if dataset.dataset_id != run.dataset_id:
             raise SettingsError(f"{run.run_id}: its data set has changed since it began; start a new run")
+        check_method(settings, source, dataset, run.kind)
         check_models(settings, dataset.labels, run.kind)
         store.add(mended)
         store.put(replace(run, status="running", stop_reason=None, finished_at=None))
@@ -134,6 +128,26 @@ def resume_run(
             run.run_id, settings, store, workspace, source, dataset, cancelled, show, run.kind, skip_unanswered
         )
         return asyncio.run(go(context))
+
+
+def new_run(store: Store, settings: Settings, dataset: Dataset, kind: str) -> Run:
+    """Make the row of a run that begins, with the next number of its name; it is not added."""
+    earlier = [int(run.run_id.rpartition("-")[2]) for run in store.rows(Run, name=settings.run.name)]
+    number = 1 + max(earlier, default=0)  # a count would give a number that is taken, where one was deleted
+    return Run(
+        run_id=f"{settings.run.name}-{number}",
+        name=settings.run.name,
+        status="running",
+        settings=settings.model_dump(mode="json"),
+        seed=settings.run.seed,
+        teacher=teacher_of(settings, kind),
+        dataset_id=dataset.dataset_id,
+        tau=settings.run.tau,
+        versions={package: version(package) for package in PACKAGES},
+        started_at=now(),
+        kind=kind,
+        method=settings.method.name,
+    )
 
 
 def find_unfinished(store: Store, run_id: str | None, workspace: Workspace) -> Run:
@@ -155,12 +169,11 @@ def find_unfinished(store: Store, run_id: str | None, workspace: Workspace) -> R
 
 async def go(context: Context) -> Run:
     """Run the graph from where its checkpoint is, to the end."""
-    # The name alone could be that of a run whose store was moved away, and whose checkpoints were not.
-    thread = make_id("thread", context.run_id, this_run(context).started_at)
+    thread = thread_of(this_run(context))
     config: RunnableConfig = {"configurable": {"thread_id": thread}, "recursion_limit": 100_000}
     start = State(run_id=context.run_id, round=0, model_id="", new_model_id=None, stop=None)
     try:
-        async with AsyncSqliteSaver.from_conn_string(str(context.workspace.checkpoints)) as saver:
+        async with opened(context.workspace.checkpoints) as saver:
             graph = GRAPHS[context.kind]().compile(checkpointer=saver)
             known = await saver.aget_tuple(config)  # an input would start again at START over the old values
             await graph.ainvoke(None if known else start, config, context=context, durability="sync")
@@ -169,13 +182,15 @@ async def go(context: Context) -> Run:
         close(context, status="stopped", reason="stopped by the operator")
         raise
     except Exception as error:
-        close(context, status="failed", reason=f"{type(error).__name__}: {error}")
+        with suppress(StoreError):  # of a store that is broken too, the first error is the one to tell
+            close(context, status="failed", reason=f"{type(error).__name__}: {error}")
         raise
     if ended.interrupts:  # re-invoked without an input, the interrupted node begins anew
         reason = "; ".join(str(waits.value) for waits in ended.interrupts)
         close(context, status="waiting", reason=reason)
         raise Waiting(reason)
     close(context, status="finished", reason=ended.values["stop"])
+    await asyncio.to_thread(forget, context.workspace.checkpoints, [thread])  # nobody goes on from there any more
     return this_run(context)
 
 
@@ -196,19 +211,34 @@ def check_kind(settings: Settings, kind: str) -> None:
 
     Raises: SettingsError, TeacherError.
     """
-    if kind == "mitigation":
+    if kind == "mitigation" and settings.method.name == "teacher":
         check_teacher(settings.teacher)
+    elif kind == "mitigation":
+        check_undecided(settings)
     elif kind == "comparison":
         check_comparison(settings)
-    else:
+    elif kind == "attack":
         check_attack(settings)
+
+
+def check_undecided(settings: Settings) -> None:
+    """See that a method without a teacher leaves no choice to one.
+
+    Raises: SettingsError.
+    """
+    if settings.teacher.autonomy != "scripted":
+        raise SettingsError(
+            f'teacher.autonomy = "{settings.teacher.autonomy}": the method "{settings.method.name}" asks no teacher; '
+            'set teacher.autonomy = "scripted"'
+        )
 
 
 def teacher_of(settings: Settings, kind: str) -> str:
     """Who teaches in a run of this kind, as its row says it."""
     if kind == "comparison":
         return ", ".join(teachers_of(settings))
-    return str(TeacherSpec.parse(settings.teacher.spec)) if kind == "mitigation" else "none"
+    teaches = kind == "mitigation" and settings.method.name == "teacher"
+    return str(TeacherSpec.parse(settings.teacher.spec)) if teaches else "none"
 
 
 def source_of(settings: Settings, kind: str = "mitigation") -> DataSource:
@@ -231,7 +261,7 @@ def source_of(settings: Settings, kind: str = "mitigation") -> DataSource:
 
 def splits_of(settings: Settings, kind: str) -> tuple[Split, ...]:
     """The splits that a run of this kind reads."""
-    if kind == "mitigation":
+    if kind in ("mitigation", "original"):
         return SPLITS
     if kind == "comparison":
         return ("train", "validation")

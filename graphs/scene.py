@@ -85,7 +85,7 @@ def read_rows(context: Context, state: State) -> Rows:
     phases = [row for row in store.rows(ToolCall, **of_round, caller="graph") if row.arguments.get("step")]
     return Rows(
         uus=uus,
-        attacks=store.rows(Attack, run_id=context.run_id, model_id=state["model_id"], split="validation"),
+        attacks=store.rows(Attack, model_id=state["model_id"], split="validation"),
         hypotheses=sorted(hypotheses, key=lambda row: (*found_by[row.uu_id], row.kind)),
         samples=store.rows(SyntheticSample, **of_round),
         phases=sorted(phases, key=lambda row: row.arguments["step"]),

@@ -1,4 +1,4 @@
-"""select: draw the UUs that the teacher is shown."""
+"""select: draw the UUs that the teacher is shown, or that a baseline relabels."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blindspot.graphs.attack import uus_of
+from blindspot.graphs.methods import budget_uus
 from blindspot.graphs.state import Context, State, knobs_of
 from blindspot.graphs.steps import NATURAL
 from blindspot.storage.records import Uu
@@ -14,7 +15,10 @@ from blindspot.tools.select import most_confident, select_uus
 
 
 def select(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """Select a share of the training rows' number among this round's UUs. Source: IBS, section 3.1."""
+    """Select as many of this round's UUs as the settings allow: by default a share of the training rows' number.
+
+    Source: IBS, section 3.1.
+    """
     uus = uus_of(context, state["round"])
     knobs = knobs_of(state, "select")
     if knobs is None:
@@ -39,6 +43,4 @@ def select_more(context: Context, uus: Sequence[Uu], knobs: Mapping[str, Any]) -
 
 def most_selected(context: Context) -> int:
     """How many UUs of a round the settings let a teacher be shown."""
-    settings = context.settings.select
-    count = max(1, round(settings.share * context.dataset.rows["train"]))
-    return min(count, settings.most or count)
+    return budget_uus(context.settings, context.dataset.rows["train"])

@@ -42,7 +42,7 @@ class Progress:
     total: int
     message: str = ""
     level: str = "info"  # of the message: info | warning | error
-    kind: str = "mitigation"  # of the run, or autonomous: which phases there are
+    kind: str = "mitigation"  # of the run, or of a mitigation autonomous or baseline: which phases there are
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,11 @@ class Context:
     @property
     def phases(self) -> str:
         """Which phases there are, for a display."""
-        is_free = self.kind == "mitigation" and self.settings.teacher.autonomy == "autonomous"
-        return "autonomous" if is_free else self.kind
+        if self.kind != "mitigation":
+            return self.kind
+        if self.settings.method.name != "teacher":
+            return "baseline"
+        return "autonomous" if self.settings.teacher.autonomy == "autonomous" else self.kind
 
     def samples(self, split: Split) -> list[Sample]:
         """Read a split, and see that its samples are in the store.
@@ -84,6 +87,10 @@ class Context:
         assert version is not None, model_id
         return version
 
+    def owner_of(self, model_id: str) -> str:
+        """The id of the run that made a model version: attacks on the version are that run's, whoever makes them."""
+        return self.model(model_id).run_id
+
     def original_id(self) -> str:
         """The id of the run's original model version."""
         run = self.store.one(Run, run_id=self.run_id)
@@ -91,8 +98,21 @@ class Context:
         assert run.original_model_id is not None
         return run.original_model_id
 
-    def tell(self, round_number: int, phase: str, message: str, *, level: str = "info") -> None:
-        """Record something worth telling, and show it."""
-        event_id = make_id("evt", self.run_id, round_number, phase, message)
-        self.store.add([Event(event_id, self.run_id, round_number, now(), phase, level, message)])
+    def event(
+        self, round_number: int, phase: str, message: str, *, level: str = "info", cause: str | None = None
+    ) -> Event:
+        """Make the row of something worth telling.
+
+        Args:
+            cause: what tells it from all else where the message does not, as one with a time in it: a phase that a kill
+                makes run again tells of it once.
+        """
+        event_id = make_id("evt", self.run_id, round_number, phase, cause or message)
+        return Event(event_id, self.run_id, round_number, now(), phase, level, message)
+
+    def tell(
+        self, round_number: int, phase: str, message: str, *, level: str = "info", cause: str | None = None
+    ) -> None:
+        """Record something worth telling, and show it; see `event`."""
+        self.store.add([self.event(round_number, phase, message, level=level, cause=cause)])
         self.show(Progress(self.run_id, round_number, phase, 0, 0, message, level, self.phases))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,12 +21,24 @@ from blindspot.storage.records import (
 from blindspot.tools.progress import Report, silent
 
 if TYPE_CHECKING:
-    from blindspot.tools.classifier import Classifier
+    from blindspot.tools.classifier import Classifier, Text
+    from blindspot.tools.retrain import Score, Training
 
 Subject = Sample | Attack | SyntheticSample
 """What holds a text that can be predicted."""
 
 KEPT_EVERY = 256  # predictions that are written together; a kill loses at most these
+
+
+@dataclass(frozen=True, slots=True)
+class Levers:
+    """What a retraining learns by, beside the labels of its samples; an original version has none of it."""
+
+    twins: Mapping[str, Text] = field(default_factory=dict)  # training sample's id -> the sample perturbed
+    score: Score | None = None  # what the epoch to keep is chosen by; None: the last one is kept
+
+
+NO_LEVERS = Levers()
 
 
 def version_id(context: Context, round_number: int) -> str:
@@ -46,6 +59,7 @@ def load_version(context: Context, version: ModelVersion) -> Classifier:
         labels=context.dataset.labels,
         max_tokens=context.settings.classifier.max_tokens,
         device=context.settings.classifier.device,
+        temperature=version.temperature,
     )
 
 
@@ -62,6 +76,7 @@ def train_version(
     parent: ModelVersion | None,
     synthetic: Sequence[SyntheticSample],
     report: Report,
+    levers: Levers = NO_LEVERS,
 ) -> ModelVersion:
     """Train on the training samples and the synthetic ones, and record the version.
 
@@ -69,22 +84,18 @@ def train_version(
         parent: the version to go on from; None starts from the base model.
     """
     from blindspot.tools.classifier import texts_of
-    from blindspot.tools.retrain import Example, Weights, choose_training, retrain
+    from blindspot.tools.retrain import Example, Weights, retrain
 
     classifier, settings = context.settings.classifier, context.settings.retrain
     again = round_number > 0
-    training = choose_training(
-        classifier.preset,
-        epochs=(settings.epochs if again else None) or classifier.epochs,
-        batch_size=classifier.batch_size,
-        learning_rate=(settings.learning_rate if again else None) or classifier.learning_rate,
-        seed=context.settings.run.seed,
-    )
     rows = context.samples("train")
     names, labels = context.dataset.fields, context.dataset.labels
-    examples = [Example(text, labels.index(row.label)) for text, row in zip(texts_of(rows, names), rows, strict=True)]
+    examples = [
+        Example(text, labels.index(row.label), twin=levers.twins.get(row.sample_id))
+        for text, row in zip(texts_of(rows, names), rows, strict=True)
+    ]
     examples += [
-        Example(text, labels.index(row.label), settings.synthetic_weight)
+        Example(text, labels.index(row.label), settings.synthetic_weight, smoothing=settings.doubt)
         for text, row in zip(texts_of(synthetic, names), synthetic, strict=True)
     ]
     model_id = version_id(context, round_number)
@@ -97,11 +108,13 @@ def train_version(
             device=classifier.device,
         ),
         examples,
-        training,
+        training_of(context, round_number, adds=bool(synthetic)),
         context.workspace.model(model_id),
+        score=levers.score,
         report=report,
         cancelled=context.cancelled,
     )
+    chosen = {"epoch": trained.epoch, "scores": trained.scores} if trained.scores else {}
     version = ModelVersion(
         model_id=model_id,
         run_id=context.run_id,
@@ -111,13 +124,37 @@ def train_version(
         folder=str(trained.folder.relative_to(context.workspace.folder)),
         rows_train=len(rows),
         rows_synthetic=len(synthetic),
-        settings=trained.settings,
+        settings={**trained.settings, **chosen},
         final_loss=trained.final_loss,
         seconds=trained.seconds,
         created_at=now(),
     )
     context.store.put(version)  # in the place of a row whose weights are gone
     return version
+
+
+def training_of(context: Context, round_number: int, *, adds: bool) -> Training:
+    """How a round trains, by the settings; round 0 is the original, which knows no levers.
+
+    Args:
+        adds: whether there is a row beside the training samples.
+    """
+    from blindspot.tools.retrain import choose_training
+
+    classifier, settings = context.settings.classifier, context.settings.retrain
+    again = round_number > 0
+    training = choose_training(
+        classifier.preset,
+        epochs=(settings.epochs if again else None) or classifier.epochs,
+        batch_size=classifier.batch_size,
+        learning_rate=(settings.learning_rate if again else None) or classifier.learning_rate,
+        seed=context.settings.run.seed,
+    )
+    if not again:
+        return training
+    # Any added row changes the order of samples; without one, a start from the base model would train it once more.
+    order = 0 if adds else round_number
+    return replace(training, consistency=settings.consistency, patience=settings.patience, order=order)
 
 
 def bring_version(context: Context) -> ModelVersion:

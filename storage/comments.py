@@ -40,7 +40,7 @@ COMMENTS: Comments = {
             "kind": "mitigation (rounds that repair a model), attack (attacks alone), comparison (of teachers) or "
             "original (a model version that several runs of a study repair).",
             "method": "Where its added rows come from: teacher, or a baseline: none, random, typos, relabel, "
-            "adversarial, recorded, temperature.",
+            "adversarial, recorded, temperature; in a study, what its file calls it.",
             "study_id": "The study it is part of (studies); empty where it is a run by itself.",
             "origin_id": "The run (runs) that trained the original model version; empty where it did so itself.",
         },
@@ -88,7 +88,7 @@ COMMENTS: Comments = {
             "run_id": "The run that made it.",
             "round": "The round that made it, 0 for the original.",
             "parent_id": "The model version its training started from; empty where that was a base model.",
-            "kind": "original or retrained.",
+            "kind": "original, retrained or calibrated (the weights of its parent, at another temperature).",
             "folder": "Where the weights lie.",
             "rows_train": "Samples of the training split it was trained on.",
             "rows_synthetic": "Synthetic samples it was trained on.",
@@ -132,6 +132,21 @@ COMMENTS: Comments = {
             "perturbed_words": "How many of them were changed.",
             "error": "What went wrong, where status is error.",
             "seconds": "How long the attack took, seconds.",
+        },
+    ),
+    "changed_words": (
+        "Changed words: each one word that an attack changed in a sample whose label it flipped.",
+        {
+            "attack_id": "The attack (attacks).",
+            "number": "Number of the word among those that the attack changed, from 0.",
+            "run_id": RUN,
+            "field": "The text field it is in.",
+            "position": "Position among the words of the original field, from 0.",
+            "before": "The word in the original; empty text where a word was inserted.",
+            "after": "The word in the perturbed text; empty text where it was deleted.",
+            "part_of_speech": "Of the word before, where it stands, by NLTK's English tagger: noun, verb, adjective, "
+            "adverb, pronoun, determiner, adposition, conjunction, particle, numeral, punctuation or other; empty for "
+            "an inserted word, or where the tagger was not there.",
         },
     ),
     "uus": (
@@ -188,7 +203,8 @@ COMMENTS: Comments = {
             "verdicts": "All checks, as JSON: check -> passed.",
             "scores": "What the checks measured, as JSON: score -> value.",
             "origin": "Where it comes from: teacher, recorded, relabel, adversarial, random or typos.",
-            "source_id": "The sample_id, uu_id or attack_id a baseline took it from; empty for a teacher's.",
+            "source_id": "The sample_id, uu_id or attack_id, or file and line, a baseline took it from; empty for a "
+            "teacher's.",
         },
     ),
     "teacher_calls": (
@@ -257,13 +273,16 @@ COMMENTS: Comments = {
             "run_id": RUN,
             "round": "The round that made the model version, 0 for the original.",
             "model_id": "The model version that was measured (model_versions).",
-            "baseline_id": "Set where the value is a difference: model_id's figure minus that of this model version.",
-            "metric": "What was measured, e.g. accuracy, uus, ece.",
+            "baseline_id": "Set where the value is a difference: model_id's figure minus that of this model version; of "
+            "uus_fixed and uus_new, the version whose UUs are gone, or that was right.",
+            "metric": "What was measured, e.g. accuracy, uus, ece; uus_calibrated: UUs that temperature scaling alone "
+            "would leave, with a baseline_id the new version's minus those of that version so scaled.",
             "value": "The figure, or the difference.",
             "low": "Lower end of the 95 % interval.",
             "high": "Upper end of the 95 % interval.",
             "p_value": "Chance of a difference this large if there were none.",
-            "split": "The split it was measured on; logged for the log's errors that the teacher was never shown.",
+            "split": "The split it was measured on; logged for the log's errors that the teacher was never shown, repaired "
+            "for the texts that earlier rounds repaired.",
             "recipe": "The attack the texts went through; empty for texts as they are.",
             "threshold": "The confidence threshold (tau) it was measured at, where it needs one.",
             "n": "How many texts it was measured on.",
@@ -280,8 +299,10 @@ COMMENTS: Comments = {
             "uus_after": "UUs in it of the new model version.",
             "fixed": "UUs before that are none now.",
             "new": "UUs now that were right before.",
-            "status": "closed, shrunk, open, grown or opened: beyond chance, or open.",
-            "p_value": "Sign test between before and after, exact.",
+            "status": "closed (a tenth of its UUs or less is left), shrunk, grown or opened (from a tenth or less): "
+            "each beyond chance, p below 0.05; else open.",
+            "p_value": "Exact sign test over its samples, before and after, adjusted for the number of blind spots in the "
+            "round (Benjamini, Hochberg).",
         },
     ),
     "studies": (
@@ -301,9 +322,10 @@ COMMENTS: Comments = {
             "study_id": "The study (studies).",
             "dataset": "Name of the data set.",
             "classifier": "Name of the classifier.",
-            "recipe": "Which attack; all where several were in one run; '' for the clean split.",
-            "method": "Name of the method.",
-            "metric": "What was measured.",
+            "recipe": "Which attack; of runs with several: a+b for all of them together, a+b: a for one; '' without any.",
+            "method": "Name of the method, original for the model before any; with its dose where the study has several.",
+            "metric": "What was measured, as in evaluations; uus_clean: natural UUs of the clean split; …_reduction: the "
+            "share of the baseline's that are gone; accepted: the share of seeds whose verdict took the model version.",
             "threshold": "Confidence from which a wrong prediction counts; -1 where the metric has none.",
             "baseline": "The method that the value is a difference to; '' for a figure by itself.",
             "value": "Mean over the seeds.",

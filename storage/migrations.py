@@ -162,7 +162,25 @@ CREATE TABLE study_figures (
 """)
 
 
-MIGRATIONS: Sequence[Migration] = (create_tables, add_run_kind, add_teacher_tools, add_cleared, add_studies)
+def add_changed_words(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make room for the words that attacks changed, with their parts of speech."""
+    connection.execute("""
+CREATE TABLE changed_words (
+    attack_id VARCHAR NOT NULL, number BIGINT NOT NULL, run_id VARCHAR NOT NULL, field VARCHAR NOT NULL,
+    position BIGINT NOT NULL, before VARCHAR NOT NULL, "after" VARCHAR NOT NULL, part_of_speech VARCHAR,
+    PRIMARY KEY (attack_id, number)
+);
+""")
+
+
+MIGRATIONS: Sequence[Migration] = (
+    create_tables,
+    add_run_kind,
+    add_teacher_tools,
+    add_cleared,
+    add_studies,
+    add_changed_words,
+)
 
 
 def migrate(connection: duckdb.DuckDBPyConnection, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:

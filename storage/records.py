@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
+
+from blindspot.storage.clock import now as now
 
 Fields = Mapping[str, str]
 """The text of a sample: field name -> text, e.g. {"sentence1": …, "sentence2": …}."""
@@ -26,6 +28,9 @@ POOLED = "all"
 LOGGED = "logged"
 """The split of the samples that a deployed model's log gave, and the recipe of figures over them."""
 
+REPAIRED = "repaired"
+"""The split of figures over the texts that earlier rounds of a run repaired."""
+
 
 def make_id(prefix: str, *causes: object) -> str:
     """Make a short id out of what caused a row: the same causes always give the same id.
@@ -37,11 +42,6 @@ def make_id(prefix: str, *causes: object) -> str:
     """
     text = "\x1f".join(str(cause) for cause in causes)
     return f"{prefix}-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
-
-
-def now() -> datetime:
-    """The time in UTC, without a zone: DuckDB's TIMESTAMP."""
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ class ModelVersion:
     run_id: str
     round: int  # 0 for the original
     parent_id: str | None  # the weights it was trained from, None for a base model
-    kind: str  # original | retrained
+    kind: str  # original | retrained | calibrated (the weights of its parent, at another temperature)
     folder: str
     rows_train: int
     rows_synthetic: int
@@ -161,6 +161,20 @@ class Attack:
     perturbed_words: int | None
     error: str | None
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedWord:
+    """One word that an attack changed in a sample whose label it flipped."""
+
+    attack_id: str
+    number: int  # among the attack's changed words, from 0
+    run_id: str  # the attack's
+    field: str
+    position: int  # of the word in the original field, from 0; of an insertion: of the word that it stands before
+    before: str  # "" for an insertion
+    after: str  # "" for a deletion
+    part_of_speech: str | None  # of the word before, in its sentence; None: inserted, or no tagger was there
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +233,7 @@ class SyntheticSample:
     verdicts: Mapping[str, bool] | None = None  # check -> passed
     scores: Mapping[str, float] | None = None  # characters, bertscore, nearest_duplicate, …
     origin: str = "teacher"  # teacher | recorded | relabel | adversarial | random | typos: see [method]
-    source_id: str | None = None  # the sample_id, uu_id or attack_id that a baseline took it from
+    source_id: str | None = None  # the sample_id, uu_id or attack_id, or file and line, that a baseline took it from
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +331,7 @@ class BlindSpot:
     fixed: int  # UUs before that are none now
     new: int  # UUs now that were right before
     status: str  # closed | shrunk | open | grown | opened
-    p_value: float  # of the sign test between before and after
+    p_value: float  # of the sign test between before and after, adjusted for the number of blind spots
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +353,7 @@ class StudyFigure:
     study_id: str
     dataset: str
     classifier: str
-    recipe: str  # "all" where several were in one run; "" for figures of the clean split
+    recipe: str  # those of its runs: "a+b" where they had several, "a+b: a" for one of these; "" without any
     method: str
     metric: str
     threshold: float  # -1: the metric has none

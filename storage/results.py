@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -11,12 +11,15 @@ from typing import Any, Self
 
 import duckdb
 
+from blindspot.storage.answer import Answer, Params
 from blindspot.storage.database import connect, disk_errors
 from blindspot.storage.errors import StoreError
 from blindspot.storage.migrations import MIGRATIONS
+from blindspot.storage.nearest import Names, advise
 from blindspot.storage.workspace import Workspace
 
-CLOSED = {"enable_external_access": False, "lock_configuration": True}
+# A query that needs more memory than there is fails, instead of filling a folder beside the file.
+CLOSED: dict[str, bool | str] = {"enable_external_access": False, "lock_configuration": True, "temp_directory": ""}
 
 
 class Results:
@@ -44,30 +47,50 @@ class Results:
             )
         return cls(path, connect(path, read_only=True, config=CLOSED))
 
-    def query(self, sql: str, params: Sequence[object] = ()) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Answer one SELECT (also WITH, FROM, DESCRIBE, SHOW, SUMMARIZE), with `?` for each parameter.
+    def query(
+        self, sql: str, params: Params = (), *, timeout_s: float | None = None
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Answer one SELECT (also WITH, FROM, DESCRIBE, SHOW, SUMMARIZE).
 
         Returns: names of the columns, and the rows; JSON as text, arrays as lists.
-        Raises: StoreError, when it is no SELECT, or DuckDB cannot answer it.
+        Raises: as `ask`.
         """
-        try:
-            with self._lock, disk_errors(self.path):
-                statements = self._connection.extract_statements(sql)
-                # Read-only guards the database, not its folder: COPY may still write results.duckdb.wal beside it,
-                # over which the next reader stumbles.
-                if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
-                    raise StoreError(f"only one SELECT at a time is answered here, not: {sql.strip()}")
-                with closing(self._connection.cursor()) as cursor:
-                    cursor.execute(statements[0], list(params))
-                    return [column[0] for column in cursor.description or ()], cursor.fetchall()
-        except duckdb.Error as error:
-            what, _, _ = str(error).partition("\n\nLINE ")
-            raise StoreError(f"the query cannot be answered: {' '.join(what.split())}{self._age()}") from error
+        with self.ask(sql, params, timeout_s=timeout_s) as answer:
+            return answer.columns, list(answer.rows())
+
+    @contextmanager
+    def ask(self, sql: str, params: Params = (), *, timeout_s: float | None = None) -> Iterator[Answer]:
+        """Answer one SELECT bit by bit, so that an answer need not fit into memory.
+
+        Args:
+            timeout_s: after so long it is stopped; None: it is not.
+        Raises: StoreError, when it is no SELECT, or DuckDB cannot answer it (in time).
+        """
+        with self._cursor() as cursor:
+            yield Answer(cursor, self.path, sql, params, timeout_s, lambda error: self._explain(error, sql))
+
+    def names(self) -> Names:
+        """What a query may name: the tables and views with their columns, and the functions."""
+        with self._cursor() as cursor, disk_errors(self.path):
+            tables: dict[str, list[str]] = {}
+            for table, column in cursor.execute(
+                "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal ORDER BY ALL"
+            ).fetchall():
+                tables.setdefault(table, []).append(column)
+            functions = cursor.execute("SELECT DISTINCT function_name FROM duckdb_functions() ORDER BY ALL").fetchall()
+            return Names(tables, [name for (name,) in functions])
+
+    def _explain(self, error: duckdb.Error, sql: str) -> StoreError:
+        """Tell a mistake in one line that names what is nearest to it."""
+        told = advise(str(error), sql, self.names())
+        lacks = isinstance(error, duckdb.CatalogException | duckdb.BinderException)
+        return StoreError(f"the query cannot be answered: {told}{self._age() if lacks else ''}")
 
     def _age(self) -> str:
         """Say so where an older blindspot has published the file: what it lacks, a newer one may ask for."""
         try:
-            ((version,),) = self._connection.execute("SELECT max(number) FROM _migrations").fetchall()
+            with self._cursor() as cursor:
+                ((version,),) = cursor.execute("SELECT max(number) FROM _migrations").fetchall()
         except duckdb.Error:
             return ""
         if version is None or version >= len(MIGRATIONS):
@@ -76,6 +99,14 @@ class Results:
             f" ({self.path} was published by an older blindspot, version {version} of {len(MIGRATIONS)}: the next run "
             "or resume in this workspace brings it up to date)"
         )
+
+    @contextmanager
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        # Threads that share a connection get each other's answers.
+        with self._lock:
+            cursor = self._connection.cursor()
+        with closing(cursor):
+            yield cursor
 
     def close(self) -> None:
         """Let go of the file."""

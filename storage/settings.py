@@ -55,6 +55,7 @@ class RunSection(Section):
     seed: Annotated[int, Field(ge=0)] = 0
     rounds: Count = 1
     tau: Share = 0.65
+    publish_s: Annotated[float, Field(gt=0)] = 5.0  # longest time from a change to results.duckdb, seconds
 
 
 class Limit(Section):
@@ -202,6 +203,7 @@ class RetrainSection(Section):
     epochs: Annotated[float, Field(gt=0)] | None = None  # None: the classifier's
     learning_rate: Annotated[float, Field(gt=0)] | None = None
     synthetic_weight: Annotated[float, Field(gt=0)] = 1.0  # weight of a synthetic sample in the loss
+    doubt: Annotated[float, Field(ge=0, lt=1)] = 0.0  # part of a synthetic sample's target spread evenly over all labels
     keep: Literal["all", "round"] = "all"  # which rounds' accepted samples are trained on: all, or this one's
     consistency: Annotated[float, Field(ge=0)] = 0.0  # weight of the divergence between a sample and its twin
     twins: Literal["attacks", "typos"] = "attacks"  # what a twin is: the sample as an attack changed it, or misspelt
@@ -224,6 +226,8 @@ class EvaluateSection(Section):
 class AcceptSection(Section):
     max_accuracy_drop: Share = 0.01
     target_reduction: Share = 0.9  # stop when UUs have fallen by this share
+    stop_without_gain: bool = True  # false: after a round without gain the next one goes on from the version that is kept
+    keep_rejected: bool = True  # false: the weights of a model version that is not accepted are removed, its rows stay
 
 
 class Settings(Section):

@@ -8,19 +8,21 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 from types import TracebackType
 from typing import Any, Self
 
 import duckdb
 
-from blindspot.storage.database import connect, disk_errors, literal, transaction
+from blindspot.storage.database import connect, disk_errors, transaction
+from blindspot.storage.errors import StoreError
 from blindspot.storage.migrations import migrate
+from blindspot.storage.store_file import CUT, GONE, StoreFile, check_room, damaged, explain_damage, for_owner, restore
 from blindspot.storage.tables import TABLES, R, Record, Table
 from blindspot.storage.workspace import Workspace
 
 BULK_ROWS = 2000  # from here Arrow, twice as fast, is worth the second that importing it (and pandas with it) takes
-PUBLISHING_SHARE = 0.05  # `publish_if_due` keeps its own cost under this share of the time
+PUBLISHING_SHARE = 0.03  # `publish_if_due` holds others up for less than this share of the time
 
 
 class Store:
@@ -29,38 +31,48 @@ class Store:
     Every method raises StoreError when the disk fails (full, gone, no permission); what was committed is kept.
     """
 
-    def __init__(self, workspace: Workspace, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, workspace: Workspace, connection: duckdb.DuckDBPyConnection, file: StoreFile) -> None:
         self.workspace = workspace
         self._connection = connection
+        self._file = file
         self._lock = RLock()
+        self._publishing = Lock()  # taken before the other one
+        self._closed = False
         self._unpublished = True  # a run that was killed may have left rows unpublished
         self._published_at = -math.inf  # monotonic seconds
-        self._publish_s = 0.0  # what the last publish took
+        self._held_s = 0.0  # how long the last publish held the lock
 
     @classmethod
     def open(cls, folder: Path) -> Self:
         """Open the store of a workspace, made if it is not there, upgraded if it is old.
 
+        One that is gone, though its rows are published, begins with those.
+
         Raises: StoreError, when another process has it open, a newer blindspot wrote it, or the disk fails.
         """
         workspace = Workspace(folder)
         workspace.create()
+        with disk_errors(workspace.store):
+            restore(workspace)
         connection = connect(workspace.store)
         try:
             with disk_errors(workspace.store):
                 workspace.store.chmod(0o600)
                 migrate(connection, workspace.store)
+                return cls(workspace, connection, StoreFile(workspace.store))
         except BaseException:
             connection.close()
             raise
-        return cls(workspace, connection)
 
     def add(self, records: Sequence[Record]) -> int:
         """Insert records, of one kind or several, in one transaction; a row whose primary key is there stays as it is.
 
         Returns: how many rows are new.
         """
-        return self._write("INSERT OR IGNORE", records)
+        try:  # most rows are new: without looking for others it takes half the time
+            return self._write("INSERT", records)
+        except duckdb.ConstraintException:
+            return self._write("INSERT OR IGNORE", records)
 
     def put(self, record: Record) -> None:
         """Insert a record, or replace the row with its primary key."""
@@ -70,6 +82,16 @@ class Store:
         """Insert or replace records in one transaction; of two with the same primary key the last one stays."""
         latest = {key_of(record): record for record in records}
         self._write("INSERT OR REPLACE", list(latest.values()))
+
+    def renew(self, kind: type[Record], records: Sequence[Record], **equals: object) -> None:
+        """Put records in the place of all of their kind whose fields equal the given values, in one transaction."""
+        table = TABLES[kind]
+        where, values = condition(table, equals)
+        with self._cursor() as cursor, transaction(cursor):
+            cursor.execute(f"DELETE FROM {table.name} {where}", values)
+            if records:
+                insert(cursor, "INSERT OR REPLACE", table, records)
+            self._unpublished = True
 
     def rows(self, kind: type[R], **equals: object) -> list[R]:
         """All records of a kind whose fields equal the given values, ordered by primary key.
@@ -108,38 +130,43 @@ class Store:
     def publish(self) -> None:
         """Replace results.duckdb by a copy of the store, if anything changed since the last one.
 
-        Readers that hold the old file go on with it; whoever opens gets the old or the new one, whole.
-        The copy is made by the database: opening store.duckdb as a file would drop its lock.
+        Readers that hold the old file go on with it; whoever opens gets the old or the new one, whole. It is copied as
+        a file: the database takes twenty times as long to copy its rows.
         """
-        with self._lock:
-            if not self._unpublished:
-                return
-            started = time.monotonic()
-            new = self.workspace.results.with_name("results.duckdb.new")
-            with self._cursor() as cursor:
-                remove(new)  # a process that was killed may have left half of one
-                try:
-                    copy_to(cursor, new)
-                    os.replace(new, self.workspace.results)
-                except BaseException:
-                    with suppress(OSError):  # the first error is the one to tell
-                        remove(new)
-                    raise
-            self._unpublished = False
-            self._published_at = time.monotonic()
-            self._publish_s = self._published_at - started
+        with self._publishing:
+            self._publish()
 
-    def publish_if_due(self, every_s: float = 5.0) -> None:
-        """Publish, unless the last time is less than `every_s` seconds ago (more where publishing is slow)."""
-        with self._lock:
-            wait_s = max(every_s, self._publish_s / PUBLISHING_SHARE)
-            if time.monotonic() - self._published_at >= wait_s:
-                self.publish()
+    def publish_if_due(self, every_s: float = 5.0) -> float:
+        """Publish, unless the last time is less than `every_s` seconds ago (more where publishing is slow).
+
+        Returns: how many seconds from now it is due again, if anything has changed by then.
+        """
+        with self._publishing:
+            wait_s = self._due_in(every_s)
+            if wait_s > 0:
+                return wait_s
+            self._publish()
+            return max(self._due_in(every_s), every_s)
 
     def close(self) -> None:
-        """Let go of the store; what was added is kept, published or not."""
-        with self._lock, disk_errors(self.workspace.store):
-            self._connection.close()
+        """Let go of the store; what was added is kept, published or not.
+
+        Where the file was taken away under it, the rows are published: the next one to open the store begins with
+        those. What is left of a damaged file is put aside for the same reason.
+        """
+        with self._publishing, self._lock, disk_errors(self.workspace.store):
+            if self._closed:
+                return
+            self._closed = True
+            damage = self._file.damage()
+            try:
+                if damage in GONE:
+                    self._publish(check=False)
+            finally:
+                self._connection.close()
+                self._file.close()
+            if damage == CUT:
+                os.replace(self.workspace.store, damaged(self.workspace.store))
 
     def __enter__(self) -> Self:
         return self
@@ -150,10 +177,49 @@ class Store:
         self.close()
 
     @contextmanager
-    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        # Threads that share a connection get each other's answers.
-        with self._lock, disk_errors(self.workspace.store), closing(self._connection.cursor()) as cursor:
+    def session(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor for what goes beyond records, such as an import; the store counts as changed by it."""
+        with self._cursor() as cursor:
+            self._unpublished = True
             yield cursor
+
+    def _publish(self, *, check: bool = True) -> None:
+        if not self._unpublished:
+            return
+        new = self.workspace.results.with_name("results.duckdb.new")
+        try:
+            with disk_errors(self.workspace.results), open(new, "wb", opener=for_owner) as copy:
+                with self._cursor(check=check) as cursor:
+                    started = time.monotonic()
+                    check_room(self.workspace)
+                    cursor.execute("CHECKPOINT")  # from here until the lock goes, all rows are in the file
+                    self._file.copy_to(copy)
+                    copy.flush()
+                    self._unpublished = False
+                    self._held_s = time.monotonic() - started
+                os.fsync(copy.fileno())
+                os.replace(new, self.workspace.results)
+        except BaseException:
+            self._unpublished = True
+            with suppress(OSError):  # the first error is the one to tell
+                new.unlink(missing_ok=True)
+            raise
+        self._published_at = time.monotonic()
+
+    def _due_in(self, every_s: float) -> float:
+        return self._published_at + max(every_s, self._held_s / PUBLISHING_SHARE) - time.monotonic()
+
+    @contextmanager
+    def _cursor(self, *, check: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
+        # Threads that share a connection get each other's answers.
+        with self._lock, disk_errors(self.workspace.store):
+            if check and (damage := self._file.damage()):
+                raise StoreError(explain_damage(self.workspace, damage))
+            try:
+                with closing(self._connection.cursor()) as cursor:
+                    yield cursor
+            finally:
+                self._file.note()
 
     def _read(self, kind: type[R], rest: str, values: Sequence[object]) -> list[R]:
         table = TABLES[kind]
@@ -203,20 +269,3 @@ def condition(table: Table, equals: Mapping[str, Any]) -> tuple[str, list[object
             tests.append(f'"{name}" = CAST(? AS {column.sql_type})')
             values.append(column.encode(value))
     return (f"WHERE {' AND '.join(tests)}" if tests else ""), values
-
-
-def copy_to(cursor: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Copy everything in the store into a new database file, readable by its owner only."""
-    cursor.execute(f"ATTACH {literal(path)} AS published")
-    try:
-        path.chmod(0o600)
-        cursor.execute("COPY FROM DATABASE store TO published")
-        cursor.execute("CHECKPOINT published")  # fails aloud where DETACH would leave rows in a WAL
-    finally:
-        cursor.execute("DETACH published")
-
-
-def remove(path: Path) -> None:
-    """Remove a database file and its write-ahead log, where they are there."""
-    path.unlink(missing_ok=True)
-    path.with_name(f"{path.name}.wal").unlink(missing_ok=True)

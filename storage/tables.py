@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from operator import attrgetter
 from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -22,6 +23,7 @@ Record = (
     | records.ModelVersion
     | records.Prediction
     | records.Attack
+    | records.ChangedWord
     | records.Uu
     | records.Hypothesis
     | records.SyntheticSample
@@ -44,6 +46,7 @@ NAMES: Mapping[type[Record], str] = {
     records.ModelVersion: "model_versions",
     records.Prediction: "predictions",
     records.Attack: "attacks",
+    records.ChangedWord: "changed_words",
     records.Uu: "uus",
     records.Hypothesis: "hypotheses",
     records.SyntheticSample: "synthetic_samples",
@@ -60,6 +63,7 @@ NAMES: Mapping[type[Record], str] = {
 KEY_LENGTHS: Mapping[type[Record], int] = {
     records.Round: 2,
     records.Prediction: 2,
+    records.ChangedWord: 2,
     records.TeacherComparison: 2,
     records.BlindSpot: 3,
     records.StudyFigure: 8,
@@ -74,6 +78,9 @@ SQL_TYPES: Mapping[object, str] = {
     tuple[str, ...]: "VARCHAR[]",
     tuple[float, ...]: "FLOAT[]",
 }
+
+# One encoder for all values: json.dumps makes one for each.
+TO_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +100,7 @@ class Column:
         """Turn a record's value into the database's."""
         if value is None or not self.coded:
             return value
-        return json.dumps(dict(value), ensure_ascii=False, allow_nan=False) if self.sql_type == "JSON" else list(value)
+        return TO_JSON(dict(value)) if self.sql_type == "JSON" else list(value)
 
     def decode(self, value: Any) -> Any:
         """Turn the database's value into a record's; a list inside a mapping stays a list."""
@@ -130,7 +137,7 @@ class Table:
 
     def encode(self, rows: Sequence[Record]) -> list[list[Any]]:
         """Lay records out as one list of values for each column."""
-        found = [(column, [getattr(row, column.name) for row in rows]) for column in self.columns]
+        found = [(column, list(map(attrgetter(column.name), rows))) for column in self.columns]
         return [[column.encode(value) for value in values] if column.coded else values for column, values in found]
 
     def decode(self, rows: Sequence[tuple[Any, ...]]) -> Iterable[tuple[Any, ...]]:

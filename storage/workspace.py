@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from blindspot.storage.errors import StoreError
+
+PARTIAL = ".partial"  # ends the name of a folder that is being filled or removed
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +32,34 @@ class Workspace:
         """Where the state machine keeps its place."""
         return self.folder / "checkpoints.sqlite"
 
+    @property
+    def models(self) -> Path:
+        """The folder of all weights that were trained here."""
+        return self.folder / "models"
+
     def model(self, model_id: str) -> Path:
         """The folder with one model version's weights."""
-        return self.folder / "models" / model_id
+        return self.models / model_id
+
+    def weights(self, folder: str) -> Path | None:
+        """The folder of weights that a model version names, where it is one of this workspace's own; else None."""
+        path = self.folder / folder
+        return path if path.parent == self.models and path.name not in ("", "..") else None
+
+    def remove_weights(self, folder: Path) -> None:
+        """Remove a folder of weights; a kill leaves the whole of it under its name, or nothing.
+
+        Raises: StoreError, when the disk fails.
+        """
+        going = folder.with_name(f"{folder.name}{PARTIAL}")
+        try:
+            if going.exists():
+                shutil.rmtree(going)
+            if folder.exists():
+                folder.rename(going)
+                shutil.rmtree(going)
+        except OSError as error:
+            raise StoreError(f"{folder}: cannot be removed ({error.strerror}); mend this and start again") from None
 
     def create(self) -> None:
         """Make the folder, for its owner only; one that holds other things already keeps its permissions.
@@ -46,3 +74,10 @@ class Workspace:
             raise StoreError(
                 f"{self.folder}: no workspace can be made here ({error.strerror}); choose another folder"
             ) from None
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder; 0 where there is none."""
+    if path.is_dir():
+        return sum(file.lstat().st_size for file in path.rglob("*") if file.is_file())
+    return path.stat().st_size if path.exists() else 0

@@ -6,10 +6,12 @@ import asyncio
 import io
 import json
 import os
+import signal
+import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -232,6 +234,35 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def small_run(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """The settings of a whole run of 2 to 3 seconds, in the workspace "ws" of the current folder."""
+    import pyarrow.parquet as pq
+
+    from blindspot.tools.planted import write_dataset
+    from blindspot.tools.retrain import Example, Weights, choose_training, retrain
+
+    folder = tmp_path_factory.mktemp("small")
+    write_dataset(folder / "data", seed=0, rows={"train": 80, "validation": 40, "test": 30}, planted_share=0.3)
+    labels = ("negative", "positive")
+    rows = pq.read_table(folder / "data" / "train.parquet").to_pylist()
+    examples = [Example((row["text"],), labels.index(row["label"])) for row in rows]
+    start = Weights(str(tiny_base), fine_tuned=False, labels=labels, max_tokens=64, device="cpu")
+    training = choose_training("minilm", epochs=15, batch_size=16, learning_rate=3e-3)
+    model = retrain(start, examples, training, folder / "model").folder
+    return {
+        "run": {"name": "small", "workspace": "ws"},
+        "data": {"path": str(folder / "data"), "task": "sentiment of reviews"},
+        "classifier": {
+            "model": str(model), "fine_tune": False, "epochs": 2, "batch_size": 16, "max_tokens": 64, "device": "cpu",
+        },
+        "attack": {"samples": 4},
+        "select": {"share": 1, "most": 4},
+        "filter": {"references": 10, "bertscore": 0.0},
+        "evaluate": {"samples": 3, "resamples": 100},
+    }  # fmt: skip
+
+
 @dataclass
 class Answer:
     """How a command ended, and what it printed."""
@@ -263,3 +294,132 @@ def cli(
     before = os.umask(0o022)
     yield call
     os.umask(before)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended, below 0 by a signal, what it wrote, and the CPU time that it used."""
+
+    code: int
+    out: str
+    err: str
+    cpu_s: float
+
+
+@dataclass
+class WarmPython:
+    """Runs Python in processes of their own that need not import anything; see warm_python.py."""
+
+    server: subprocess.Popen[str]
+    folder: Path  # for what the processes write
+    files: dict[int, tuple[Path, Path]] = field(default_factory=dict)
+
+    def start(self, *run: object, folder: Path, env: Mapping[str, str] | None = None) -> int:
+        """Start a script with its arguments, or "-c" and code, in a folder. Returns: the process's id."""
+        place = self.folder / str(len(self.files))
+        out, err = place.with_suffix(".out"), place.with_suffix(".err")
+        asked = {"run": [str(part) for part in run], "folder": str(folder), "out": str(out), "err": str(err)}
+        pid = int(self._ask(asked | {"env": dict(env or {})})["pid"])
+        self.files[pid] = out, err
+        return pid
+
+    def wait(self, pid: int) -> Ended:
+        """Wait until a process has ended."""
+        ended = self._ask({"wait": pid})
+        out, err = (path.read_text() for path in self.files[pid])
+        return Ended(ended["code"], out, err, ended["cpu_s"])
+
+    def run(self, *run: object, folder: Path, env: Mapping[str, str] | None = None) -> Ended:
+        """Start a process and wait until it has ended."""
+        return self.wait(self.start(*run, folder=folder, env=env))
+
+    def kill_run(self, settings: Mapping[str, Any], folder: Path, *moments: object, kind: str = "mitigation") -> None:
+        """Start a run, and kill it at each of the moments; see killed_runs.py. It is left to be resumed."""
+        file = folder / "killed.json"
+        file.write_text(json.dumps(settings))
+        for moment in moments:
+            ended = self.run(KILLED_RUNS, file, json.dumps(moment), kind, folder=folder)
+            assert ended.code == -signal.SIGKILL, f"not killed at {moment}: {ended}"
+
+    def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        assert self.server.stdin is not None
+        assert self.server.stdout is not None
+        self.server.stdin.write(f"{json.dumps(request)}\n")
+        self.server.stdin.flush()
+        return dict(json.loads(self.server.stdout.readline()))
+
+
+KILLED_RUNS = Path(__file__).with_name("killed_runs.py")
+
+
+@pytest.fixture(scope="session")
+def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmPython]:
+    """A Python whose imports are paid for once, and that runs whatever it is told in processes of their own."""
+    command = [sys.executable, Path(__file__).with_name("warm_python.py")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        yield WarmPython(server, tmp_path_factory.mktemp("warm"))
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def whole_run() -> Callable[..., list[Any]]:
+    """Make the rows of a finished run, of every kind that there is, keyed as a run's are."""
+    from datetime import datetime, timedelta
+
+    from blindspot.storage.records import Run, make_id
+    from blindspot.storage.tables import TABLES, Column
+
+    start = datetime(2026, 1, 2, 3, 4, 5, 678901)
+    plain = {
+        "VARCHAR": "text", "BIGINT": 3, "DOUBLE": 0.1, "BOOLEAN": True, "VARCHAR[]": ("a", "b"),
+        "FLOAT[]": (0.25, 0.75), "JSON": {"text": "dull"},
+    }  # fmt: skip
+    prefixes = {
+        "dataset": "ds", "sample": "smp", "model": "mod", "attack": "atk", "uu": "uu", "hypothesis": "hyp",
+        "synthetic": "syn", "call": "call", "tool_call": "tool", "evaluation": "evl", "event": "evt",
+    }  # fmt: skip
+
+    def make(run_id: str = "run-1", *, begun_s: float = 0.0, rows: int = 2, **of_run: Any) -> list[Any]:
+        """Args: rows: of each kind that a run has several of; of_run: other fields of its Run."""
+        began = start + timedelta(seconds=begun_s)
+        told = {"dataset_id": make_id("ds", "shared"), "status": "finished", "name": run_id.rpartition("-")[0]} | of_run
+
+        def key(name: str, number: int) -> str | None:
+            stem = name.removesuffix("_id").removeprefix("original_").removeprefix("final_").removeprefix("new_")
+            if name in ("run_id", "study_id", "origin_id"):
+                return run_id if name == "run_id" else told.get(name)
+            if name in ("dataset_id", "sample_id"):
+                return told["dataset_id"] if name == "dataset_id" else make_id("smp", told["dataset_id"], number)
+            if name == "subject_id":
+                return make_id("smp" if number else "atk", *((told["dataset_id"], number) if number else (run_id, 0)))
+            if name in ("parent_id", "baseline_id", "source_id"):
+                return None
+            return make_id(prefixes[stem], run_id, number)
+
+        def value(column: Column, number: int) -> Any:
+            if column.name.endswith("_id"):
+                return key(column.name, number)
+            texts = {"folder": f"models/{key('model_id', number)}", "subject_kind": "sample" if number else "attack"}
+            texts |= {"message": f"starts with {key('model_id', number)}", "recipe": f"recipe-{number}"}
+            if column.sql_type == "TIMESTAMP":
+                return began + timedelta(seconds=number)
+            if column.name in ("round", "number", "row"):
+                return number + 1
+            return texts.get(column.name, plain[column.sql_type])
+
+        made = []
+        for kind, table in TABLES.items():
+            if table.name in ("studies", "study_figures") and "study_id" not in told:
+                continue
+            for number in range(1 if kind is Run or table.name in ("datasets", "studies") else rows):
+                record = {column.name: value(column, number) for column in table.columns}
+                if table.name == "teacher_comparisons":
+                    record["teacher"] = f"teacher-{number}"
+                if table.name == "tool_calls":
+                    record["arguments"] = {"before": {record["uu_id"]: 1}, "model_id": key("model_id", number)}
+                if kind is Run:
+                    record |= {"started_at": began, "finished_at": began + timedelta(seconds=60), **told}
+                made.append(kind(**record))
+        return made
+
+    return make

@@ -1,53 +1,134 @@
-"""Starts a run and kills it with SIGKILL at each given moment, resuming it in between.
+"""Carries a run out as the command line does, or goes on with it, and lets something befall it at a given moment.
 
-    python killed_runs.py SETTINGS.json WORKSPACE MOMENTS.json [KIND]
+    python killed_runs.py SETTINGS.json MOMENT [KIND]
 
-A script of its own, since a process that has used torch cannot be forked: this one only imports it.
+A moment, as JSON, is
+    ["teach", 3]        once a phase has done so many items; -1: once it has told its result
+    ["teach", 3, CODE]  the same, with Python code to run there; without, the process is killed with SIGKILL
+    ["point", 17]       at the 17th of the points around whatever reaches the disk: rows, copies, checkpoints, renames
+    ["cpu", 0.7]        after so many seconds of CPU time, whatever is being done
+    null                never
+
+The workspace is the one of the settings, seen from the current folder.
 """
 
 from __future__ import annotations
 
+import ctypes
+import functools
+import inspect
 import json
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-import blindspot.tools.retrain
-import blindspot.tools.similarity  # noqa: F401, heavy imports once, before the forks
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+from blindspot.cli import main
+from blindspot.cli.display import Show
+from blindspot.cli.run import carry_out
 from blindspot.graphs.run import resume_run, start_run
 from blindspot.graphs.state import Progress
+from blindspot.storage import store
+from blindspot.storage.records import Run
 from blindspot.storage.settings import check_settings
-from blindspot.tools.attack_resources import prepare_textattack
+from blindspot.storage.store_file import StoreFile
+
+WRITES = (
+    (store, "insert"),  # between the tables of one transaction
+    (store.Store, "add"),
+    (store.Store, "put_many"),
+    (StoreFile, "copy_to"),
+    (AsyncSqliteSaver, "aput"),
+    (AsyncSqliteSaver, "aput_writes"),
+)
+FILE, MOMENT, KIND = [*sys.argv[1:], "mitigation"][:3]
 
 
-def run_until_killed(
-    settings: dict[str, dict[str, object]], workspace: Path, phase: str, items: int, kind: str
-) -> None:
-    """Start or resume the run, and die when a phase has done so many items; -1: when it has told its result."""
+def give_up_privileges() -> None:
+    """Be stopped by permissions, as anybody but root is."""
+    header, none = (ctypes.c_uint32 * 2)(0x20080522), (ctypes.c_uint32 * 6)()
+    ctypes.CDLL(None).capset(header, none)
+
+
+def die(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def watch(last: int) -> None:
+    """Count the points, and die at the last one."""
+    left = iter(range(last - 1, -1, -1))
+
+    def pass_by() -> None:
+        if not next(left):
+            die()
+
+    def around(call: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(call)
+        def wrapped(*given: Any, **named: Any) -> Any:
+            pass_by()
+            result = call(*given, **named)
+            pass_by()
+            return result
+
+        @functools.wraps(call)
+        async def awaited(*given: Any, **named: Any) -> Any:
+            pass_by()
+            result = await call(*given, **named)
+            pass_by()
+            return result
+
+        return awaited if inspect.iscoroutinefunction(call) else wrapped
+
+    for owner, name in WRITES:
+        setattr(owner, name, around(getattr(owner, name)))
+    sys.addaudithook(lambda event, _: pass_by() if event == "os.rename" else None)
+
+
+def deeds(code: str = "") -> Iterator[None]:
+    """What befalls the run: once."""
+    yield exec(code, {}) if code else die()
+
+
+def work(outer: Show, cancelled: Callable[[], bool]) -> Run:
+    """Start the run, or go on with it; one that is finished is left alone."""
+    settings = check_settings(json.loads(Path(FILE).read_text()), where="killed run")
+    phase, count, *code = json.loads(MOMENT) or ("never", 0)
+    deed = deeds(*code)
+    if phase == "point":
+        watch(count)
+    elif phase == "cpu":
+        signal.signal(signal.SIGPROF, die)
+        signal.setitimer(signal.ITIMER_PROF, count)
 
     def show(progress: Progress) -> None:
-        if progress.phase == phase and bool(progress.message) == (items < 0) and progress.done >= items:
-            os.kill(os.getpid(), signal.SIGKILL)
+        outer(progress)
+        if progress.phase == phase and bool(progress.message) == (count < 0) and progress.done >= count:
+            next(deed, None)
 
-    if (workspace / "store.duckdb").exists():
-        resume_run(workspace, None, show=show, cancelled=lambda: False)
-    else:
-        start_run(check_settings(settings, where="killed run"), show=show, cancelled=lambda: False, kind=kind)
-
-
-def main() -> None:
-    prepare_textattack()
-    settings, workspace, moments, *kind = sys.argv[1:]
-    for phase, items in json.loads(Path(moments).read_text()):
-        child = os.fork()
-        if child == 0:
-            table = json.loads(Path(settings).read_text())
-            run_until_killed(table, Path(workspace), phase, items, kind[0] if kind else "mitigation")
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        if not (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL):
-            sys.exit(f"was not killed in {phase} after {items} items: status {status}")
+    folder = Path(settings.run.workspace)
+    run = run_in(folder)
+    if run is None:
+        return start_run(settings, show=show, cancelled=cancelled, kind=KIND)
+    return run if run.status == "finished" else resume_run(folder, None, show=show, cancelled=cancelled)
 
 
-main()
+def run_in(folder: Path) -> Run | None:
+    """The run of a workspace; None where it has not begun: it may have been killed before that."""
+    if not (folder / "store.duckdb").exists() and not (folder / "results.duckdb").exists():
+        return None
+    with store.Store.open(folder) as opened:
+        return opened.one(Run)
+
+
+@main.app.command("work")
+def command() -> None:
+    carry_out(work, Path(check_settings(json.loads(Path(FILE).read_text()), where="").run.workspace), quiet=True)
+
+
+give_up_privileges()
+sys.argv = ["blindspot", "work"]
+sys.exit(main.main())

@@ -6,8 +6,6 @@ import csv
 import io
 import json
 import re
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -219,14 +217,11 @@ MOMENTS = [("prepare", 0), ("attack", 3), ("attack", 7), ("attack", -1), ("measu
 
 
 def test_a_killed_attack_ends_with_the_rows_of_one_that_was_not(
-    cli: Cli, finished: Path, tuned: Path, data: Path, tmp_path: Path
+    cli: Cli, warm_python: Any, finished: Path, tuned: Path, data: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "settings.json").write_text(make_settings(tuned, data, tmp_path / "ws").model_dump_json())
+    settings = make_settings(tuned, data, tmp_path / "ws").model_dump(mode="json")
     again = ("attack", "--model", tuned, "--data", data, "--samples", 12, "--device", "cpu", "-w", "ws")
-    (tmp_path / "moments.json").write_text(json.dumps(MOMENTS))
-    arguments = [tmp_path / "settings.json", tmp_path / "ws", tmp_path / "moments.json", "attack"]
-    command = [sys.executable, Path(__file__).with_name("killed_runs.py"), *arguments]
-    subprocess.run(command, check=True, timeout=100)
+    warm_python.kill_run(settings, tmp_path, *MOMENTS, kind="attack")
     answer = cli(*again)
     assert (answer.code, answer.out, answer.err.count("\n")) == (2, "", 1)
     assert "attack-1 has these settings and is not finished: go on with `blindspot resume attack-1 -w ws`" in answer.err

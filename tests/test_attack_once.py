@@ -19,7 +19,7 @@ from blindspot.graphs.attack import KEPT_EVERY_S, attack_once, budget_of, fair_o
 from blindspot.graphs.run import start_run
 from blindspot.graphs.state import Context
 from blindspot.storage.errors import Cancelled
-from blindspot.storage.records import Attack, Dataset, Sample
+from blindspot.storage.records import Attack, Dataset, ModelVersion, Sample, now
 from blindspot.storage.results import Results
 from blindspot.storage.settings import check_settings
 from blindspot.storage.store import Store
@@ -175,6 +175,8 @@ def make_context(tmp_path: Path) -> Iterator[Callable[..., Context]]:
     def make(folder: str = "ws", cancelled: Callable[[], bool] = lambda: False, **attack: Any) -> Context:
         if not stores or stores[-1].workspace.folder != tmp_path / folder:
             stores.append(Store.open(tmp_path / folder))
+            owned = ModelVersion("mod-1", "run-1", 0, None, "original", "", 0, 0, {}, None, 0.0, now())
+            stores[-1].add([owned])
         table = {"data": {"path": "d"}, "attack": {"together": 3} | attack}
         return Context(
             "run-1", check_settings(table, where="test"), stores[-1], Workspace(tmp_path / folder),
@@ -193,6 +195,18 @@ def plain(rows: Sequence[Attack]) -> list[Attack]:
 
 def attack(context: Context, model: Any = None) -> list[Attack]:
     return attack_once(context, model or Words(), SAMPLES, silent, budget_of(context.settings.attack))
+
+
+def test_a_run_that_repairs_anothers_model_version_finds_its_attacks_again(
+    make_context: Callable[..., Context],
+) -> None:
+    context = make_context()
+    rows = attack(context)
+    other, model = replace(context, run_id="run-2"), Words()
+    assert attack(other, model) == rows
+    assert not model.heard
+    added = attack_once(other, model, [replace(SAMPLES[0], sample_id="smp-new")], silent)
+    assert [row.run_id for row in added] == ["run-1"]
 
 
 def test_recipes_share_what_the_model_has_answered(make_context: Callable[..., Context]) -> None:

@@ -7,7 +7,6 @@ import json
 import random
 import re
 import shutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -244,7 +243,7 @@ async def test_a_run_takes_the_steps_and_knobs_that_its_teacher_chooses(
 
 
 async def test_a_run_killed_at_any_step_ends_with_the_rows_of_one_that_was_not_and_buys_nothing_twice(
-    tuned: Path, data: Path, tmp_path: Path, teacher_server: Any
+    tuned: Path, data: Path, tmp_path: Path, teacher_server: Any, warm_python: Any
 ) -> None:
     teach(teacher_server, by_course(COURSE))
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -254,15 +253,10 @@ async def test_a_run_killed_at_any_step_ends_with_the_rows_of_one_that_was_not_a
     assert len(decisions(teacher_server)) == len(COURSE)
     (killed / "data").symlink_to(data)
     settings = make_settings(tuned, killed, teacher={"spec": teacher_server.spec("openai")})
-    (killed / "settings.json").write_text(settings.model_dump_json())
     moments = [
         ("decide", 1), ("attack", 3), ("select", -1), ("teach", 2), ("write_more", 1), ("decide", -1),
     ]  # fmt: skip
-    (killed / "moments.json").write_text(json.dumps(moments))
-    script = Path(__file__).with_name("killed_runs.py")
-    arguments = [script, killed / "settings.json", killed / "workspace", killed / "moments.json"]
-    process = await asyncio.create_subprocess_exec(sys.executable, *map(str, arguments))
-    assert await process.wait() == 0
+    await asyncio.to_thread(warm_python.kill_run, settings.model_dump(mode="json"), killed, *moments)
     run = await asyncio.to_thread(resume_run, killed / "workspace", None, show=nothing, cancelled=never)
     assert run.status == "finished"
     assert tables(killed) == tables(whole)

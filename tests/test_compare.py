@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import subprocess
-import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -270,7 +268,7 @@ MOMENTS = [("teach", 6), ("filter", 0), ("compare", -1)]
 
 
 async def test_a_killed_comparison_ends_with_the_rows_of_one_that_was_not(
-    teacher_server, table, tmp_path: Path
+    teacher_server, warm_python, table, tmp_path: Path
 ) -> None:
     teach_well(teacher_server)
     teachers = (teacher_server.spec("openai"), teacher_server.spec("anthropic"), "rules")
@@ -278,11 +276,7 @@ async def test_a_killed_comparison_ends_with_the_rows_of_one_that_was_not(
     asked = Counter(json.dumps(one.body) for one in teacher_server.asked)
     teacher_server.asked.clear()
     again = table(*teachers, run={"workspace": str(tmp_path / "killed")}, teacher={"concurrency": 1})
-    (tmp_path / "settings.json").write_text(json.dumps(again))
-    (tmp_path / "moments.json").write_text(json.dumps(MOMENTS))
-    arguments = [tmp_path / "settings.json", tmp_path / "killed", tmp_path / "moments.json", "comparison"]
-    command = [sys.executable, Path(__file__).with_name("killed_runs.py"), *arguments]
-    await asyncio.to_thread(subprocess.run, command, check=True, timeout=100)
+    await asyncio.to_thread(warm_python.kill_run, again, tmp_path, *MOMENTS, kind="comparison")
     assert (await resume(tmp_path / "killed")).status == "finished"
     assert tables(tmp_path / "killed") == tables(tmp_path / "ws")
     twice = Counter(json.dumps(one.body) for one in teacher_server.asked) - asked

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -446,9 +444,11 @@ for os.environ["WHEN"] in ("asked", "written"):
 """
 
 
-def test_a_run_killed_before_and_after_its_questions_are_written_loses_and_doubles_none(setting: Setting) -> None:
-    command = [sys.executable, "-c", KILLED, json.dumps(setting.table), str(setting.folder)]
-    assert subprocess.run(command, check=True, timeout=120, capture_output=True, text=True).stdout == "0\n1\n"
+def test_a_run_killed_before_and_after_its_questions_are_written_loses_and_doubles_none(
+    setting: Setting, warm_python: Any, tmp_path: Path
+) -> None:
+    ended = warm_python.run("-c", KILLED, json.dumps(setting.table), setting.folder, folder=tmp_path)
+    assert (ended.code, ended.out) == (0, "0\n1\n"), ended.err
     with pytest.raises(Waiting):
         setting.resume()
     (path,) = setting.passes()

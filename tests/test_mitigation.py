@@ -1,11 +1,9 @@
-"""The whole loop on a tiny model: it closes a planted blind spot, survives kills, and leaves the test split alone."""
+"""The whole loop on a tiny model: it closes a planted blind spot, and leaves the test split alone."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,7 @@ from blindspot.tools.planted import generate_reviews, write_dataset
 ROWS = {"train": 240, "validation": 100, "test": 120}
 TABLES = (
     "runs", "rounds", "datasets", "samples", "model_versions", "predictions", "attacks", "uus", "hypotheses",
-    "synthetic_samples", "teacher_calls", "tool_calls", "evaluations",
+    "synthetic_samples", "teacher_calls", "tool_calls", "evaluations", "blind_spots",
 )  # fmt: skip
 TIMES = ("seconds", "created_at", "started_at", "finished_at", "at", "latency_s", "source")
 
@@ -149,36 +147,6 @@ def test_only_evaluation_depends_on_the_test_split(tiny_base: Path, finished: tu
         assert rows == read(tmp_path, sql)
     measured = "select value from evaluations where metric = 'accuracy' order by all"
     assert read(folder, measured) != read(tmp_path, measured)
-
-
-TOLD = -1  # once the phase's work is done and told
-MOMENTS = (
-    ("prepare", 20),
-    ("evaluate_original", 2),
-    ("attack", 10),
-    ("select", 0),
-    ("teach", 3),
-    ("filter", 0),
-    ("retrain", 30),
-    ("evaluate", 4),
-    ("close_round", 0),
-    ("close_round", TOLD),
-)
-
-
-def test_a_run_killed_in_every_phase_ends_with_the_rows_of_one_that_was_not(
-    tiny_base: Path, finished: tuple[Path, Run], tmp_path: Path
-) -> None:
-    whole, _ = finished
-    (tmp_path / "data").symlink_to(whole / "data")
-    (tmp_path / "settings.json").write_text(make_settings(tiny_base, tmp_path).model_dump_json())
-    (tmp_path / "moments.json").write_text(json.dumps(MOMENTS))
-    arguments = [tmp_path / "settings.json", tmp_path / "workspace", tmp_path / "moments.json"]
-    command = [sys.executable, Path(__file__).with_name("killed_runs.py"), *arguments]
-    subprocess.run(command, check=True, timeout=200)
-    run = resume_run(tmp_path / "workspace", None, show=nothing, cancelled=never)
-    assert run.status == "finished"
-    assert tables(tmp_path) == tables(whole)
 
 
 def test_a_stopped_run_says_so_and_goes_on(tiny_base: Path, finished: tuple[Path, Run], tmp_path: Path) -> None:

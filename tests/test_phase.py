@@ -13,17 +13,12 @@ from blindspot.storage.errors import Cancelled, StoreError
 class FullDisk:
     """A store that cannot publish."""
 
-    def publish_if_due(self, every_s: float = 5.0) -> None:
+    def publish_if_due(self, every_s: float) -> float:
         raise StoreError(f"the disk is full ({every_s})")
 
 
-@pytest.fixture(autouse=True)
-def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(phase, "LOOK_EVERY_S", 0.001)
-
-
 async def work(error: Exception | None = None) -> None:
-    async with phase.published(FullDisk()):  # type: ignore[arg-type]
+    async with phase.published(FullDisk(), 5.0):  # type: ignore[arg-type]
         await asyncio.sleep(0.1)
         if error:
             raise error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import subprocess
@@ -17,9 +18,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from blindspot.cli.report_marks import Piece, mark_pair
 from blindspot.cli.report_page import TEMPLATES, build_page
+from blindspot.cli.summary import read_summary
+from blindspot.cli.summary_table import print_summary
 from blindspot.storage import records as rec
 from blindspot.storage.results import Results
 from blindspot.storage.store import Store
@@ -235,6 +239,99 @@ def test_a_page_tells_verdict_figures_evidence_effect_spend_and_settings(page: s
         "one UU was skipped",
     ):  # fmt: skip
         assert wanted in text, wanted
+
+
+def compared(run_id: str, number: int, metric: str, sides: tuple[float, float, float, float]) -> list[Record]:
+    """A metric before and after a round, and the difference with its interval, (before, after, low, high)."""
+    old, new = f"mdl-{number - 1}", f"mdl-{number}"
+    before, after, low, high = sides
+    threshold = None if metric == "accuracy" else 0.65
+    figures = {(old, None): before, (new, None): after, (new, old): after - before}
+    return [
+        rec.Evaluation(
+            rec.make_id("ev", run_id, number, metric, *owner), run_id, number, owner[0], owner[1], metric, value,
+            low if owner[1] else None, high if owner[1] else None, 0.001 if owner[1] else None, "test", None,
+            threshold, 40,
+        )
+        for owner, value in figures.items()
+    ]  # fmt: skip
+
+
+def judged_run(run_id: str = "run-1") -> list[Record]:
+    """Two rounds with all that their verdicts rest on: the first closes a blind spot, the second forgets."""
+    verdict = "took the new model: natural UUs 30 -> 12 (-18); accuracy 80.0 % -> 80.5 %; of 2 blind spots 1 closed "
+    verdict += "(lens tripod zoom 20 -> 1, and nothing else changed beyond chance)"
+    kept = rec.Evaluation(
+        "ev-kept", run_id, 2, "mdl-2", None, "repaired_kept", 0.75, 0.6, 0.9, None, "repaired", None, None, 24
+    )
+    rows: list[Record] = [
+        run_of(run_id, final_model_id="mdl-1"),
+        rec.Round(run_id, 1, "mdl-0", START, "mdl-1", True, verdict, START),
+        rec.Round(
+            run_id, 2, "mdl-1", START, "mdl-2", False, "kept the old model: natural UUs 12 -> 12, no change", START
+        ),
+        rec.BlindSpot(run_id, 1, 1, ("lens", HANDLER), 20, 1, 19, 0, "closed", 0.0004),
+        rec.BlindSpot(run_id, 1, 2, (), 10, 11, 0, 1, "open", 1.0),
+        kept,
+    ]
+    for number, counts in ((1, (30, 12, -25, -10)), (2, (12, 12, -3, 3))):
+        rows += compared(run_id, number, "uus", counts)
+        rows += compared(run_id, number, "uus_matched", counts)
+        rows += compared(run_id, number, "uus_calibrated", (20, counts[1] - 1, -14, -2))
+        rows += compared(run_id, number, "uus_calibrated_matched", counts)
+        rows += compared(run_id, number, "accuracy", (0.8, 0.805, -0.01, 0.02))
+    return rows
+
+
+def test_the_evidence_of_each_round_is_laid_out_with_blind_spots_and_what_was_forgotten(tmp_path: Path) -> None:
+    with Results.open(publish(tmp_path, judged_run())) as results:
+        page = build_page(results, "run-1")
+    reader = Reader(page)
+    text = " ".join(reader.text.split())
+    assert [tag for tag, _ in reader.elements].count("script") == 1
+    for wanted in (
+        "Round 1, taken", "Round 2, refused", "natural UUs at matched coverage", "-18 (-25 to -10)",
+        "natural UUs, old model calibrated and nothing else", "fewer than calibration alone gives",
+        "held, McNemar p = 0.001", "closed", "0.0004", "30 to 12", "18 of 24 (75.0 %)",
+        "texts repaired earlier (24), right now", "of 2 blind spots 1 closed",
+    ):  # fmt: skip
+        assert wanted in text, wanted
+    assert HANDLER.replace("\x1b", "\N{REPLACEMENT CHARACTER}") in reader.text
+
+
+def test_a_run_whose_figures_do_not_make_a_verdict_has_no_section_of_evidence(page: str) -> None:
+    assert "took the new model" in page
+    assert 'id="evidence"' not in page
+
+
+def test_the_terminal_tells_each_reason_in_a_line_of_its_own_at_80_columns(tmp_path: Path) -> None:
+    with Results.open(publish(tmp_path, judged_run())) as results:
+        summary = read_summary(results, "run-1")
+    text = io.StringIO()
+    print_summary(Console(file=text, width=80, markup=False, highlight=False), summary)
+    lines = text.getvalue().splitlines()
+    start = lines.index("round 1: took the new model")
+    assert [line.rstrip() for line in lines[start + 1 : start + 5]] == [
+        " - natural UUs 30 -> 12 (-18)",
+        " - accuracy 80.0 % -> 80.5 %",
+        " - of 2 blind spots 1 closed (lens tripod zoom 20 -> 1, and nothing else changed",
+        "   beyond chance)",
+    ]
+    assert "round 2: kept the old model: natural UUs 12 -> 12, no change" in lines
+    assert max(map(len, lines[start : start + 5])) <= 80
+
+
+def test_attacks_that_another_run_made_on_a_shared_original_are_shown(tmp_path: Path) -> None:
+    rows = whole_run()
+    shared = [
+        replace(row, run_id="run-0") if isinstance(row, rec.Attack) and row.model_id == "mdl-0" else row for row in rows
+    ]
+    pages = []
+    origin = run_of("run-0", kind="original")
+    for name, own in (("alone", rows), ("shared", [origin, *shared])):
+        with Results.open(publish(tmp_path / name, own)) as results:
+            pages.append(build_page(results, "run-1").replace(f"/{name}/models", "/models"))
+    assert pages[0] == pages[1]
 
 
 def test_every_uu_is_in_the_page_and_only_the_first_are_shown(page: str) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -222,6 +220,31 @@ def test_a_divergence_is_symmetric_and_nothing_between_equals(logits: list[tuple
     torch.testing.assert_close(apart, sum(both) / 2, atol=1e-4, rtol=1e-3)
 
 
+@given(
+    logits=st.lists(st.tuples(*[st.floats(-8, 8)] * 3), min_size=1, max_size=5),
+    smoothing=st.floats(0, 0.99),
+)
+def test_a_smoothed_target_is_the_label_mixed_with_all_classes(
+    logits: list[tuple[float, ...]], smoothing: float
+) -> None:
+    rows, labels = torch.tensor(logits, dtype=torch.float32), torch.ones(len(logits), dtype=torch.long)
+    found = cross_entropy(rows, labels, torch.full((len(rows),), smoothing))
+    wanted = torch.nn.functional.cross_entropy(rows, labels, reduction="none", label_smoothing=smoothing)
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_a_classifier_is_less_sure_of_samples_that_it_was_taught_to_doubt(tiny_base: Path, tmp_path: Path) -> None:
+    rows = examples(200)
+    training = replace(SHORT, epochs=6)
+    sure = []
+    for smoothing in (0.0, 0.8):
+        doubted = [replace(row, smoothing=smoothing) for row in rows]
+        classifier = load(retrain(start_of(tiny_base), doubted, training, tmp_path / "m").folder)
+        sure.append(classifier.predict([row.text for row in rows]).max(axis=1).mean())
+    assert sure[0] > 0.9
+    assert sure[1] < 0.7  # 0.8 / 2 + 0.2 = 0.6 is asked for
+
+
 def test_only_samples_with_a_twin_are_held_to_it(tiny_base: Path) -> None:
     rows = examples(6)
     rows[2] = replace(rows[2], twin=("the soup was dull .",), weight=3.0)
@@ -230,7 +253,8 @@ def test_only_samples_with_a_twin_are_held_to_it(tiny_base: Path) -> None:
     with torch.no_grad():
         found = learner.losses([4, 0, 2])
         logits = [learner.logits(learner.model, learner.rows.padded([row])) for row in (4, 0, 2, 7, 6)]
-    wanted = [cross_entropy(own, torch.tensor([rows[i].label])) for own, i in zip(logits, (4, 0, 2), strict=False)]
+    sure = torch.zeros(1)
+    wanted = [cross_entropy(own, torch.tensor([rows[i].label]), sure) for own, i in zip(logits, (4, 0, 2), strict=False)]
     wanted[0] = wanted[0] + 0.5 * divergence(logits[0], logits[3])
     wanted[2] = 3 * (wanted[2] + 0.5 * divergence(logits[2], logits[4]))
     torch.testing.assert_close(found, torch.cat(wanted), atol=1e-5, rtol=1e-4)
@@ -390,10 +414,11 @@ retrain(start, rows, Training(epochs=4, batch_size=16, learning_rate=3e-3), Path
 """
 
 
-def test_what_is_killed_after_a_good_epoch_leaves_no_model_and_is_trained_anew(tiny_base: Path, tmp_path: Path) -> None:
+def test_what_is_killed_after_a_good_epoch_leaves_no_model_and_is_trained_anew(
+    tiny_base: Path, warm_python: Any, tmp_path: Path
+) -> None:
     folder = tmp_path / "m"
-    done = subprocess.run([sys.executable, "-c", KILLED, str(tiny_base), str(folder)], check=False)
-    assert done.returncode == -signal.SIGKILL
+    assert warm_python.run("-c", KILLED, tiny_base, folder, folder=tmp_path).code == -signal.SIGKILL
     assert [path.name for path in tmp_path.iterdir()] == ["m.partial"]
     again = retrain(start_of(tiny_base), examples(32), SHORT, folder)
     fresh = retrain(start_of(tiny_base), examples(32), SHORT, tmp_path / "fresh")

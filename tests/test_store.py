@@ -6,6 +6,7 @@ import itertools
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
@@ -19,7 +20,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blindspot.storage.errors import StoreError
-from blindspot.storage.migrations import MIGRATIONS, migrate
 from blindspot.storage.records import Event, Prediction, Round, Run, Sample
 from blindspot.storage.results import Results
 from blindspot.storage.store import BULK_ROWS, Store
@@ -269,16 +269,19 @@ store.add(batch(0))
 def limit(size):
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 limit(150_000)
-story = {"publish": failed(store.publish), "add": failed(store.add, batch(5000)), "kept": store.count(Event)}
+story = {"publish": failed(store.publish), "add": failed(store.add, batch(5000))}
 story["left"] = [path.name for path in store.workspace.folder.glob("results*")]
+store.close()
 limit(resource.RLIM_INFINITY)
+store = Store.open(Path(sys.argv[1]))
+story["kept"] = store.count(Event)
 story["added"] = store.add(batch(5000))
 store.publish()
 print(json.dumps(story))
 """
 
 
-def test_a_full_disk_is_one_line_and_the_store_goes_on_when_there_is_room(tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line_and_the_next_one_to_open_the_store_goes_on(tmp_path: Path) -> None:
     with run_python(FULL_DISK, tmp_path) as child:
         story = json.loads(child.communicate()[0])
     for step in ("publish", "add"):
@@ -321,55 +324,60 @@ def test_a_folder_that_holds_other_things_keeps_its_permissions(tmp_path: Path) 
     assert tmp_path.stat().st_mode & 0o777 == 0o750
 
 
-def add_mood(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute("ALTER TABLE events ADD COLUMN mood VARCHAR DEFAULT 'calm'")
+def test_a_store_that_is_gone_begins_again_with_the_published_rows(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        store.add([event(1), event(2)])
+        store.publish()
+        workspace = store.workspace
+    workspace.store.unlink()
+    log = workspace.store.with_name("store.duckdb.wal")
+    log.write_text("of a run that was killed")  # it fits no other file
+    with Store.open(tmp_path) as store:
+        assert store.rows(Event) == [event(1), event(2)]
+        assert store.add([event(3)]) == 1
+        store.publish()
+    assert workspace.store.stat().st_mode & 0o777 == 0o600
+    assert log.with_name("store.duckdb.wal.damaged").read_text() == "of a run that was killed"
+    workspace.store.write_bytes(b"")  # nothing is left of it
+    with Store.open(tmp_path) as store:
+        assert store.count(Event) == 3
 
 
-def fail_halfway(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute("ALTER TABLE events ADD COLUMN half VARCHAR")
-    raise RuntimeError("the machine stopped")
-
-
-def test_an_older_store_is_upgraded_and_keeps_its_rows(tmp_path: Path) -> None:
+def test_a_store_without_a_file_of_its_own_takes_nothing_more(tmp_path: Path) -> None:
     with Store.open(tmp_path) as store:
         store.add([event(1)])
-        path = store.workspace.store
-    with duckdb.connect(str(path)) as connection:
-        connection.execute("DROP VIEW lineage")
-        migrate(connection, path, [*MIGRATIONS, add_mood])
-        assert connection.execute("SELECT event_id, mood FROM events").fetchall() == [("evt-00001", "calm")]
-        notes = connection.execute("SELECT number, name FROM _migrations ORDER BY number").fetchall()
-        assert notes == [
-            (1, "create_tables"),
-            (2, "add_run_kind"),
-            (3, "add_teacher_tools"),
-            (4, "add_cleared"),
-            (5, "add_studies"),
-            (6, "add_mood"),
-        ]
-        assert connection.execute("SELECT count(*) FROM lineage").fetchall() == [(0,)]
+        store.workspace.store.rename(tmp_path / "mine")
+        (tmp_path / "other").write_text("another file")
+        (tmp_path / "other").rename(store.workspace.store)
+        for use in (lambda: store.add([event(2)]), lambda: store.count(Event), store.publish):
+            with pytest.raises(StoreError, match=r"store\.duckdb was replaced by another file"):
+                use()
+    assert Workspace(tmp_path).store.read_text() == "another file"
 
 
-def test_a_migration_that_fails_leaves_no_trace(tmp_path: Path) -> None:
+def test_a_change_is_published_when_it_is_due_and_not_before(tmp_path: Path) -> None:
     with Store.open(tmp_path) as store:
-        path = store.workspace.store
-    with duckdb.connect(str(path)) as connection:
-        with pytest.raises(RuntimeError):
-            migrate(connection, path, [*MIGRATIONS, fail_halfway])
-        migrate(connection, path, [*MIGRATIONS, add_mood])
-        found = connection.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = 'events'").fetchall()
-        assert ("mood",) in found
-        assert ("half",) not in found
+        store.publish()
+        store.add([event(1)])
+        wait_s = store.publish_if_due(0.3)
+        assert wait_s > 0
+        with Results.open(tmp_path) as results:
+            assert results.query("SELECT count(*) FROM events")[1] == [(0,)]
+        time.sleep(wait_s)
+        assert store.publish_if_due(0.3) >= 0.3
+        with Results.open(tmp_path) as results:
+            assert results.query("SELECT count(*) FROM events")[1] == [(1,)]
 
 
-def test_a_newer_store_is_refused_naming_both_versions(tmp_path: Path) -> None:
-    newer = len(MIGRATIONS) + 4
-    with Store.open(tmp_path) as store:
-        path = store.workspace.store
-    with duckdb.connect(str(path)) as connection:
-        connection.execute("INSERT INTO _migrations VALUES (?, 'from_the_future', ?)", [newer, START])
-    with pytest.raises(StoreError, match=rf"has version {newer}.* up to {len(MIGRATIONS)}: upgrade blindspot"):
-        Store.open(tmp_path)
+def test_others_use_the_store_while_it_is_published(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store, ThreadPoolExecutor(2) as pool:
+        for number in range(40):
+            published = pool.submit(store.publish)
+            assert store.add([event(number)]) == 1
+            published.result()
+        store.publish()
+        with Results.open(tmp_path) as results:
+            assert results.query("SELECT count(*) FROM events")[1] == [(40,)]
 
 
 def test_opening_a_store_and_adding_a_row_imports_nothing_heavy(tmp_path: Path) -> None:

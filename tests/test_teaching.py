@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -190,14 +189,11 @@ async def test_a_run_that_breaks_while_teaching_asks_nothing_twice(settings, tea
     assert set(prompts(teacher_server).values()) == {1}
 
 
-async def test_a_run_killed_while_teaching_asks_nothing_twice(settings, teacher_server, tmp_path: Path) -> None:
+async def test_a_run_killed_while_teaching_asks_nothing_twice(
+    settings, teacher_server, warm_python, tmp_path: Path
+) -> None:
     chosen = settings("openai", teacher={"concurrency": 1})  # nothing is in flight when a UU is done
-    files = [tmp_path / "settings.json", Path(chosen.run.workspace), tmp_path / "moments.json"]
-    files[0].write_text(chosen.model_dump_json())
-    files[2].write_text(json.dumps([("teach", 3)]))
-    script = Path(__file__).with_name("killed_runs.py")
-    killed = await asyncio.create_subprocess_exec(sys.executable, script, *files)
-    assert await killed.wait() == 0
+    await asyncio.to_thread(warm_python.kill_run, chosen.model_dump(mode="json"), tmp_path, ("teach", 3))
     assert QUESTIONS * 3 <= len(teacher_server.asked) < QUESTIONS * UUS
     assert (await resume(chosen)).status == "finished"
     assert taught_about(chosen) == UUS

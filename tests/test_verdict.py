@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from blindspot.storage.records import Evaluation
+from blindspot.storage.records import BlindSpot, Evaluation
 from blindspot.tools.verdict import Verdict, judge
+from blindspot.tools.verdict_parts import tell_blind_spots
 
 Change = tuple[float, float, float, float]
 """Before, after, low and high end of the difference's interval."""
@@ -150,3 +151,66 @@ def test_the_sentence_says_so_when_not_all_rows_could_be_paired() -> None:
 def test_a_missing_figure_is_a_bug_and_not_a_verdict() -> None:
     with pytest.raises(ValueError, match="no evaluation of"):
         judge([], model_id="new", baseline_id="old", tau=0.65, max_accuracy_drop=0.01)
+
+
+# --- what is told besides ---
+
+
+def spot(number: int, status: str, before: int, after: int, *words: str) -> BlindSpot:
+    return BlindSpot("run-1", 1, number, words, before, after, max(0, before - after), 0, status, 0.01)
+
+
+def base_rows() -> list[Evaluation]:
+    return [
+        *compared("uus", (120, 96, -38, -10), p_value=0.001, threshold=0.65),
+        *compared("uus_matched", (120, 100, -33, -8), threshold=0.65),
+        *compared("accuracy", (0.81, 0.812, -0.006, 0.01), p_value=0.6),
+    ]
+
+
+def text_with(*rows: Evaluation, blind_spots: tuple[BlindSpot, ...] = ()) -> str:
+    everything = [*base_rows(), *rows]
+    return judge(
+        everything, model_id="new", baseline_id="old", tau=0.65, max_accuracy_drop=0.01, blind_spots=blind_spots
+    ).text
+
+
+def test_blind_spots_are_told_by_status_with_their_words_and_counts() -> None:
+    spots = (
+        spot(1, "open", 40, 38, "the"),
+        spot(2, "closed", 30, 1, "lens", "tripod", "zoom", "bag"),
+        spot(3, "opened", 0, 12),
+        *(spot(number, "shrunk", 9, 5, f"w{number}") for number in range(4, 8)),
+    )
+    assert text_with(blind_spots=spots).endswith(
+        "; of 7 blind spots 1 closed (lens tripod zoom 30 -> 1), 4 shrunk (w4 9 -> 5, w5 9 -> 5, w6 9 -> 5, …), "
+        "1 opened (number 3 0 -> 12)"
+    )
+    assert tell_blind_spots(spots[:1]) == "1 blind spot, none closed or opened beyond chance"
+
+
+def test_the_rest_of_the_evidence_is_told_and_does_not_decide() -> None:
+    told = text_with(
+        row("uus_fixed", 40, baseline_id="old", threshold=0.65),
+        row("uus_new", 16, baseline_id="old", threshold=0.65),
+        row("known_uus_fixed", 0.4, recipe="all", n=170),
+        row("known_uus_left", 0.5, recipe="all", threshold=0.65, n=170),
+        row("temperature", 1.83, model_id="old", split="validation"),
+        row("uus_calibrated", 90, model_id="old", threshold=0.65),
+        row("uus_calibrated", 6, baseline_id="old", low=-4, high=15, threshold=0.65),
+        row("repaired_kept", 0.9, split="repaired", low=0.8, high=0.95, n=60),
+    )
+    assert told.startswith("took the new model: ")
+    assert told.removeprefix(f"{text_with()}; ").split("; ") == [
+        "fixed, and new where the old model was right: natural UUs 40 and 16",
+        "of 170 texts that fooled the original under attack, 68 are right now and 85 UUs still",
+        "temperature scaling alone (T = 1.83) would leave natural UUs 90, the new model +6 (95 % interval -4 to +15): "
+        "not shown to be fewer than calibration alone gives",
+        "of 60 texts that earlier rounds repaired, 54 are right still (95 % interval 80.0 % to 95.0 %)",
+    ]
+
+
+def test_the_newest_of_several_figures_of_a_model_that_was_kept_stands() -> None:
+    later = row("repaired_kept", 0.5, split="repaired", low=0.4, high=0.6, n=80, round=3)
+    earlier = row("repaired_kept", 0.9, split="repaired", low=0.8, high=0.95, n=60, round=2)
+    assert "of 80 texts that earlier rounds repaired, 40 are right still" in text_with(later, earlier)

@@ -25,7 +25,7 @@ def plan_epochs(lengths: Sequence[int], training: Training) -> list[list[Step]]:
     Args:
         lengths: tokens of each sample.
     """
-    rng = np.random.default_rng([training.seed, len(lengths)])
+    rng = np.random.default_rng([training.seed, len(lengths), *([training.order] if training.order else [])])
     epochs = []
     for epoch in range(math.ceil(training.epochs)):
         steps = draw_steps(lengths, training, rng)

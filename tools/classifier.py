@@ -101,6 +101,7 @@ class Classifier:
         self.model_id = model_id
         self.labels = tuple(labels)
         self.max_tokens = max_tokens
+        self.temperature = 1.0  # logits are divided by it
         self.given_forward = forward
         self.tokens_per_batch = TOKENS_PER_BATCH.get(model.device.type, 4_096)
         self.texts_per_call = TEXTS_PER_CALL.get(model.device.type, 256)
@@ -139,7 +140,8 @@ class Classifier:
             smaller: list[list[int]] = []
             for batch, future in zip(waiting, self.lanes.each(compute, waiting), strict=True):
                 try:
-                    probabilities[batch] = future.result().softmax(dim=-1).cpu().numpy()  # (batch, classes)
+                    logits = future.result() / self.temperature
+                    probabilities[batch] = logits.softmax(dim=-1).cpu().numpy()  # (batch, classes)
                 except RuntimeError as error:
                     smaller += self.halve(batch, error)
             if smaller:  # once, however many failed together
@@ -180,21 +182,25 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], max_tokens
 
 
 def load_classifier(
-    folder: str | Path, *, model_id: str, labels: Sequence[str], max_tokens: int, device: str = "auto"
+    folder: str | Path,
+    *,
+    model_id: str,
+    labels: Sequence[str],
+    max_tokens: int,
+    device: str = "auto",
+    temperature: float = 1.0,
 ) -> Classifier:
     """Load a fine-tuned classifier.
 
     Args:
         folder: a local folder or a Hugging Face id.
         labels: the data set's label names; the model's own names must be the same, or unnamed (LABEL_0 …).
+        temperature: logits are divided by it.
     Raises: ModelError, when it cannot be loaded or its classes are not the labels.
     """
     model, tokenizer = load_weights(locate_model(str(folder)), labels, fine_tuned=True)
     placed: PreTrainedModel = torch.nn.Module.to(model, pick_device(device))
-    return Classifier(
-        placed,
-        tokenizer,
-        model_id=model_id,
-        labels=labels,
-        max_tokens=limit_tokens(model, tokenizer, max_tokens),
-    )
+    limit = limit_tokens(model, tokenizer, max_tokens)
+    classifier = Classifier(placed, tokenizer, model_id=model_id, labels=labels, max_tokens=limit)
+    classifier.temperature = temperature
+    return classifier

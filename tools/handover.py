@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from blindspot.storage.errors import StoreError
+from blindspot.storage.errors import ModelError, StoreError
 
 CARD = "README.md"
 SAMPLES = "synthetic.parquet"
@@ -44,7 +44,9 @@ def refuse_filled(folder: Path) -> None:
         raise StoreError(f"{folder} is there already, and nothing is overwritten; name another folder, or remove it")
 
 
-def export_classifier(source: str, labels: Sequence[str], max_tokens: int, card: str, folder: Path) -> None:
+def export_classifier(
+    source: str, labels: Sequence[str], max_tokens: int, card: str, folder: Path, *, temperature: float = 1.0
+) -> None:
     """Write a model version as a whole classifier: an adapter is merged into its base model, classes have names.
 
     Args:
@@ -52,6 +54,7 @@ def export_classifier(source: str, labels: Sequence[str], max_tokens: int, card:
         labels: in the order of the logits.
         max_tokens: longer inputs are cut by the written tokenizer, as they were in training.
         card: the text of its README.md.
+        temperature: logits are divided by it; the written head gives them so.
     Raises: ModelError, when it cannot be loaded. StoreError, as `new_folder`.
     """
     from peft import PeftModel
@@ -64,11 +67,35 @@ def export_classifier(source: str, labels: Sequence[str], max_tokens: int, card:
     whole: Any = model.merge_and_unload() if isinstance(model, PeftModel) else model
     for name, value in naming(labels).items():
         setattr(whole.config, name, value)
+    if temperature != 1:
+        cool(whole, tokenizer, temperature)
     tokenizer.model_max_length = limit
     with new_folder(folder) as partial:
         whole.save_pretrained(partial, safe_serialization=True)
         tokenizer.save_pretrained(partial)
         (partial / CARD).write_text(card, encoding="utf-8")
+
+
+def cool(model: Any, tokenizer: Any, temperature: float) -> None:
+    """Divide a classifier's last layer, and so its logits, by a temperature, in place.
+
+    Raises: ModelError, where no linear layer of that kind makes the logits as they come out.
+    """
+    import torch
+
+    inputs = tokenizer("one text, to see it by", return_tensors="pt")
+    layers = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
+    heads = [layer for layer in layers if layer.out_features == model.config.num_labels]
+    with torch.inference_mode():
+        before = model(**inputs).logits
+        for parameter in heads[-1].parameters() if heads else ():
+            parameter.div_(temperature)
+        after = model(**inputs).logits
+    if not torch.allclose(after * temperature, before, rtol=1e-3, atol=1e-5):
+        raise ModelError(
+            f"{type(model).__name__}: its temperature of {temperature:.3g} cannot be put into its last layer; hand "
+            "over the version that it was fitted to"
+        )
 
 
 def export_samples(rows: Sequence[Mapping[str, Any]], card: str, folder: Path) -> None:

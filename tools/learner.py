@@ -44,6 +44,7 @@ class Rows:
         self.encoded = encode(tokenizer, texts, max_tokens)
         self.labels = torch.tensor([example.label for example in examples])
         self.weights = torch.tensor([example.weight for example in examples])
+        self.smoothing = torch.tensor([example.smoothing for example in examples])
         tokens = [len(ids) for ids in self.encoded["input_ids"]]
         self.lengths = [max(tokens[i], tokens[self.twin_of.get(i, i)]) for i in range(len(examples))]
 
@@ -128,7 +129,7 @@ class Learner:
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.bf16):
             logits = self.logits(self.model, inputs)
         own, twins = logits[: len(batch)], logits[len(batch) :]
-        losses = cross_entropy(own, rows.labels[batch].to(device))
+        losses = cross_entropy(own, rows.labels[batch].to(device), rows.smoothing[batch].to(device))
         if asks:
             apart = divergence(own[asks], twins)
             losses = losses.index_add(0, torch.tensor(asks, device=device), self.training.consistency * apart)

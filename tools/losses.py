@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Compute the cross-entropy of each sample.
+def cross_entropy(logits: Tensor, labels: Tensor, smoothing: Tensor) -> Tensor:
+    """Compute the cross-entropy of each sample against its label, of which a part is spread over all classes.
 
     Args:
         logits: (n, classes).
         labels: class indices, (n,).
+        smoothing: the part of each sample's target that is spread evenly, (n,) in [0, 1).
     Returns: (n,) in nats.
     """
-    return F.cross_entropy(logits.float(), labels, reduction="none")
+    log_p = logits.float().log_softmax(dim=-1)
+    return torch.lerp(F.nll_loss(log_p, labels, reduction="none"), -log_p.mean(dim=-1), smoothing)
 
 
 def divergence(logits: Tensor, twins: Tensor) -> Tensor:

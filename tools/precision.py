@@ -55,6 +55,7 @@ def with_forward(classifier: Classifier, forward: Forward | None, model: PreTrai
         max_tokens=classifier.max_tokens,
         forward=forward,
     )
+    copied.temperature = classifier.temperature
     copied.tokens_per_batch = 2 * classifier.tokens_per_batch  # of smaller numbers; measured on a CPU
     return copied
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from blindspot.storage.errors import Cancelled, ModelError, SettingsError
+from blindspot.storage.errors import Cancelled, ModelError, SettingsError, StoreError
 from blindspot.tools.adapters import adapt
 from blindspot.tools.batches import Step, plan_epochs
 from blindspot.tools.classifier import Classifier, locate_model, pick_device
@@ -73,8 +74,9 @@ def retrain(
                     "smaller model or one with LoRA (preset ibs-llama), or free memory"
                 ) from error
             raise
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    with writing(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
     return course.trained(folder, time.monotonic() - began)
 
 
@@ -145,10 +147,11 @@ class Course:
     def save(self, number: int) -> None:
         """Save the weights of an epoch in the place of an earlier one's."""
         self.kept = number
-        self.model.save_pretrained(self.folder, safe_serialization=True)
-        if self.training.lora:
-            self.model.config.save_pretrained(self.folder)  # peft leaves it out, and with it the names of the classes
-        self.tokenizer.save_pretrained(self.folder)
+        with writing(self.folder):
+            self.model.save_pretrained(self.folder, safe_serialization=True)
+            if self.training.lora:
+                self.model.config.save_pretrained(self.folder)  # peft leaves it out, and with it the classes' names
+            self.tokenizer.save_pretrained(self.folder)
 
     def trained(self, folder: Path, seconds: float) -> Trained:
         """Say what came of it."""
@@ -164,3 +167,16 @@ class Course:
             largest_batch=self.learner.most,
             checkpointed=self.learner.checkpointed,
         )
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn what the disk does to weights into a StoreError; safetensors and tokenizers tell of it in their own classes."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, OSError) and "os error" not in str(error):
+            raise
+        raise StoreError(
+            f"{folder}: the weights cannot be written ({error}); mend that (space, permissions), then go on"
+        ) from error

@@ -117,6 +117,16 @@ def read_csv(path: Path, wanted: Sequence[str]) -> Table:
 
 
 def read_json_lines(path: Path, wanted: Sequence[str]) -> Table:
+    rows, lines = read_objects(path)
+    check_columns(wanted, list(dict.fromkeys(name for row in rows for name in row)), str(path))
+    return Table(str(path), {name: [row.get(name) for row in rows] for name in wanted}, lines)
+
+
+def read_objects(path: Path) -> tuple[list[dict[str, object]], list[int]]:
+    """Read the objects of a file with one a line, and the line of each.
+
+    Raises: DataError. OSError, where it cannot be read at all.
+    """
     rows: list[dict[str, object]] = []
     lines: list[int] = []
     for line, text in enumerate(decode(path).split("\n"), start=1):
@@ -130,8 +140,7 @@ def read_json_lines(path: Path, wanted: Sequence[str]) -> Table:
             raise DataError(f"{path}, line {line}: not a JSON object; write one object a line")
         rows.append(row)
         lines.append(line)
-    check_columns(wanted, list(dict.fromkeys(name for row in rows for name in row)), str(path))
-    return Table(str(path), {name: [row.get(name) for row in rows] for name in wanted}, lines)
+    return rows, lines
 
 
 def decode(path: Path) -> str:

@@ -36,6 +36,7 @@ class Training:
     betas: tuple[float, float] = (0.9, 0.999)
     lora: Lora | None = None
     seed: int = 0  # of the new head, of dropout and of the order of samples
+    order: int = 0  # another one takes the samples of the same seed in another order
     group_by_length: bool = True  # batches of samples of similar length: little padding
     precision: Precision = "auto"  # of the forward pass; auto: bf16 on a GPU that has it, else fp32
     checkpointing: bool = False  # compute activations twice, not keep them; also begun where memory runs out
@@ -63,12 +64,15 @@ class Example:
 
     Args:
         twin: the same sample perturbed; it is held to the sample's prediction, not to the label.
+        smoothing: how much of the target is spread evenly over all classes, in [0, 1): 0 asks for certainty of the
+            label, more asks the classifier to doubt. Source: Szegedy et al. (2016).
     """
 
     text: Text
     label: int
     weight: float = 1.0
     twin: Text | None = None
+    smoothing: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,219 @@
+"""Runs that are killed, stopped, starved and robbed: nothing is lost, nothing is there twice.
+
+A run that is killed and resumed is compared, table by table and file by file, with one that was left alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import re
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blindspot.graphs.mitigation import PHASES
+from blindspot.storage.results import Results
+
+KILLED_RUNS = Path(__file__).with_name("killed_runs.py")
+TOLD = -1
+TIMES = {"seconds", "created_at", "started_at", "finished_at", "at", "latency_s", "applied_at"}
+KILLED = -9
+
+
+class Place:
+    """A folder in which a run is started, and gone on with, in processes of their own."""
+
+    def __init__(self, warm: Any, table: dict[str, dict[str, Any]], folder: Path) -> None:
+        self.warm, self.folder, self.workspace = warm, folder, folder / "ws"
+        (folder / "settings.json").write_text(json.dumps(table))
+
+    def start(self, *moment: object) -> int:
+        """Start the run or go on with it, with something that befalls it at a moment, if any. Returns: the process."""
+        return int(self.warm.start(KILLED_RUNS, "settings.json", json.dumps(moment or None), folder=self.folder))
+
+    def run(self, *moment: object) -> Any:
+        """The same until the process ends."""
+        return self.warm.wait(self.start(*moment))
+
+    def read(self, sql: str) -> list[tuple[Any, ...]]:
+        with Results.open(self.workspace) as results:
+            return results.query(sql)[1]
+
+    def tables(self) -> dict[str, list[tuple[Any, ...]]]:
+        """All rows of all tables, up to times and latencies."""
+        columns: dict[str, list[str]] = {}
+        for name, column in self.read(
+            "SELECT table_name, column_name FROM duckdb_columns() JOIN duckdb_tables() USING (table_name)"
+        ):
+            if column not in TIMES:
+                columns.setdefault(name, []).append(f'"{column}"')
+        found = {name: self.read(f"SELECT {', '.join(names)} FROM {name}") for name, names in columns.items()}
+        return {name: sorted((tuple(map(untimed, row)) for row in rows), key=repr) for name, rows in found.items()}
+
+    def files(self) -> dict[str, str]:
+        """The files of the workspace; of weights, their contents."""
+        paths = [path for path in self.workspace.rglob("*") if path.is_file() and ".sqlite-" not in path.name]
+        return {
+            str(path.relative_to(self.workspace)): hashlib.sha256(path.read_bytes()).hexdigest()
+            if path.suffix == ".safetensors"
+            else ""
+            for path in paths
+        }
+
+
+def untimed(value: Any) -> Any:
+    """A value without the seconds that it tells of."""
+    return re.sub(r" \(\d+\.\d s\)$", "", value) if isinstance(value, str) else value
+
+
+@pytest.fixture(scope="module")
+def whole(warm_python: Any, small_run: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A run that nobody disturbed."""
+    place = Place(warm_python, small_run, tmp_path_factory.mktemp("whole"))
+    ended = place.run()
+    assert ended.code == 0, ended.err
+    return place
+
+
+@pytest.fixture
+def place(warm_python: Any, small_run: dict[str, dict[str, Any]], tmp_path: Path) -> Place:
+    return Place(warm_python, small_run, tmp_path)
+
+
+def check_same(place: Place, whole: Place) -> None:
+    """See that a run has ended as one that nobody disturbed."""
+    found, wanted = place.tables(), whole.tables()
+    for name in wanted:
+        assert found[name] == wanted[name], name
+    assert found.keys() == wanted.keys()
+    assert place.files() == whole.files()
+
+
+def test_a_run_killed_as_each_phase_begins_and_as_it_has_told_its_result_ends_as_one_that_was_not(
+    place: Place, whole: Place
+) -> None:
+    for phase in PHASES:
+        for done in (0, TOLD):
+            assert place.run(phase, done).code == KILLED, (phase, done)
+    assert place.run().code == 0
+    check_same(place, whole)
+
+
+@pytest.mark.parametrize(
+    ("what", "least", "most"),
+    [("point", 5, 70), ("cpu", 0.2, 0.9)],
+    ids=["points around its writes", "moments of its time"],
+)
+def test_a_run_killed_at_random_ends_as_one_that_was_not(
+    what: str, least: float, most: float, place: Place, whole: Place
+) -> None:
+    draw, kills = random.Random(6), 0
+    while (ended := place.run(what, type(least)(draw.uniform(least, most)))).code == KILLED:
+        kills += 1
+    assert ended.code == 0, ended.err
+    assert kills >= 3
+    check_same(place, whole)
+
+
+FULL = "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (20_000, r.RLIM_INFINITY))"
+READ_ONLY = "import os; os.chmod('ws', 0o500)"
+TERMINATED = "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"
+DELETED = "import os; os.unlink('ws/store.duckdb')"
+MOVED = "import os; os.rename('ws/store.duckdb', 'elsewhere.duckdb')"
+CUT = "import os; os.truncate('ws/store.duckdb', 9000)"
+RESUME = "go on with `blindspot resume small-1 -w ws`"
+
+MISHAPS = [
+    ("attack", 1, TERMINATED, 130, "stopped; what is done is kept: "),
+    ("teach", 1, TERMINATED, 130, "stopped; what is done is kept: "),
+    ("retrain", 3, TERMINATED, 130, "stopped; what is done is kept: "),
+    ("attack", 1, FULL, 2, "File too large; "),
+    ("retrain", 3, FULL, 2, "File too large"),
+    ("teach", 1, READ_ONLY, 2, "Permission denied"),
+    ("retrain", 3, READ_ONLY, 2, "Permission denied"),
+    ("attack", 1, DELETED, 2, "store.duckdb was deleted while it was in use; its rows are in results.duckdb: resume b"),
+    ("teach", 1, MOVED, 2, "store.duckdb was moved away while it was in use; its rows are in results.duckdb"),
+    ("filter", 0, CUT, 2, "was cut short while it was in use; the rows published last are in results.duckdb"),
+    ("close_round", TOLD, READ_ONLY, 2, "Permission denied"),
+]
+
+
+@pytest.mark.parametrize(
+    ("phase", "done", "code", "exit_code", "said"), MISHAPS, ids=[f"{row[0]}-{row[-1]}" for row in MISHAPS]
+)
+def test_a_run_that_meets_with_a_mishap_says_so_in_one_line_and_goes_on_once_it_is_mended(
+    phase: str, done: int, code: str, exit_code: int, said: str, place: Place, whole: Place
+) -> None:
+    ended = place.run(phase, done, code)
+    lines = ended.err.splitlines()
+    assert ended.code == exit_code, ended.err
+    assert said in lines[-1]
+    assert RESUME in lines[-1]
+    assert len(lines) == (2 if code == TERMINATED else 1), ended.err
+    place.workspace.chmod(0o700)
+    assert place.run().code == 0
+    for path in place.workspace.glob("*.damaged"):
+        path.unlink()
+    check_same(place, whole)
+
+
+def test_without_its_checkpoints_a_run_goes_on_from_its_rows(place: Place, whole: Place) -> None:
+    assert place.run("filter", TOLD).code == KILLED
+    for path in place.workspace.glob("checkpoints.sqlite*"):
+        path.unlink()
+    assert place.run().code == 0
+    check_same(place, whole)
+
+
+def test_damaged_checkpoints_are_told_in_one_line(place: Place) -> None:
+    assert place.run("attack", 0).code == KILLED
+    for path in place.workspace.glob("checkpoints.sqlite*"):
+        path.write_text("no database" * 1000)
+    ended = place.run()
+    assert ended.code == 2
+    assert ended.err.startswith(f"blindspot: {place.workspace}/checkpoints.sqlite: file is not a database; mend that")
+    assert ended.err.count("\n") == 1
+
+
+def test_a_second_run_is_told_who_is_at_work_and_a_dead_ones_lock_does_not_count(place: Place, whole: Place) -> None:
+    first = place.start("attack", 1, "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)")
+    while STOPPED not in Path(f"/proc/{first}/status").read_text():
+        time.sleep(0.01)
+    second = place.run()
+    assert (second.code, second.err.count("\n")) == (2, 1)
+    assert f"store.duckdb is in use by process {first}; wait until it ends" in second.err
+    assert place.read("SELECT status FROM runs") == [("running",)]
+    os.kill(first, signal.SIGKILL)
+    assert place.warm.wait(first).code == KILLED
+    assert place.run().code == 0
+    check_same(place, whole)
+
+
+STOPPED = "State:\tT"
+CLOCK_BACK = """
+import time
+from datetime import timedelta
+from blindspot.storage import clock
+real, wall = clock.datetime, time.time
+
+class Earlier(real):
+    @classmethod
+    def now(cls, tz=None):
+        return real.now(tz) - timedelta(days=400)
+
+clock.datetime, time.time = Earlier, lambda: wall() - 400 * 86400
+"""
+
+
+def test_a_clock_that_is_set_back_changes_no_row_and_no_order(place: Place, whole: Place) -> None:
+    assert place.run("select", 0, CLOCK_BACK).code == 0
+    check_same(place, whole)
+    phases = "SELECT phase FROM events WHERE level = 'info' ORDER BY \"at\""
+    assert place.read(phases) == whole.read(phases)
+    assert place.read("SELECT finished_at > started_at FROM runs") == [(True,)]
