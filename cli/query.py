@@ -98,7 +98,8 @@ def read_question(question: str | None, file: Path | None, given: dict[str, obje
     Raises: StoreError, for an unknown name, a file that cannot be read, or a value that the SQL has no use for.
         typer.BadParameter, where nothing is asked.
     """
-    from blindspot.storage.queries import READY, constant
+    from blindspot.storage.queries import READY
+    from blindspot.storage.ready_query import constant
 
     if question is not None and re.fullmatch(r"[\w-]+", question) and question != "-":
         ready = READY.get(question.replace("_", "-"))

@@ -16,7 +16,8 @@ from blindspot.cli.terminal import result_console, visible
 
 MOST_ROWS = 500  # of a table; nobody reads on, and rendering takes its time
 MOST_CHARACTERS = 300  # of one cell on a terminal
-NARROWEST = 12  # columns of the terminal for one column of the answer; below, each row gets lines of its own
+BETWEEN = 3  # columns of the terminal between two of the answer
+FOLDED = 24  # columns that a text is given at least; where there are fewer, each row gets lines of its own
 
 
 def write_csv(columns: Sequence[str], rows: Iterable[tuple[Any, ...]], file: TextIO) -> int:
@@ -51,21 +52,23 @@ def print_table(columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None
     shown = list(islice(coming, MOST_ROWS))
     total = len(shown) + sum(1 for _ in coming)
     most = MOST_CHARACTERS if console.is_terminal else None
-    cells = [[Text(cell(value, most)) for value in row] for row in shown]
+    cells = [[cell(value, most) for value in row] for row in shown]
     numeric = [all(isinstance(row[i], int | float | None) for row in shown) for i in range(len(columns))]
-    if len(columns) * NARROWEST <= console.width:
+    widest = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    least = sum(wide if is_number else min(wide, FOLDED) for wide, is_number in zip(widest, numeric, strict=True))
+    if least + len(columns) * BETWEEN <= console.width:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for name, is_number in zip(columns, numeric, strict=True):
             table.add_column(Text(name), overflow="fold", justify="right" if is_number else "left")
         for row in cells:
-            table.add_row(*row)
+            table.add_row(*map(Text, row))
         console.print(table)
     else:
         for number, row in enumerate(cells, start=1):
             console.print(Text(f"row {number}", style="bold"))
             lines = Table.grid(padding=(0, 2))
             for name, text in zip(columns, row, strict=True):
-                lines.add_row(Text(name, style="cyan"), text)
+                lines.add_row(Text(name, style="cyan"), Text(text))
             console.print(lines)
     cut = f"{MOST_ROWS:,} of " if total > MOST_ROWS else ""
     more = "; --format csv or json gives all" if cut else ""

@@ -66,7 +66,9 @@ def carry_out(plan: StudyPlan, only: list[str] | tuple[()], file: Path, *, yes: 
     """
     from blindspot.cli.display import display_kind
     from blindspot.cli.study_display import open_study_display
-    from blindspot.graphs.study import Told, choose_cells, run_study
+    from blindspot.graphs.study import run_study
+    from blindspot.graphs.study_choice import choose_cells
+    from blindspot.graphs.study_course import Told
 
     chosen = choose_cells(only, plan)
     agree_on_study(plan, only, yes=yes)

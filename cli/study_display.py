@@ -15,7 +15,7 @@ from blindspot.cli.terminal import progress_console, visible
 
 if TYPE_CHECKING:
     from blindspot.graphs.state import Progress
-    from blindspot.graphs.study import Place
+    from blindspot.graphs.study_course import Place
     from blindspot.graphs.study_forecast import Outlook
 
 TOLD_OF = (("original", "evaluate_original"), ("mitigation", "evaluate"))  # kinds of run and phases that leave a line
@@ -92,8 +92,8 @@ class LiveStudy(LiveDisplay):
     """How each cell ended above, a panel with the phase in hand below."""
 
     def __init__(self, folder: Path, stopping: Callable[[], bool]) -> None:
+        self.cell: At | None = None  # the display draws itself as soon as it is there
         super().__init__(progress_console(), folder, stopping)
-        self.cell: At | None = None
 
     def enter(self, place: Place) -> None:
         """Leave a line with the cell that begins."""

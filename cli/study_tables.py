@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from blindspot.cli.study_read import FoundStudy, Place
 from blindspot.cli.study_words import mean_std, points, reduction, sentences
 from blindspot.cli.terminal import visible
+from blindspot.storage.study_cells import dose_of
 from blindspot.storage.study_settings import ORIGINAL
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def added(found: FoundStudy, place: Place, method: str) -> tuple[str, str]:
 def changes(found: FoundStudy, place: Place, metric: str) -> Grid:
     """What every method changed against each baseline, in one metric."""
     methods = found.methods_at(place)
-    there = [name for name in BASELINES if name in methods or any(each.startswith(f"{name}@") for each in methods)]
+    there = [name for name in BASELINES if name in {dose_of(method)[0] for method in methods}]
     show = points if metric == "accuracy" else reduction
     found_rows = [
         (method, *(show(found, place, method, metric, baseline) for baseline in there))
@@ -118,11 +119,11 @@ def of_change(found: FoundStudy, place: Place, metric: str) -> str:
 
 def doses(found: FoundStudy, place: Place, metric: str) -> Grid:
     """How much fewer UUs each method leaves than `none`, by its dose."""
-    dosed = [method.rpartition("@") for method in found.methods_at(place) if "@" in method]
-    shares = sorted({share for _, _, share in dosed}, key=lambda share: float(share.rstrip("%")))
+    dosed = [(name, share) for name, share in map(dose_of, found.methods_at(place)) if share]
+    shares = sorted({share for _, share in dosed}, key=lambda share: float(share.rstrip("%")))
     rows = [
         (name, *(reduction(found, place, f"{name}@{share}", metric, "none") for share in shares))
-        for name in dict.fromkeys(name for name, _, _ in dosed)
+        for name in dict.fromkeys(name for name, _ in dosed)
     ]
     title = titled(
         place, f"{of_change(found, place, metric)}, against none, by rows added as a share of the training rows"

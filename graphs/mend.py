@@ -14,6 +14,7 @@ from blindspot.storage.settings_file import change_settings
 from blindspot.storage.store import Store
 
 MENDABLE: Mapping[str, str | None] = {
+    "run.publish_s": None,
     "teacher.spec": "teach",
     "teacher.temperature": "teach",
     "teacher.requests_per_minute": None,

@@ -44,7 +44,10 @@ def origin_version(context: Context, origin_id: str) -> ModelVersion:
     origin = context.store.one(Run, run_id=origin_id)
     version = context.store.one(ModelVersion, model_id=origin.original_model_id) if origin else None
     if version is None or not is_there(context, version):
-        raise ModelError(f"{context.run_id}: the original model version of {origin_id} is gone; `blindspot delete {origin_id}`, then go on with the study")
+        raise ModelError(
+            f"{context.run_id}: the original model version of {origin_id} is gone; `blindspot delete {origin_id}`, "
+            "then go on with the study"
+        )
     return version
 
 

@@ -20,7 +20,7 @@ from blindspot.tools.datasets import DataSource
 UNKNOWN_BY = (
     *(key for key, phase in MENDABLE.items() if phase is None),
     "run.name", "run.workspace", "attack.split", "compare.teachers", "evaluate.samples", "evaluate.thresholds",
-    "evaluate.resamples", "data.path", "data.train", "data.validation", "data.test",
+    "evaluate.resamples", "accept.keep_rejected", "data.path", "data.train", "data.validation", "data.test",
 )  # fmt: skip
 """Settings that no cell is known by: how the work is done, where it lies, what can be added to or taken anew."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from blindspot.graphs.study_cells import Lot
 from blindspot.storage.records import Attack, ModelVersion, Prediction, Round, Run, Sample, Study, StudyFigure
 from blindspot.storage.store import Store
+from blindspot.storage.study_cells import dose_of
 from blindspot.storage.study_settings import ORIGINAL
 
 if TYPE_CHECKING:
@@ -137,10 +138,10 @@ def baselines_of(method: str, methods: Iterable[str]) -> dict[str, str]:
     """Which methods stand for the baselines: those of the same dose, where there are doses."""
     from blindspot.tools.study import BASELINES
 
-    _, at, dose = method.partition("@")
+    dose = dose_of(method)[1]
     found = {}
     for name in BASELINES:
-        for candidate in (f"{name}{at}{dose}", name):
+        for candidate in (f"{name}@{dose}", name):
             if candidate in methods and candidate != method:
                 found[name] = candidate
                 break

@@ -93,10 +93,10 @@ class Answer:
                 yield
         except duckdb.Error as error:
             raise self._explain(error) from error
-        except RuntimeError as error:
-            if str(error) != INTERRUPTED:
+        except (KeyboardInterrupt, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and str(error) != INTERRUPTED:
                 raise
-            raise Cancelled("the query was stopped") from error
+            raise Cancelled("the query was stopped") from None
         finally:
             self._worked_s += time.monotonic() - began
 

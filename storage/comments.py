@@ -273,16 +273,17 @@ COMMENTS: Comments = {
             "run_id": RUN,
             "round": "The round that made the model version, 0 for the original.",
             "model_id": "The model version that was measured (model_versions).",
-            "baseline_id": "Set where the value is a difference: model_id's figure minus that of this model version; of "
-            "uus_fixed and uus_new, the version whose UUs are gone, or that was right.",
+            "baseline_id": "Set where the value is a difference: model_id's figure minus that of this model version; "
+            "of uus_fixed and uus_new, the version whose UUs are gone, or that was right.",
             "metric": "What was measured, e.g. accuracy, uus, ece; uus_calibrated: UUs that temperature scaling alone "
-            "would leave, with a baseline_id the new version's minus those of that version so scaled.",
+            "would leave, with a baseline_id the new version's minus those of that version so scaled; "
+            "…_matched: at matched coverage.",
             "value": "The figure, or the difference.",
             "low": "Lower end of the 95 % interval.",
             "high": "Upper end of the 95 % interval.",
             "p_value": "Chance of a difference this large if there were none.",
-            "split": "The split it was measured on; logged for the log's errors that the teacher was never shown, repaired "
-            "for the texts that earlier rounds repaired.",
+            "split": "The split it was measured on; logged for the log's errors that the teacher was never shown, "
+            "repaired for the texts that earlier rounds repaired.",
             "recipe": "The attack the texts went through; empty for texts as they are.",
             "threshold": "The confidence threshold (tau) it was measured at, where it needs one.",
             "n": "How many texts it was measured on.",
@@ -301,8 +302,8 @@ COMMENTS: Comments = {
             "new": "UUs now that were right before.",
             "status": "closed (a tenth of its UUs or less is left), shrunk, grown or opened (from a tenth or less): "
             "each beyond chance, p below 0.05; else open.",
-            "p_value": "Exact sign test over its samples, before and after, adjusted for the number of blind spots in the "
-            "round (Benjamini, Hochberg).",
+            "p_value": "Exact sign test over its samples, before and after, adjusted for the number of blind spots in "
+            "the round (Benjamini, Hochberg).",
         },
     ),
     "studies": (
@@ -322,10 +323,10 @@ COMMENTS: Comments = {
             "study_id": "The study (studies).",
             "dataset": "Name of the data set.",
             "classifier": "Name of the classifier.",
-            "recipe": "Which attack; of runs with several: a+b for all of them together, a+b: a for one; '' without any.",
-            "method": "Name of the method, original for the model before any; with its dose where the study has several.",
-            "metric": "What was measured, as in evaluations; uus_clean: natural UUs of the clean split; …_reduction: the "
-            "share of the baseline's that are gone; accepted: the share of seeds whose verdict took the model version.",
+            "recipe": "Which attack; of runs with several: a+b for all of them, a+b: a for one; '' without any.",
+            "method": "Name of the method, with its dose where there are several; original: before any method.",
+            "metric": "What was measured, as in evaluations; uus_clean: natural UUs of the clean split; …_reduction: "
+            "the share of the baseline's that are gone; accepted: the share of seeds whose verdict took the model.",
             "threshold": "Confidence from which a wrong prediction counts; -1 where the metric has none.",
             "baseline": "The method that the value is a difference to; '' for a figure by itself.",
             "value": "Mean over the seeds.",

@@ -17,7 +17,7 @@ KEYWORD = re.compile(r'syntax error at or near "(?P<name>\w+)"')
 KEYWORDS = ("SELECT", "FROM", "WHERE", "GROUP", "ORDER", "HAVING", "LIMIT", "JOIN", "USING", "DESCRIBE", "SUMMARIZE")
 SAID_BY_DUCKDB = re.compile(r"\s*(?:Candidate (?:bindings|tables)\b|Did you mean\b|LINE \d+:)")
 MOST_NAMED = 8
-SHORTEST = 3  # a name of one or two letters is like too many
+SHORTEST = 2  # a name of one letter is like too many
 
 
 @dataclass(frozen=True, slots=True)

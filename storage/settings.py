@@ -226,7 +226,7 @@ class EvaluateSection(Section):
 class AcceptSection(Section):
     max_accuracy_drop: Share = 0.01
     target_reduction: Share = 0.9  # stop when UUs have fallen by this share
-    stop_without_gain: bool = True  # false: after a round without gain the next one goes on from the version that is kept
+    stop_without_gain: bool = True  # false: a round without gain is no end, the next one goes on from what is kept
     keep_rejected: bool = True  # false: the weights of a model version that is not accepted are removed, its rows stay
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -150,6 +151,12 @@ def with_doses(axes: StudySection) -> Sequence[Arm]:
 def at_dose(name: str, share: float) -> str:
     """The name of an arm at a dose, e.g. "relabel@5%"."""
     return f"{name}@{100 * share:g}%"
+
+
+def dose_of(name: str) -> tuple[str, str | None]:
+    """Split the name of an arm at a dose, e.g. ("relabel", "5%"); None: it has none, though it may hold an @."""
+    found = re.fullmatch(r"(.+)@([0-9.e-]+%)", name)
+    return (found[1], found[2]) if found else (name, None)
 
 
 def arm_table(shared: Table, arm: Arm, *, where: str, folder: Path) -> Table:

@@ -319,7 +319,7 @@ class WarmPython:
         place = self.folder / str(len(self.files))
         out, err = place.with_suffix(".out"), place.with_suffix(".err")
         asked = {"run": [str(part) for part in run], "folder": str(folder), "out": str(out), "err": str(err)}
-        pid = int(self._ask(asked | {"env": dict(env or {})})["pid"])
+        pid = int(self._ask(asked | {"env": {**os.environ, **(env or {})}})["pid"])
         self.files[pid] = out, err
         return pid
 

@@ -19,7 +19,7 @@ from blindspot.graphs.attack import KEPT_EVERY_S, attack_once, budget_of, fair_o
 from blindspot.graphs.run import start_run
 from blindspot.graphs.state import Context
 from blindspot.storage.errors import Cancelled
-from blindspot.storage.records import Attack, Dataset, ModelVersion, Sample, now
+from blindspot.storage.records import Attack, ChangedWord, Dataset, ModelVersion, Sample, now
 from blindspot.storage.results import Results
 from blindspot.storage.settings import check_settings
 from blindspot.storage.store import Store
@@ -272,6 +272,13 @@ def test_rows_are_written_while_attacks_go_on(make_context: Callable[..., Contex
     attack_once(context, Looking(), SAMPLES[:12], silent)
     assert written[0] == 0
     assert 0 < written[-1] < 12
+
+
+def test_the_words_that_attacks_changed_are_kept_with_them(make_context: Callable[..., Context]) -> None:
+    context = make_context(stop_uus=4)
+    for _ in range(2):
+        flipped = sorted(row.attack_id for row in attack(context) if row.status == "flipped")
+        assert sorted(context.store.values(ChangedWord, "attack_id")) == flipped != []
 
 
 def test_a_budget_bounds_the_attack_phase_and_not_the_evaluation(tiny_base: Path, tmp_path: Path) -> None:

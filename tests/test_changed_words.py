@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import nltk
@@ -58,12 +59,9 @@ def test_each_changed_word_has_its_part_of_speech_in_its_sentence() -> None:
 def test_the_same_word_is_another_part_of_speech_elsewhere() -> None:
     texts = {"a": {"t": "They can watch a bird."}, "b": {"t": "The watch was new."}}
     attacks = [
-        Attack(
-            f"atk-{name}", "run-1", "mod-1", name, "test", "typos", "flipped", {"t": fields["t"].replace("watch", "wtach")},
-            "bad", "good", 0.9, "bad", 0.8, 9, 4, 1, None, 0.5,
-        )
+        replace(attack(f"atk-{name}", {"t": fields["t"].replace("watch", "wtach")}), sample_id=name)
         for name, fields in texts.items()
-    ]  # fmt: skip
+    ]
     assert [word.part_of_speech for word in changed_words(attacks, texts)] == ["verb", "noun"]
 
 

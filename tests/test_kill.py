@@ -22,7 +22,7 @@ from blindspot.storage.results import Results
 
 KILLED_RUNS = Path(__file__).with_name("killed_runs.py")
 TOLD = -1
-TIMES = {"seconds", "created_at", "started_at", "finished_at", "at", "latency_s", "applied_at"}
+TIMES = ("seconds", "created_at", "started_at", "finished_at", "at", "latency_s", "applied_at")
 KILLED = -9
 
 
@@ -47,14 +47,12 @@ class Place:
 
     def tables(self) -> dict[str, list[tuple[Any, ...]]]:
         """All rows of all tables, up to times and latencies."""
-        columns: dict[str, list[str]] = {}
-        for name, column in self.read(
-            "SELECT table_name, column_name FROM duckdb_columns() JOIN duckdb_tables() USING (table_name)"
-        ):
-            if column not in TIMES:
-                columns.setdefault(name, []).append(f'"{column}"')
-        found = {name: self.read(f"SELECT {', '.join(names)} FROM {name}") for name, names in columns.items()}
-        return {name: sorted((tuple(map(untimed, row)) for row in rows), key=repr) for name, rows in found.items()}
+        found = {}
+        with Results.open(self.workspace) as results:
+            for (name,) in results.query("SELECT table_name FROM duckdb_tables()")[1]:
+                rows = results.query(f"SELECT COLUMNS(lambda name: name NOT IN {TIMES}) FROM {name}")[1]
+                found[name] = sorted((tuple(map(untimed, row)) for row in rows), key=repr)
+        return found
 
     def files(self) -> dict[str, str]:
         """The files of the workspace; of weights, their contents."""
@@ -105,17 +103,19 @@ def test_a_run_killed_as_each_phase_begins_and_as_it_has_told_its_result_ends_as
     check_same(place, whole)
 
 
-@pytest.mark.parametrize(
-    ("what", "least", "most"),
-    [("point", 5, 70), ("cpu", 0.2, 0.9)],
-    ids=["points around its writes", "moments of its time"],
-)
-def test_a_run_killed_at_random_ends_as_one_that_was_not(
-    what: str, least: float, most: float, place: Place, whole: Place
-) -> None:
+def test_a_run_killed_at_random_points_around_its_writes_ends_as_one_that_was_not(place: Place, whole: Place) -> None:
     draw, kills = random.Random(6), 0
-    while (ended := place.run(what, type(least)(draw.uniform(least, most)))).code == KILLED:
+    while (ended := place.run("point", draw.randint(5, 70))).code == KILLED:
         kills += 1
+    assert ended.code == 0, ended.err
+    assert kills >= 10
+    check_same(place, whole)
+
+
+def test_a_run_killed_at_random_moments_of_its_time_ends_as_one_that_was_not(place: Place, whole: Place) -> None:
+    draw, kills = random.Random(6), 0
+    while (ended := place.run("cpu", draw.uniform(0.1, 0.6 + 0.1 * kills))).code == KILLED:
+        kills += 1  # ever later: what cannot be cut in two, as a training, takes longer on some machines
     assert ended.code == 0, ended.err
     assert kills >= 3
     check_same(place, whole)
@@ -130,33 +130,29 @@ CUT = "import os; os.truncate('ws/store.duckdb', 9000)"
 RESUME = "go on with `blindspot resume small-1 -w ws`"
 
 MISHAPS = [
-    ("attack", 1, TERMINATED, 130, "stopped; what is done is kept: "),
-    ("teach", 1, TERMINATED, 130, "stopped; what is done is kept: "),
-    ("retrain", 3, TERMINATED, 130, "stopped; what is done is kept: "),
-    ("attack", 1, FULL, 2, "File too large; "),
-    ("retrain", 3, FULL, 2, "File too large"),
-    ("teach", 1, READ_ONLY, 2, "Permission denied"),
-    ("retrain", 3, READ_ONLY, 2, "Permission denied"),
-    ("attack", 1, DELETED, 2, "store.duckdb was deleted while it was in use; its rows are in results.duckdb: resume b"),
-    ("teach", 1, MOVED, 2, "store.duckdb was moved away while it was in use; its rows are in results.duckdb"),
-    ("filter", 0, CUT, 2, "was cut short while it was in use; the rows published last are in results.duckdb"),
-    ("close_round", TOLD, READ_ONLY, 2, "Permission denied"),
+    ("attack", 1, TERMINATED, "stopped; what is done is kept: "),
+    ("attack", 0, FULL, "File too large; "),
+    ("attack", 0, DELETED, "store.duckdb was deleted while it was in use; its rows are in results.duckdb: resume b"),
+    ("teach", 1, TERMINATED, "stopped; what is done is kept: "),
+    ("teach", 1, READ_ONLY, "Permission denied"),
+    ("teach", 1, MOVED, "store.duckdb was moved away while it was in use; its rows are in results.duckdb"),
+    ("filter", 0, CUT, "was cut short while it was in use; the rows published last are in results.duckdb"),
+    ("retrain", 3, TERMINATED, "stopped; what is done is kept: "),
+    ("retrain", 3, FULL, "File too large"),
+    ("retrain", 3, READ_ONLY, "Permission denied"),
+    ("close_round", TOLD, READ_ONLY, "Permission denied"),
 ]
 
 
-@pytest.mark.parametrize(
-    ("phase", "done", "code", "exit_code", "said"), MISHAPS, ids=[f"{row[0]}-{row[-1]}" for row in MISHAPS]
-)
-def test_a_run_that_meets_with_a_mishap_says_so_in_one_line_and_goes_on_once_it_is_mended(
-    phase: str, done: int, code: str, exit_code: int, said: str, place: Place, whole: Place
-) -> None:
-    ended = place.run(phase, done, code)
-    lines = ended.err.splitlines()
-    assert ended.code == exit_code, ended.err
-    assert said in lines[-1]
-    assert RESUME in lines[-1]
-    assert len(lines) == (2 if code == TERMINATED else 1), ended.err
-    place.workspace.chmod(0o700)
+def test_a_run_says_of_each_mishap_in_one_line_and_goes_on_once_it_is_mended(place: Place, whole: Place) -> None:
+    for phase, done, mishap, said in MISHAPS:
+        ended = place.run(phase, done, mishap)
+        assert ended.code == (130 if mishap == TERMINATED else 2), ended
+        *heard, told = ended.err.splitlines()
+        assert len(heard) == (mishap == TERMINATED), ended
+        assert said in told
+        assert RESUME in told
+        place.workspace.chmod(0o700)
     assert place.run().code == 0
     for path in place.workspace.glob("*.damaged"):
         path.unlink()

@@ -295,6 +295,50 @@ def test_a_full_disk_is_one_line_and_the_next_one_to_open_the_store_goes_on(tmp_
         assert results.query("SELECT count(*) FROM events")[1] == [(3000,)]
 
 
+LITTLE_ROOM = """
+import json, shutil, sys
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from blindspot.storage.errors import StoreError
+from blindspot.storage.records import Event
+from blindspot.storage.results import Results
+from blindspot.storage.store import Store
+
+folder, event = Path(sys.argv[1]), Event("evt-1", "run-1", 1, datetime(2026, 1, 2), "attack", "info", "x")
+with Store.open(folder / "ws") as store:
+    store.publish()
+    story = {"added": [store.add([event])]}
+    (folder / "filling").write_bytes(bytes(shutil.disk_usage(folder).free - 100_000))
+    try:
+        store.publish()
+    except StoreError as error:
+        story["publish"] = str(error)
+    story["added"].append(store.add([replace(event, event_id="evt-2")]))
+    (folder / "filling").unlink()
+    store.publish()
+with Results.open(folder / "ws") as results:
+    story["published"] = results.query("SELECT count(*) FROM events")[1][0][0]
+print(json.dumps(story))
+"""
+
+
+def test_where_a_copy_has_no_room_the_store_is_not_touched(tmp_path: Path) -> None:
+    """On a small disk of its own."""
+    mounted = 'mount -t tmpfs -o size=30m tmpfs "$1" && exec "$2" -c "$3" "$1"'
+    command = ["unshare", "-rm", "sh", "-c", mounted, "sh", str(tmp_path), sys.executable, LITTLE_ROOM]
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("unshare is not installed")
+    if "unshare:" in ended.stderr or "mount:" in ended.stderr:
+        pytest.skip(f"no disk of its own can be had here: {ended.stderr}")
+    story = json.loads(ended.stdout)
+    assert "results.duckdb: no room for a copy of the store, which takes" in story["publish"]
+    assert "\n" not in story["publish"]
+    assert (story["added"], story["published"]) == ([1, 1], 2)
+
+
 @pytest.mark.parametrize("name", ["file", "file/inside"])
 def test_a_workspace_that_cannot_be_made_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("not a folder")
@@ -403,3 +447,15 @@ def test_a_run_is_read_back_with_its_settings(store: Store) -> None:
     store.put(run)
     store.put(replace(run, status="finished", finished_at=START))
     assert store.one(Run, run_id="run-1") == replace(run, status="finished", finished_at=START)
+
+
+def test_rows_that_are_renewed_take_the_place_of_all_that_match(store: Store) -> None:
+    def event(number: int, run: str, message: str = "old") -> Event:
+        return Event(f"e{number}", run, 1, START, "attack", "info", message)
+
+    store.add([event(1, "a"), event(2, "a"), event(3, "b")])
+    new = [event(2, "a", "new"), event(4, "a", "new")]
+    store.renew(Event, new, run_id="a")
+    assert store.rows(Event) == [new[0], event(3, "b"), new[1]]
+    store.renew(Event, [], run_id="a")
+    assert store.rows(Event) == [event(3, "b")]

@@ -14,7 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blindspot.cli.init import STUDY
+from blindspot.cli.study_display import LiveStudy, PlainStudy, in_words
+from blindspot.cli.study_read import FoundStudy
+from blindspot.cli.study_tables import grids_of, in_markdown
+from blindspot.graphs.state import Progress
 from blindspot.graphs.study_cells import check_arm
+from blindspot.graphs.study_course import Place
+from blindspot.graphs.study_figures import baselines_of
+from blindspot.graphs.study_forecast import Outlook
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.records import StudyFigure
 from blindspot.storage.study_cells import StudyPlan, load_study
@@ -187,6 +194,78 @@ def test_no_figure_depends_on_the_order_of_texts(order: list[int]) -> None:
     for one, other in zip(taken(new), taken(new.take(order)), strict=True):
         assert one.value == pytest.approx(other.value)
         assert (one.low, one.high) == pytest.approx((other.low, other.high))
+
+
+def test_a_dose_is_compared_with_the_same_dose_and_a_base_url_is_none() -> None:
+    remote = "openai:small@http://localhost:8000/v1"
+    methods = ("original", "none", "relabel@5%", "relabel@50%", "random@5%", remote)
+    assert baselines_of("random@5%", methods) == {"original": "original", "none": "none", "relabel": "relabel@5%"}
+    assert baselines_of(remote, methods) == {"original": "original", "none": "none"}
+
+
+def test_the_dose_curve_has_a_column_for_each_share() -> None:
+    doses = {"relabel@5%": [WRONG] * 3 + [RIGHT], "relabel@50%": [RIGHT] * 4, "random@5%": [WRONG] * 4}
+    methods = {"original": {0: measured([WRONG] * 4)}, "none": {0: measured([WRONG] * 4)}} | {
+        name: {0: measured(ones)} for name, ones in doses.items()
+    }
+    stands = {name: baselines_of(name, methods) for name in methods}
+    rows = compare(replace(compared(methods), baselines=stands))
+    place = ("data", "model", "pruthi")
+    found = FoundStudy(
+        study_id="small-1",
+        status="finished",
+        results=Path("results.duckdb"),
+        methods=tuple(methods),
+        seeds=(0,),
+        taus={"data": TAU},
+        cells=5,
+        runs={"finished": 5},
+        failures=(("small-3", "a | b"),),
+        figures={(place, row.method, row.metric, row.threshold, row.baseline): row for row in rows},
+    )
+    (at_tau, matched) = [grid for grid in grids_of(found) if "by rows added" in grid.title]
+    assert at_tau.headings == ("method", "5%", "50%")
+    assert [(row[0], row[1].split()[0], row[2].split()[0]) for row in at_tau.rows] == [
+        ("relabel", "+25.0", "+100.0"),
+        ("random", "+0.0", "–"),
+    ]
+    assert "matched" in matched.title
+    text = in_markdown(found)
+    assert "- data, model, pruthi: random@5% has 0.0 % fewer (inside the noise, 95 % interval 0.0 to 0.0 %) UUs" in text
+    assert "small-3 failed: a \\| b" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "elapsed", "said"),
+    [(600, 0, "about 70 min left"), (600, 300, "about 65 min left"), (600, 9000, "about 60 min left")],
+)
+def test_the_time_that_is_left_falls_and_never_below_that_of_the_other_cells(
+    seconds: float, elapsed: float, said: str
+) -> None:
+    assert in_words(Outlook(seconds, 3600, False), elapsed) == said
+    assert in_words(Outlook(seconds, 9000, True), 0) == "about 2.7 h left, a rough guess from sizes"
+
+
+def test_a_display_says_which_cell_it_is_in(
+    plan: Callable[..., StudyPlan], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    cell = plan('methods = ["none", "relabel"]').cells[2]
+    place = Place(3, 8, cell, Outlook(60, 60, False))
+    plain, live = PlainStudy(), LiveStudy(tmp_path, lambda: False)
+    for display in (plain, live):
+        display.enter(place)
+        display.show(Progress("small-3", 1, "evaluate", 0, 0, "accuracy 80.0%"))
+        display.show(Progress("small-3", 1, "select", 0, 0, "selected 4 of 17 UUs"))
+    named = "cell 3 of 8, small, minilm, seed 0, relabel, deepwordbug: about 2 min left"
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(" ", 1)[1] for line in lines[:3]] == [
+        named,
+        "cell 3 of 8 round 1 evaluate: accuracy 80.0%",
+        "cell 3 of 8 round 1 select: selected 4 of 17 UUs",
+    ]
+    assert not any("selected" in line for line in lines[3:])
+    assert live.render().title == live.title()
+    assert live.title() == "cell 3 of 8 · small, minilm, seed 0, relabel, deepwordbug · about 2 min left"
 
 
 @pytest.fixture

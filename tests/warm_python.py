@@ -67,6 +67,7 @@ def become(request: dict[str, Any]) -> None:
     """Be the process that was asked for, from its first line to its end."""
     for number, name in enumerate(("/dev/null", request["out"], request["err"])):
         os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600), number)
+    os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["folder"])
     script, *sys.argv = request["run"]
