@@ -203,7 +203,7 @@ class RetrainSection(Section):
     epochs: Annotated[float, Field(gt=0)] | None = None  # None: the classifier's
     learning_rate: Annotated[float, Field(gt=0)] | None = None
     synthetic_weight: Annotated[float, Field(gt=0)] = 1.0  # weight of a synthetic sample in the loss
-    doubt: Annotated[float, Field(ge=0, lt=1)] = 0.0  # part of a synthetic sample's target spread evenly over all labels
+    doubt: Annotated[float, Field(ge=0, lt=1)] = 0.0  # part of a synthetic sample's target spread over all labels
     keep: Literal["all", "round"] = "all"  # which rounds' accepted samples are trained on: all, or this one's
     consistency: Annotated[float, Field(ge=0)] = 0.0  # weight of the divergence between a sample and its twin
     twins: Literal["attacks", "typos"] = "attacks"  # what a twin is: the sample as an attack changed it, or misspelt

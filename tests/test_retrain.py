@@ -241,8 +241,7 @@ def test_a_classifier_is_less_sure_of_samples_that_it_was_taught_to_doubt(tiny_b
         doubted = [replace(row, smoothing=smoothing) for row in rows]
         classifier = load(retrain(start_of(tiny_base), doubted, training, tmp_path / "m").folder)
         sure.append(classifier.predict([row.text for row in rows]).max(axis=1).mean())
-    assert sure[0] > 0.9
-    assert sure[1] < 0.7  # 0.8 / 2 + 0.2 = 0.6 is asked for
+    assert sure[1] < 0.62 < 0.7 < sure[0]  # 0.2 + 0.8 / 2 is asked for
 
 
 def test_only_samples_with_a_twin_are_held_to_it(tiny_base: Path) -> None:
@@ -254,7 +253,8 @@ def test_only_samples_with_a_twin_are_held_to_it(tiny_base: Path) -> None:
         found = learner.losses([4, 0, 2])
         logits = [learner.logits(learner.model, learner.rows.padded([row])) for row in (4, 0, 2, 7, 6)]
     sure = torch.zeros(1)
-    wanted = [cross_entropy(own, torch.tensor([rows[i].label]), sure) for own, i in zip(logits, (4, 0, 2), strict=False)]
+    own = zip(logits, (4, 0, 2), strict=False)
+    wanted = [cross_entropy(each, torch.tensor([rows[i].label]), sure) for each, i in own]
     wanted[0] = wanted[0] + 0.5 * divergence(logits[0], logits[3])
     wanted[2] = 3 * (wanted[2] + 0.5 * divergence(logits[2], logits[4]))
     torch.testing.assert_close(found, torch.cat(wanted), atol=1e-5, rtol=1e-4)

@@ -171,7 +171,7 @@ class Course:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Turn what the disk does to weights into a StoreError; safetensors and tokenizers tell of it in their own classes."""
+    """Turn what the disk does to weights into a StoreError; safetensors and tokenizers have errors of their own."""
     try:
         yield
     except Exception as error:

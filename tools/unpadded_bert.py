@@ -295,7 +295,7 @@ def split_heads(rows: Tensor, shape: tuple[int, int], heads: int, parts: int) ->
 
 def attend(query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None) -> Tensor:
     """Attention of (texts, heads, tokens, width), the query scaled already; hidden: as a group has it."""
-    texts, heads, asking, width = query.shape
+    texts, heads, asking, _ = query.shape
     if query.dtype == torch.float32 and asking > LONG:
         return F.scaled_dot_product_attention(query, key, value, scale=1.0)
     context = torch.empty_like(query)
