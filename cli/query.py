@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Mapping
@@ -69,7 +70,7 @@ def query(
         return
     with Results.open(workspace.expanduser()) as results:
         check_run(results, run_id)
-        with results.ask(sql, given, timeout_s=timeout_s or None) as answer:
+        with results.ask(sql, given, timeout_s=timeout_s or math.inf) as answer:
             query_output.write_answer(answer, style, out)
 
 

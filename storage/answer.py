@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
-from threading import Timer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
@@ -17,8 +17,10 @@ from blindspot.storage.errors import Cancelled, StoreError
 if TYPE_CHECKING:
     import pyarrow
 
+T = TypeVar("T")
+
 ROWS_AT_ONCE = 2000
-INTERRUPTED = "Query interrupted"  # what DuckDB makes of Ctrl-C
+INTERRUPTED_AGAIN_S = 0.1  # an interruption before the database is at work is lost
 
 Params = Sequence[object] | Mapping[str, object]
 """Values for each `?` or `$1`, or for each `$name`; names that the query does not have are left out."""
@@ -29,7 +31,8 @@ class Answer:
 
     Args:
         cursor: of this answer alone, on a database at `path`.
-        timeout_s: how long the database may work on it, while it is read too; None: as long as it takes.
+        timeout_s: how long the database may work on it, while it is read too; math.inf for as long as it takes. None
+            for that in the caller's thread, where Ctrl-C may go unheard until it is done.
         explain: turns a mistake in the query into the error that says what to do.
     Raises: StoreError, also while it is read. Cancelled, on Ctrl-C.
     """
@@ -46,59 +49,59 @@ class Answer:
         self._cursor = cursor
         self._path = path
         self._timeout_s = timeout_s
-        self._worked_s = 0.0
+        self._left_s = math.inf if timeout_s is None else timeout_s
         self._explain = explain
-        with self._working():
-            statements = cursor.extract_statements(sql)
-            # Read-only guards the database, not its folder: COPY may still write results.duckdb.wal beside it,
-            # over which the next reader stumbles.
-            if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
-                raise StoreError(f"only one SELECT at a time is answered here, not: {sql.strip()}")
-            self._statement = statements[0]
-            self._params = fitting(self._statement, params)
-            self.columns: list[str] = cursor.sql(self._statement, params=self._params).columns
+        statements = self._work(lambda: cursor.extract_statements(sql))
+        # Read-only guards the database, not its folder: COPY may still write results.duckdb.wal beside it,
+        # over which the next reader stumbles.
+        if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+            raise StoreError(f"only one SELECT at a time is answered here, not: {sql.strip()}")
+        self._statement = statements[0]
+        self._params = fitting(self._statement, params)
+        self.columns: list[str] = self._work(lambda: cursor.sql(self._statement, params=self._params).columns)
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """The rows; JSON as text, arrays as lists."""
-        with self._working():
-            self._cursor.execute(self._statement, self._params)
-        while True:
-            with self._working():
-                some = self._cursor.fetchmany(ROWS_AT_ONCE)
-            if not some:
-                return
+        self._work(lambda: self._cursor.execute(self._statement, self._params))
+        while some := self._work(lambda: self._cursor.fetchmany(ROWS_AT_ONCE)):
             yield from some
 
     def arrow(self) -> tuple[pyarrow.Schema, Iterator[pyarrow.RecordBatch]]:
-        """The rows with their types: JSON as text."""
-        with self._working():
-            reader = self._cursor.sql(self._statement, params=self._params).to_arrow_reader()
+        """The rows with their types; JSON as text."""
+        reader = self._work(lambda: self._cursor.sql(self._statement, params=self._params).to_arrow_reader())
+        return reader.schema, iter(lambda: self._work(lambda: next(reader, None)), None)
 
-        def batches() -> Iterator[pyarrow.RecordBatch]:
-            while True:
-                with self._working():
-                    batch = next(reader, None)
-                if batch is None:
-                    return
-                yield batch
-
-        return reader.schema, batches()
-
-    @contextmanager
-    def _working(self) -> Iterator[None]:
+    def _work(self, task: Callable[[], T]) -> T:
         """Let the database work, as long as there is time; what the caller does between two rows does not count."""
-        began = time.monotonic()
         try:
-            with time_limit(self._cursor, self._timeout_s, self._worked_s), disk_errors(self._path):
-                yield
+            with disk_errors(self._path):
+                return task() if self._timeout_s is None else self._in_time(task)
         except duckdb.Error as error:
             raise self._explain(error) from error
-        except (KeyboardInterrupt, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and str(error) != INTERRUPTED:
-                raise
-            raise Cancelled("the query was stopped") from None
-        finally:
-            self._worked_s += time.monotonic() - began
+
+    def _in_time(self, task: Callable[[], T]) -> T:
+        """Work in a thread, while this one waits for the end, for Ctrl-C or for its time to be over."""
+        began = time.monotonic()
+        with ThreadPoolExecutor(1) as thread:
+            work = thread.submit(task)
+            try:
+                return work.result(None if self._left_s == math.inf else max(0.0, self._left_s))
+            except TimeoutError:
+                self._interrupt(work)
+                raise StoreError(
+                    f"the query was stopped after {self._timeout_s:g} s; ask for less, or allow it more time "
+                    "with --timeout"
+                ) from None
+            except KeyboardInterrupt:
+                self._interrupt(work)
+                raise Cancelled("the query was stopped") from None
+            finally:
+                self._left_s -= time.monotonic() - began
+
+    def _interrupt(self, work: Future[T]) -> None:
+        while not work.done():
+            self._cursor.interrupt()
+            wait([work], INTERRUPTED_AGAIN_S)
 
 
 def fitting(statement: duckdb.Statement, params: Params) -> list[object] | dict[str, object]:
@@ -106,34 +109,3 @@ def fitting(statement: duckdb.Statement, params: Params) -> list[object] | dict[
     if isinstance(params, Mapping):
         return {name: value for name, value in params.items() if name in statement.named_parameters}
     return list(params)
-
-
-@contextmanager
-def time_limit(cursor: duckdb.DuckDBPyConnection, timeout_s: float | None, worked_s: float) -> Iterator[None]:
-    """Interrupt what a cursor does in the block once its time is over, `worked_s` of which is behind it.
-
-    Raises: StoreError, in the place of whatever the interruption raises.
-    """
-    if timeout_s is None:
-        yield
-        return
-    over: list[bool] = []
-
-    def stop() -> None:
-        over.append(True)
-        cursor.interrupt()
-
-    timer = Timer(max(0.0, timeout_s - worked_s), stop)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    except Exception as error:
-        if not over:
-            raise
-        raise StoreError(
-            f"the query was stopped after {timeout_s:g} s; ask for less, or allow it more time with --timeout"
-        ) from error
-    finally:
-        timer.cancel()
-        timer.join()  # an interruption under way needs the cursor, which may be closed next

@@ -63,7 +63,7 @@ class Results:
         """Answer one SELECT bit by bit, so that an answer need not fit into memory.
 
         Args:
-            timeout_s: after so long it is stopped; None: it is not.
+            timeout_s: after so many seconds of work it is stopped; math.inf: on Ctrl-C alone; None: as `Answer` says.
         Raises: StoreError, when it is no SELECT, or DuckDB cannot answer it (in time).
         """
         with self._cursor() as cursor:
