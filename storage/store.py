@@ -59,6 +59,8 @@ class Store:
             with disk_errors(workspace.store):
                 workspace.store.chmod(0o600)
                 migrate(connection, workspace.store)
+                # Publishing does it, often enough; a file that is smaller at any other time was cut short.
+                connection.execute("SET checkpoint_threshold = '1TB'")
                 return cls(workspace, connection, StoreFile(workspace.store))
         except BaseException:
             connection.close()
@@ -193,6 +195,7 @@ class Store:
                     started = time.monotonic()
                     check_room(self.workspace)
                     cursor.execute("CHECKPOINT")  # from here until the lock goes, all rows are in the file
+                    self._file.note(smaller=True)
                     self._file.copy_to(copy)
                     copy.flush()
                     self._unpublished = False

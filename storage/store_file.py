@@ -26,11 +26,12 @@ class StoreFile:
         """Raises: OSError."""
         self._path = path
         self._descriptor = os.open(path, os.O_RDONLY)
-        self._size = 0  # when the database was last used here
+        self._size = 0  # the least that it may be of, by what the database has left there
 
-    def note(self) -> None:
-        """Take note of the file as the database has left it."""
-        self._size = os.fstat(self._descriptor).st_size
+    def note(self, *, smaller: bool = False) -> None:
+        """Take note of the file as the database has left it; smaller: it may have given bytes back."""
+        size = os.fstat(self._descriptor).st_size
+        self._size = size if smaller else max(self._size, size)
 
     def damage(self) -> str | None:
         """What somebody else has done to the file since the last note, in words; None: nothing."""

@@ -147,7 +147,7 @@ MISHAPS = [
 def test_a_run_says_of_each_mishap_in_one_line_and_goes_on_once_it_is_mended(place: Place, whole: Place) -> None:
     for phase, done, mishap, said in MISHAPS:
         ended = place.run(phase, done, mishap)
-        assert ended.code == (130 if mishap == TERMINATED else 2), ended
+        assert ended.code == (130 if mishap == TERMINATED else 2), (phase, mishap, ended)
         *heard, told = ended.err.splitlines()
         assert len(heard) == (mishap == TERMINATED), ended
         assert said in told
