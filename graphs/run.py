@@ -107,7 +107,7 @@ def resume_run(
     Raises: StoreError, when there is none. OperatorError, Cancelled, Waiting, as `start_run`.
     """
     workspace = Workspace(folder.expanduser().resolve())
-    if not workspace.store.exists():
+    if not (workspace.store.exists() or workspace.results.exists()):  # a store that is gone begins with the results
         raise StoreError(f"{workspace.folder}: holds no store.duckdb, so there is no run to resume")
     with Store.open(workspace.folder) as store:
         store.publish()  # a run may have ended where there was no room for that

@@ -33,6 +33,7 @@ from blindspot.cli.run import carry_out
 from blindspot.graphs.run import resume_run, start_run
 from blindspot.graphs.state import Progress
 from blindspot.storage import store
+from blindspot.storage.errors import StoreError
 from blindspot.storage.records import Run
 from blindspot.storage.settings import check_settings
 from blindspot.storage.store_file import StoreFile
@@ -94,7 +95,7 @@ def deeds(code: str = "") -> Iterator[None]:
 
 
 def work(outer: Show, cancelled: Callable[[], bool]) -> Run:
-    """Start the run, or go on with it; one that is finished is left alone."""
+    """Start the run, or go on with it."""
     settings = check_settings(json.loads(Path(FILE).read_text()), where="killed run")
     phase, count, *code = json.loads(MOMENT) or ("never", 0)
     deed = deeds(*code)
@@ -113,7 +114,12 @@ def work(outer: Show, cancelled: Callable[[], bool]) -> Run:
     run = run_in(folder)
     if run is None:
         return start_run(settings, show=show, cancelled=cancelled, kind=KIND)
-    return run if run.status == "finished" else resume_run(folder, None, show=show, cancelled=cancelled)
+    try:
+        return resume_run(folder, None, show=show, cancelled=cancelled)
+    except StoreError:
+        if run.status != "finished":
+            raise
+        return run  # what was left to do, publishing, is done now
 
 
 def run_in(folder: Path) -> Run | None:

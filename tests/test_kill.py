@@ -130,29 +130,31 @@ CUT = "import os; os.truncate('ws/store.duckdb', 9000)"
 RESUME = "go on with `blindspot resume small-1 -w ws`"
 
 MISHAPS = [
-    ("attack", 1, TERMINATED, "stopped; what is done is kept: "),
     ("attack", 0, FULL, "File too large; "),
     ("attack", 0, DELETED, "store.duckdb was deleted while it was in use; its rows are in results.duckdb: resume b"),
-    ("teach", 1, TERMINATED, "stopped; what is done is kept: "),
+    ("attack", 1, TERMINATED, "stopped; what is done is kept: "),
     ("teach", 1, READ_ONLY, "Permission denied"),
     ("teach", 1, MOVED, "store.duckdb was moved away while it was in use; its rows are in results.duckdb"),
+    ("teach", 1, TERMINATED, "stopped; what is done is kept: "),
     ("filter", 0, CUT, "was cut short while it was in use; the rows published last are in results.duckdb"),
-    ("retrain", 3, TERMINATED, "stopped; what is done is kept: "),
     ("retrain", 3, FULL, "File too large"),
     ("retrain", 3, READ_ONLY, "Permission denied"),
+    ("retrain", 3, TERMINATED, "stopped; what is done is kept: "),
     ("close_round", TOLD, READ_ONLY, "Permission denied"),
 ]
 
 
-def test_a_run_says_of_each_mishap_in_one_line_and_goes_on_once_it_is_mended(place: Place, whole: Place) -> None:
-    for phase, done, mishap, said in MISHAPS:
-        ended = place.run(phase, done, mishap)
-        assert ended.code == (130 if mishap == TERMINATED else 2), (phase, mishap, ended)
-        *heard, told = ended.err.splitlines()
-        assert len(heard) == (mishap == TERMINATED), ended
-        assert said in told
-        assert RESUME in told
-        place.workspace.chmod(0o700)
+@pytest.mark.parametrize(("phase", "done", "mishap", "said"), MISHAPS)
+def test_a_run_says_of_a_mishap_in_one_line_and_goes_on_once_it_is_mended(
+    place: Place, whole: Place, phase: str, done: int, mishap: str, said: str
+) -> None:
+    ended = place.run(phase, done, mishap)
+    assert ended.code == (130 if mishap == TERMINATED else 2), ended
+    *heard, told = ended.err.splitlines()
+    assert len(heard) == (mishap == TERMINATED), ended
+    assert said in told
+    assert RESUME in told
+    place.workspace.chmod(0o700)
     assert place.run().code == 0
     for path in place.workspace.glob("*.damaged"):
         path.unlink()

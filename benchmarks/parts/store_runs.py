@@ -65,7 +65,7 @@ class Read:
 def checkpoints(taught: int) -> None:
     """Run once, and tell how large the state machine's checkpoints became."""
     with TemporaryDirectory() as folder:
-        ran, _ = run_beside(Path(folder), taught, readers=0)
+        ran, _ = run_beside(Path(folder), taught)
     say(
         "checkpoint_mb",
         f"{ran.checkpoint_bytes / 1e6:.2f} (goal {CHECKPOINT_GOAL_MB}; the most at any moment of a run of {ran.uus:,} "
@@ -74,16 +74,27 @@ def checkpoints(taught: int) -> None:
 
 
 def readers(turns: int, taught: int) -> None:
-    """Run without readers and among them, in turn; a median of each, in wall clock and in the run's own CPU time."""
+    """Run alone, beside readers of another workspace, and among its own readers, in turn; a median of each.
+
+    Readers take a share of few cores wherever they read: what they cost a run by reading its own results is the
+    difference between the last two.
+    """
     alone: list[Ran] = []
+    beside: list[Ran] = []
     among: list[Ran] = []
     read: list[Read] = []
-    for _ in range(turns):
-        for count, ran in ((0, alone), (READERS, among)):
-            with TemporaryDirectory() as folder:
-                one, seen = run_beside(Path(folder), taught, readers=count)
-            ran.append(one)
-            read += seen
+    with TemporaryDirectory() as other:
+        run_beside(Path(other), taught)
+        for _ in range(turns):
+            for count, elsewhere, ran in (
+                (0, None, alone),
+                (READERS, Path(other) / "w", beside),
+                (READERS, None, among),
+            ):
+                with TemporaryDirectory() as folder:
+                    one, seen = run_beside(Path(folder), taught, readers=count, elsewhere=elsewhere)
+                ran.append(one)
+                read += seen if ran is among else []
     asked, errors = sum(one.queries for one in read), sum(one.errors for one in read)
     last = next((f", e.g. {one.last_error}" for one in read if one.last_error), "")
     rate = sum(one.queries / one.seconds for one in read) / turns
@@ -92,23 +103,26 @@ def readers(turns: int, taught: int) -> None:
         f"{errors} (goal 0; {asked:,} queries of {READERS} readers, {rate:.0f} a second in all, the slowest "
         f"{max(one.slowest_s for one in read):.1f} s{last})",
     )
-    slower = {
-        name: median(getattr(one, name) for one in among) / median(getattr(one, name) for one in alone) - 1
-        for name in ("cpu_s", "seconds")
-    }
-    wall, cpu = (median(getattr(one, name) for one in alone) for name in ("seconds", "cpu_s"))
+    wall = {name: median(one.seconds for one in ran) for name, ran in (("alone", alone), ("beside", beside))}
+    own = median(one.seconds for one in among)
     say(
         "reader_slow_down",
-        f"{slower['seconds']:+.1%} by wall clock, {slower['cpu_s']:+.1%} by the run's CPU time (goal "
-        f"{SLOWER_GOAL:.0%}; alone {wall:.1f} s, {cpu:.1f} s of CPU; medians of {turns} runs each, in turn; readers "
-        "at nice 19)",
+        f"{own / wall['beside'] - 1:+.1%} (goal {SLOWER_GOAL:.0%}; {own:.1f} s among {READERS} readers, "
+        f"{wall['beside']:.1f} s beside as many that read another workspace; alone {wall['alone']:.1f} s, so on this "
+        f"machine's cores any such readers cost {wall['beside'] / wall['alone'] - 1:+.1%}; medians of {turns} runs "
+        "each, in turn; readers at nice 19)",
     )
 
 
-def run_beside(folder: Path, taught: int, *, readers: int) -> tuple[Ran, list[Read]]:
-    """Do one run with so many readers beside it; both have their modules imported before the clock starts."""
+def run_beside(folder: Path, taught: int, *, readers: int = 0, elsewhere: Path | None = None) -> tuple[Ran, list[Read]]:
+    """Do one run with so many readers beside it; both have their modules imported before the clock starts.
+
+    Args:
+        elsewhere: the workspace that is read; None: the run's own.
+    """
     with ExitStack() as stack:
-        reading = [stack.enter_context(child(READING, folder / "w", number)) for number in range(readers)]
+        read = elsewhere or folder / "w"
+        reading = [stack.enter_context(child(READING, read, number)) for number in range(readers)]
         run = stack.enter_context(child(RUNNING, folder, taught))
         assert run.stdin is not None
         run.stdin.write("go\n")
