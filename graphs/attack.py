@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from blindspot.graphs.changed_words import add_changed_words
 from blindspot.graphs.logged import deployed_said, logged_samples, tell_agreement
 from blindspot.graphs.state import Context, State, knobs_of
-from blindspot.graphs.versions import load_version, predict_once
+from blindspot.graphs.versions import OnDemand, predict_once
 from blindspot.storage.records import Attack, Prediction, Sample, Uu, make_id
 from blindspot.storage.settings import AttackSection
 from blindspot.tools.attack_plan import UNLIMITED, AttackPlan, Budget, SampleLimits
@@ -56,8 +57,9 @@ def attack_training(context: Context, state: State, report: Report) -> dict[str,
     samples = drawn_training(context)
     if not samples or not context.settings.attack.recipes:
         return {}
-    classifier = load_version(context, context.model(state["model_id"]))
-    attacks = attack_once(context, classifier, samples, report, budget_of(context.settings.attack))
+    attacks = attack_once(
+        context, OnDemand(context, state["model_id"]), samples, report, budget_of(context.settings.attack)
+    )
     uus = adversarial_uus(context.run_id, state["round"], attacks, context.settings.run.tau)
     context.store.add(uus)
     told = {
@@ -91,13 +93,13 @@ def find_uus(
     from blindspot.tools.select import adversarial_uus, natural_uus
 
     number, tau = state["round"], context.settings.run.tau
-    classifier = load_version(context, context.model(state["model_id"]))
-    predictions = predict_once(context, classifier, predicted, kind="sample", report=report)
-    attacks = attack_once(context, classifier, attacked, report, budget_of(context.settings.attack))
+    version = OnDemand(context, state["model_id"])
+    predictions = predict_once(context, version, predicted, kind="sample", report=report)
+    attacks = attack_once(context, version, attacked, report, budget_of(context.settings.attack))
     if said is not None:
         tell_agreement(context, number, predicted, predictions)
     natural = list(predictions.values()) if said is None else said
-    uus = natural_uus(context.run_id, number, classifier.model_id, predicted, natural, tau)
+    uus = natural_uus(context.run_id, number, version.model_id, predicted, natural, tau)
     uus += adversarial_uus(context.run_id, number, attacks, tau)
     context.store.add(uus)
     return attacks, uus
@@ -126,7 +128,7 @@ def stops(context: Context, attacks: Sequence[Attack], samples: int) -> dict[str
 
 
 def attack_once(
-    context: Context, classifier: Classifier, samples: Sequence[Sample], report: Report, budget: Budget = UNLIMITED
+    context: Context, version: OnDemand, samples: Sequence[Sample], report: Report, budget: Budget = UNLIMITED
 ) -> list[Attack]:
     """Attack samples with each recipe of the settings, leaving out what the store already has.
 
@@ -138,14 +140,14 @@ def attack_once(
     if not samples or not recipes:
         return []
     in_order = fair_order(samples, seed=context.settings.run.seed)
-    models = models_of(context, classifier, in_order)
+    models = cache(lambda: models_of(context, version.classifier, in_order))
     found: list[Attack] = []
     for number, recipe in enumerate(recipes):
 
         def report_all(done: int, total: int, number: int = number) -> None:
             report(number * total + done, len(recipes) * total)
 
-        plan = plan_of(context, classifier.model_id, recipe)
+        plan = plan_of(context, version.model_id, recipe)
         found += attack_missing(context, models, in_order, plan, budget, report_all)
     add_changed_words(context.store, samples, found)
     return found
@@ -205,10 +207,17 @@ def fair_order(samples: Sequence[Sample], *, seed: int) -> list[Sample]:
 
 
 def attack_missing(
-    context: Context, models: Models, samples: Sequence[Sample], plan: AttackPlan, budget: Budget, report: Report
+    context: Context,
+    models: Callable[[], Models],
+    samples: Sequence[Sample],
+    plan: AttackPlan,
+    budget: Budget,
+    report: Report,
 ) -> list[Attack]:
     """Attack the samples that have no row yet with one recipe, and write the rows between its batches of questions.
 
+    Args:
+        models: makes the version under attack ready; not asked where every sample has its row.
     Returns: all rows of these samples, those that were there among them, ordered by sample.
     """
     from blindspot.tools.attack import attack_samples
@@ -231,7 +240,7 @@ def attack_missing(
         return context.cancelled()
 
     try:
-        for row in attack_samples(models, missing, plan, budget=left, cancelled=cancelled) if missing else ():
+        for row in attack_samples(models(), missing, plan, budget=left, cancelled=cancelled) if missing else ():
             found.append(row)
             new.append(row)
             report(len(found), len(samples))

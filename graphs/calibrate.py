@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from blindspot.graphs.outcomes import validation_outcomes
 from blindspot.graphs.state import Context
-from blindspot.graphs.validation import validation_outcomes
 from blindspot.graphs.versions import version_id
 from blindspot.storage.records import ModelVersion, now
 from blindspot.tools.progress import Report
@@ -19,7 +19,7 @@ def calibrate_version(context: Context, round_number: int, current: ModelVersion
     from blindspot.tools.calibration import fit_temperature
 
     began = time.monotonic()
-    outcomes = validation_outcomes(context, current, report)
+    outcomes = validation_outcomes(context, current.model_id, report)
     version = ModelVersion(
         model_id=version_id(context, round_number),
         run_id=context.run_id,

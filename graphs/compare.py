@@ -21,7 +21,7 @@ from blindspot.graphs.select import select
 from blindspot.graphs.state import Context, State
 from blindspot.graphs.teach import teach
 from blindspot.graphs.teachers import WITHOUT_TOOLS, check_teacher
-from blindspot.graphs.versions import load_version, predict_once
+from blindspot.graphs.versions import OnDemand, predict_once
 from blindspot.storage.errors import Cancelled, SettingsError, TeacherError
 from blindspot.storage.records import Hypothesis, SyntheticSample, TeacherCall, TeacherComparison
 from blindspot.storage.settings import Settings
@@ -163,10 +163,10 @@ def filter_each(context: Context, state: State, report: Report) -> tuple[dict[st
 def compare(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """See which samples fool the model version under test, and add what each teacher made of the UUs."""
     specs, run_id = teachers_of(context.settings), context.run_id
-    classifier = load_version(context, context.model(state["model_id"]))
+    version = OnDemand(context, state["model_id"])
     written = {spec: written_by(context, spec) for spec in specs}
     samples = [sample for some in written.values() for sample in some]
-    predictions = predict_once(context, classifier, samples, kind="synthetic", report=report)
+    predictions = predict_once(context, version, samples, kind="synthetic", report=report)
     selected = [uu for uu in uus_of(context, state["round"]) if uu.selected]
     rows = [
         count_taught(

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from blindspot.graphs.attack import attack_once, draw_samples
 from blindspot.graphs.fooling import predict_known, predict_repaired
 from blindspot.graphs.logged import fixed_in_words, untaught_fixed
+from blindspot.graphs.outcomes import outcomes_of, validation_outcomes
 from blindspot.graphs.state import Context, State
-from blindspot.graphs.versions import load_version, predict_once
+from blindspot.graphs.versions import OnDemand, predict_once
 from blindspot.storage.records import POOLED, Attack, BlindSpot, Evaluation
 from blindspot.tools.progress import Report
 
@@ -52,11 +53,11 @@ def evaluate(context: Context, state: State, report: Report) -> tuple[dict[str, 
     for baseline in measured.values():
         rows += differences(new.outcomes, baseline.outcomes, original.outcomes.clean, scope)
         rows += turnover(new.outcomes, baseline.outcomes, scope)
-        temperature = temperature_of(context, baseline)
+        temperature = temperature_of(context, baseline.outcomes.model_id)
         rows += beside_calibration(new.outcomes, baseline.outcomes, original.outcomes.clean, temperature, scope)
-    classifier = load_version(context, context.model(new_id))
-    rows += known_uus(predict_known(context, classifier, original.attacks), new_id, scope)
-    repaired = predict_repaired(context, classifier, state["round"])
+    version = OnDemand(context, new_id)
+    rows += known_uus(predict_known(context, version, original.attacks), new_id, scope)
+    repaired = predict_repaired(context, version, state["round"])
     rows += repaired_kept(repaired, new_id, scope) if repaired else []
     logged = untaught_fixed(context, (original_id, new_id), scope)
     spots = spots_of(context, new, measured[state["model_id"]], scope)
@@ -74,21 +75,15 @@ class Measured:
 
 def measure_version(context: Context, model_id: str, report: Report) -> Measured:
     """Predict and attack the test split; what the store already has is not done again."""
-    from blindspot.tools.outcomes import ModelOutcomes, clean_outcomes, perturbed_outcomes
+    from blindspot.tools.outcomes import ModelOutcomes, perturbed_outcomes
 
     settings = context.settings
     samples = context.samples("test")
-    classifier = load_version(context, context.model(model_id))
-    predictions = predict_once(context, classifier, samples, kind="sample", report=report)
+    version = OnDemand(context, model_id)
+    clean = outcomes_of(context, samples, predict_once(context, version, samples, kind="sample", report=report))
     drawn = draw_samples(samples, settings.evaluate.samples, seed=settings.run.seed)
-    attacks = attack_once(context, classifier, drawn, report)
-    flipped = predict_once(context, classifier, [row for row in attacks if row.status == "flipped"], kind="attack")
-    clean = clean_outcomes(
-        [sample.sample_id for sample in samples],
-        [sample.label for sample in samples],
-        [predictions[sample.sample_id].probabilities for sample in samples],
-        context.dataset.labels,
-    )
+    attacks = attack_once(context, version, drawn, report)
+    flipped = predict_once(context, version, [row for row in attacks if row.status == "flipped"], kind="attack")
     probabilities = {key: prediction.probabilities for key, prediction in flipped.items()}
     perturbed = {
         recipe: perturbed_outcomes(clean, [row for row in attacks if row.recipe == recipe], probabilities)
@@ -97,22 +92,13 @@ def measure_version(context: Context, model_id: str, report: Report) -> Measured
     return Measured(ModelOutcomes(model_id, clean, perturbed), attacks)
 
 
-def temperature_of(context: Context, version: Measured) -> Temperature:
-    """Fit a version's temperature on the validation split, which its predictions are there of."""
+def temperature_of(context: Context, model_id: str) -> Temperature:
+    """Fit a version's temperature on the validation split."""
     from blindspot.tools.calibration import fit_temperature
     from blindspot.tools.evidence import Temperature
-    from blindspot.tools.outcomes import clean_outcomes
 
-    samples = context.samples("validation")
-    classifier = load_version(context, context.model(version.outcomes.model_id))
-    said = predict_once(context, classifier, samples, kind="sample")
-    outcomes = clean_outcomes(
-        [sample.sample_id for sample in samples],
-        [sample.label for sample in samples],
-        [said[sample.sample_id].probabilities for sample in samples],
-        context.dataset.labels,
-    )
-    return Temperature(fit_temperature(outcomes.probabilities, outcomes.labels), len(samples))
+    outcomes = validation_outcomes(context, model_id)
+    return Temperature(fit_temperature(outcomes.probabilities, outcomes.labels), len(outcomes))
 
 
 def spots_of(context: Context, new: Measured, baseline: Measured, scope: Scope) -> list[BlindSpot]:

@@ -7,31 +7,29 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from blindspot.graphs.logged import logged_samples
+from blindspot.graphs.outcomes import outcomes_of
 from blindspot.graphs.state import Context
-from blindspot.graphs.versions import predict_once
+from blindspot.graphs.versions import OnDemand, id_of, predict_once
 from blindspot.storage.records import Attack, Prediction, Round, Sample, Uu
+from blindspot.tools.attack_plan import is_uu
 
 if TYPE_CHECKING:
-    from blindspot.tools.classifier import Classifier
     from blindspot.tools.outcomes import Outcomes
 
 Text = Sample | Attack
 """What holds a text that fooled a model version: as it is, or after an attack."""
 
 
-def predict_known(context: Context, classifier: Classifier, attacks: Sequence[Attack]) -> dict[str, Outcomes]:
+def predict_known(context: Context, version: OnDemand, attacks: Sequence[Attack]) -> dict[str, Outcomes]:
     """See what a version makes of texts that fooled the original: its adversarial UUs of the test split, by recipe."""
     known: dict[str, list[Attack]] = {}
     for row in fooling_attacks(attacks, context.settings.run.tau):
         known.setdefault(row.recipe, []).append(row)
-    predictions = predict_once(context, classifier, list(chain.from_iterable(known.values())), kind="attack")
-    return {
-        recipe: outcomes_of(context, rows, [predictions[row.attack_id] for row in rows])
-        for recipe, rows in known.items()
-    }
+    predictions = predict_once(context, version, list(chain.from_iterable(known.values())), kind="attack")
+    return {recipe: outcomes_of(context, rows, predictions) for recipe, rows in known.items()}
 
 
-def predict_repaired(context: Context, classifier: Classifier, number: int) -> Outcomes | None:
+def predict_repaired(context: Context, version: OnDemand, number: int) -> Outcomes | None:
     """See what a version makes of all texts that the run knows to have fooled one, and pick those that were repaired.
 
     The texts are the UUs that were selected, and the adversarial UUs of the test split of each version that a round
@@ -44,7 +42,7 @@ def predict_repaired(context: Context, classifier: Classifier, number: int) -> O
     rounds = [row for row in context.store.rows(Round, run_id=context.run_id) if row.round <= number]
     texts = {row.round: texts_of_round(context, row, rounds) for row in rounds}
     everything = list(chain.from_iterable(texts.values()))
-    said = predict_texts(context, classifier, everything)
+    said = predict_texts(context, version, everything)
     repaired: dict[str, Text] = {}
     for row in rounds:
         if row.round < number and row.accepted and row.new_model_id:
@@ -52,7 +50,7 @@ def predict_repaired(context: Context, classifier: Classifier, number: int) -> O
             earlier = chain.from_iterable(found for begun, found in texts.items() if begun <= row.round)
             repaired |= {id_of(text): text for text in earlier if id_of(text) in right}
     rows = [repaired[key] for key in sorted(repaired)]
-    return outcomes_of(context, rows, [said[id_of(row)] for row in rows]) if rows else None
+    return outcomes_of(context, rows, said) if rows else None
 
 
 def texts_of_round(context: Context, this: Round, rounds: Sequence[Round]) -> list[Text]:
@@ -75,33 +73,18 @@ def texts_of_round(context: Context, this: Round, rounds: Sequence[Round]) -> li
 
 def fooling_attacks(attacks: Sequence[Attack], tau: float) -> list[Attack]:
     """Those attacks that ended in a UU."""
-    return [row for row in attacks if row.status == "flipped" and row.confidence is not None and row.confidence >= tau]
+    return [row for row in attacks if is_uu(row, tau)]
 
 
-def predict_texts(context: Context, classifier: Classifier, texts: Sequence[Text]) -> Mapping[str, Prediction]:
+def predict_texts(context: Context, version: OnDemand, texts: Sequence[Text]) -> Mapping[str, Prediction]:
     """Predict samples and perturbed texts. Returns: sample_id or attack_id -> prediction."""
     samples = [row for row in texts if isinstance(row, Sample)]
     attacks = [row for row in texts if isinstance(row, Attack)]
-    natural = predict_once(context, classifier, samples, kind="sample")
-    return natural | predict_once(context, classifier, attacks, kind="attack")
+    natural = predict_once(context, version, samples, kind="sample")
+    return natural | predict_once(context, version, attacks, kind="attack")
 
 
 def right_about(context: Context, model_id: str) -> set[str]:
     """The texts that a version is known to get right, by sample_id or attack_id."""
     rows = context.store.rows(Prediction, model_id=model_id)
     return {row.subject_id for row in rows if row.predicted == row.label}
-
-
-def id_of(text: Text) -> str:
-    return text.attack_id if isinstance(text, Attack) else text.sample_id
-
-
-def outcomes_of(context: Context, rows: Sequence[Text], predictions: Sequence[Prediction]) -> Outcomes:
-    from blindspot.tools.outcomes import clean_outcomes
-
-    return clean_outcomes(
-        [row.sample_id for row in rows],
-        [row.label for row in rows],
-        [prediction.probabilities for prediction in predictions],
-        context.dataset.labels,
-    )

@@ -7,8 +7,8 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from blindspot.graphs.flips import flips_so_far
+from blindspot.graphs.outcomes import validation_outcomes
 from blindspot.graphs.state import Context
-from blindspot.graphs.validation import validation_outcomes
 from blindspot.graphs.versions import NO_LEVERS, Levers
 from blindspot.storage.records import Fields, Sample, make_id
 
@@ -63,7 +63,7 @@ def uu_score(context: Context, round_number: int) -> Score:
     names, labels = context.dataset.fields, context.dataset.labels
     flips = list(chain.from_iterable(flips_so_far(context, round_number, "validation")))
     known = KnownTexts(
-        original=validation_outcomes(context, context.model(context.original_id())),
+        original=validation_outcomes(context, context.original_id()),
         texts=texts_of(context.samples("validation"), names),
         perturbed=[tuple(row.fields[name] for name in names) for row in flips if row.fields is not None],
         perturbed_labels=[labels.index(row.label) for row in flips],

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from blindspot.graphs.outcomes import outcomes_of
 from blindspot.graphs.state import Context
-from blindspot.graphs.versions import load_version, predict_once
+from blindspot.graphs.versions import OnDemand, predict_once
 from blindspot.storage.records import LOGGED, Evaluation, Prediction, Sample, Uu
 from blindspot.storage.settings import Settings
 from blindspot.tools.datasets import inspect
@@ -102,21 +103,13 @@ def untaught_fixed(context: Context, model_ids: Sequence[str], scope: Scope) -> 
         of the split and recipe "logged"; nothing where none are left.
     """
     from blindspot.tools.evaluate import known_uus
-    from blindspot.tools.outcomes import clean_outcomes
 
     shown = {uu.sample_id for uu in context.store.rows(Uu, run_id=context.run_id, selected=True)}
     samples = [sample for sample in logged_samples(context) if sample.sample_id not in shown]
     rows: list[Evaluation] = []
     for model_id in dict.fromkeys(model_ids) if samples else ():
-        classifier = load_version(context, context.model(model_id))
-        predictions = predict_once(context, classifier, samples, kind="sample")
-        outcomes = clean_outcomes(
-            [sample.sample_id for sample in samples],
-            [sample.label for sample in samples],
-            [predictions[sample.sample_id].probabilities for sample in samples],
-            context.dataset.labels,
-        )
-        rows += known_uus({LOGGED: outcomes}, model_id, replace(scope, split=LOGGED))
+        predictions = predict_once(context, OnDemand(context, model_id), samples, kind="sample")
+        rows += known_uus({LOGGED: outcomes_of(context, samples, predictions)}, model_id, replace(scope, split=LOGGED))
     return [row for row in rows if row.recipe == LOGGED]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,18 @@ def load_version(context: Context, version: ModelVersion) -> Classifier:
         device=context.settings.classifier.device,
         temperature=version.temperature,
     )
+
+
+class OnDemand:
+    """A model version, whose weights are loaded when it is first asked what the store does not know yet."""
+
+    def __init__(self, context: Context, model_id: str) -> None:
+        self._context, self.model_id = context, model_id
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """Raises: ModelError, as `load_version`."""
+        return load_version(self._context, self._context.model(self.model_id))
 
 
 def weights_of(context: Context, version: ModelVersion) -> str:
@@ -187,7 +200,7 @@ def is_there(context: Context, version: ModelVersion) -> bool:
 
 def predict_once(
     context: Context,
-    classifier: Classifier,
+    version: OnDemand,
     subjects: Sequence[Subject],
     *,
     kind: str,
@@ -202,17 +215,17 @@ def predict_once(
     Raises: Cancelled.
     """
     ids = [id_of(subject) for subject in subjects]
-    known = {row.subject_id: row for row in context.store.rows(Prediction, model_id=classifier.model_id)}
+    known = {row.subject_id: row for row in context.store.rows(Prediction, model_id=version.model_id)}
     missing = [(key, subject) for key, subject in zip(ids, subjects, strict=True) if key not in known]
     for start in range(0, len(missing), KEPT_EVERY):
         if context.cancelled():
             raise Cancelled("stopped while predicting")
         some = missing[start : start + KEPT_EVERY]
         texts = [tuple(fields_of(subject)[name] for name in context.dataset.fields) for _, subject in some]
-        predicted, confidences, probabilities = classifier.predict_labels(texts)
+        predicted, confidences, probabilities = version.classifier.predict_labels(texts)
         new = [
             Prediction(
-                model_id=classifier.model_id,
+                model_id=version.model_id,
                 subject_id=key,
                 subject_kind=kind,
                 label=subject.label,

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -193,8 +194,13 @@ def plain(rows: Sequence[Attack]) -> list[Attack]:
     return [replace(row, seconds=0.0) for row in rows]
 
 
+def ready(model: Any) -> Any:
+    """A model version that is loaded already."""
+    return SimpleNamespace(model_id=model.model_id, classifier=model)
+
+
 def attack(context: Context, model: Any = None) -> list[Attack]:
-    return attack_once(context, model or Words(), SAMPLES, silent, budget_of(context.settings.attack))
+    return attack_once(context, ready(model or Words()), SAMPLES, silent, budget_of(context.settings.attack))
 
 
 def test_a_run_that_repairs_anothers_model_version_finds_its_attacks_again(
@@ -205,7 +211,7 @@ def test_a_run_that_repairs_anothers_model_version_finds_its_attacks_again(
     other, model = replace(context, run_id="run-2"), Words()
     assert attack(other, model) == rows
     assert not model.heard
-    added = attack_once(other, model, [replace(SAMPLES[0], sample_id="smp-new")], silent)
+    added = attack_once(other, ready(model), [replace(SAMPLES[0], sample_id="smp-new")], silent)
     assert [row.run_id for row in added] == ["run-1"]
 
 
@@ -269,7 +275,7 @@ def test_rows_are_written_while_attacks_go_on(make_context: Callable[..., Contex
             written.append(context.store.count(Attack))
             return super().predict(texts)
 
-    attack_once(context, Looking(), SAMPLES[:12], silent)
+    attack_once(context, ready(Looking()), SAMPLES[:12], silent)
     assert written[0] == 0
     assert 0 < written[-1] < 12
 
