@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 from anthropic import (
@@ -78,7 +79,7 @@ class AnthropicProvider:
         offered = [offer(tool) for tool in tools] or used(messages)
         # create() of this SDK has no parameter for the temperature
         extra = None if endpoint.temperature is None else {"temperature": endpoint.temperature}
-        try:
+        with told_as(self._peer):
             response = await self._client.messages.with_raw_response.create(
                 model=endpoint.model,
                 messages=cast(list[MessageParam], turns),
@@ -87,12 +88,6 @@ class AnthropicProvider:
                 tool_choice={"type": "none"} if offered and not tools else omit,
                 extra_body=extra,
             )
-        except APIStatusError as error:
-            raise self._peer.refusal(error.response) from None
-        except APIConnectionError as error:
-            raise self._peer.unreachable(error) from None
-        except AnthropicError as error:
-            raise self._peer.unusable(error) from None
         answer = self._peer.read(response.http_response.text, Answer)
         return Reply(
             text="".join(block.text for block in answer.content if block.type == "text"),
@@ -120,6 +115,19 @@ def connect(model: str, base_url: str | None, timeout_s: float) -> tuple[Peer, A
         return AsyncAnthropic(api_key=key, base_url=url, timeout=timeout_s, max_retries=0, http_client=http)
 
     return peer, peer.connect(make)
+
+
+@contextmanager
+def told_as(peer: Peer) -> Iterator[None]:
+    """Tell the SDK's errors as a peer's. Raises: Refused, Unavailable, TeacherError, as the peer has them."""
+    try:
+        yield
+    except APIStatusError as error:
+        raise peer.refusal(error.response) from None
+    except APIConnectionError as error:
+        raise peer.unreachable(error) from None
+    except AnthropicError as error:
+        raise peer.unusable(error) from None
 
 
 def content_of(message: Message) -> str | list[dict[str, Any]]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from anthropic import AnthropicError, APIConnectionError, APIStatusError
 from anthropic.types.messages.batch_create_params import Request
 from httpx2 import HTTPError
 from pydantic import BaseModel, ValidationError
 
-from blindspot.agents.anthropic import Answer, connect
+from blindspot.agents.anthropic import Answer, connect, told_as
 from blindspot.agents.batch import TIMEOUT_S, BatchState
 from blindspot.agents.provider import Unavailable
 from blindspot.agents.question_files import Line
@@ -51,13 +49,13 @@ class AnthropicBatches:
 
     async def buy(self, uploaded: object) -> str:
         """Begin a batch."""
-        with self._told():
+        with told_as(self._peer):
             raw = await self._client.messages.batches.with_raw_response.create(requests=cast(list[Request], uploaded))
         return self._peer.read(raw.http_response.text, State).id
 
     async def look(self, batch_id: str) -> BatchState:
         """See how far a batch is."""
-        with self._told():
+        with told_as(self._peer):
             raw = await self._client.messages.batches.with_raw_response.retrieve(batch_id)
         state = self._peer.read(raw.http_response.text, State)
         counts = state.request_counts
@@ -66,7 +64,7 @@ class AnthropicBatches:
 
     async def fetch(self, batch_id: str) -> list[Line]:
         """Get the results."""
-        with self._told():
+        with told_as(self._peer):
             results = await self._client.messages.batches.results(batch_id)
             try:
                 return [self._peer.blot(answer_line(cast(Any, entry).to_dict(mode="json"))) async for entry in results]
@@ -79,18 +77,6 @@ class AnthropicBatches:
     async def aclose(self) -> None:
         """Close the connections, if there are any."""
         await self._client.close()
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Map the SDK's errors."""
-        try:
-            yield
-        except APIStatusError as error:
-            raise self._peer.refusal(error.response) from None
-        except APIConnectionError as error:
-            raise self._peer.unreachable(error) from None
-        except AnthropicError as error:
-            raise self._peer.unusable(error) from None
 
 
 def converted(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
-from openai import APIConnectionError, APIStatusError, OpenAIError
 from pydantic import BaseModel
 
 from blindspot.agents.batch import TIMEOUT_S, BatchState
-from blindspot.agents.openai import connect, limit_name
+from blindspot.agents.openai import connect, limit_name, told_as
 from blindspot.agents.peer import Peer
 from blindspot.agents.provider import Unavailable
 from blindspot.agents.question_files import Line, json_lines
@@ -62,13 +60,13 @@ class OpenAIBatches:
     async def upload(self, questions: Sequence[Line]) -> object:
         """Send a file of requests. Returns: its id."""
         content = json_lines(map(self._request, questions)).encode()
-        with self._told():
+        with told_as(self._peer):
             raw = await self._client.files.with_raw_response.create(file=("questions.jsonl", content), purpose="batch")
         return self._peer.read(raw.http_response.text, Named).id
 
     async def buy(self, uploaded: object) -> str:
         """Begin a batch of an uploaded file."""
-        with self._told():
+        with told_as(self._peer):
             raw = await self._client.batches.with_raw_response.create(
                 input_file_id=str(uploaded),
                 endpoint="/v1/chat/completions",
@@ -89,7 +87,7 @@ class OpenAIBatches:
         lines: list[Line] = []
         for file_id in (state.output_file_id, state.error_file_id):
             if file_id:
-                with self._told():
+                with told_as(self._peer):
                     raw = await self._client.files.with_raw_response.content(file_id)
                 lines += self._read(raw.http_response.text)
         return lines
@@ -105,7 +103,7 @@ class OpenAIBatches:
         return {**line, "body": body}
 
     async def _state(self, batch_id: str) -> State:
-        with self._told():
+        with told_as(self._peer):
             raw = await self._client.batches.with_raw_response.retrieve(batch_id)
         return self._peer.read(raw.http_response.text, State)
 
@@ -119,15 +117,3 @@ class OpenAIBatches:
                 said = self._peer.told(line)
                 raise Unavailable(f"{self._peer.name} sent a file with a line that is no answer: {said!r}")
             yield self._peer.blot(found)
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Map the SDK's errors."""
-        try:
-            yield
-        except APIStatusError as error:
-            raise self._peer.refusal(error.response) from None
-        except APIConnectionError as error:
-            raise self._peer.unreachable(error) from None
-        except OpenAIError as error:
-            raise self._peer.unusable(error) from None

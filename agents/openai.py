@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, cast
 
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAsyncHttpxClient, OpenAIError, omit
@@ -74,19 +75,13 @@ class OpenAIProvider:
         offered = [offer(tool) for tool in tools]
         extra: dict[str, Any] = {limit_name(endpoint.base_url): endpoint.max_tokens}
         temperature = {} if endpoint.temperature is None else {"temperature": endpoint.temperature}
-        try:
+        with told_as(self._peer):
             response = await self._client.chat.completions.with_raw_response.create(
                 model=endpoint.model,
                 messages=cast(list[ChatCompletionMessageParam], turns),
                 tools=offered or omit,
                 extra_body={**extra, **temperature},
             )
-        except APIStatusError as error:
-            raise self._peer.refusal(error.response) from None
-        except APIConnectionError as error:
-            raise self._peer.unreachable(error) from None
-        except OpenAIError as error:
-            raise self._peer.unusable(error) from None
         completion = self._peer.read(response.http_response.text, Completion)
         choice, usage = completion.choices[0], completion.usage or Usage()
         return Reply(
@@ -118,6 +113,19 @@ def connect(model: str, base_url: str | None, timeout_s: float) -> tuple[Peer, A
         return AsyncOpenAI(api_key=key or "none", base_url=url, timeout=timeout_s, max_retries=0, http_client=http)
 
     return peer, peer.connect(make)
+
+
+@contextmanager
+def told_as(peer: Peer) -> Iterator[None]:
+    """Tell the SDK's errors as a peer's. Raises: Refused, Unavailable, TeacherError, as the peer has them."""
+    try:
+        yield
+    except APIStatusError as error:
+        raise peer.refusal(error.response) from None
+    except APIConnectionError as error:
+        raise peer.unreachable(error) from None
+    except OpenAIError as error:
+        raise peer.unusable(error) from None
 
 
 def limit_name(base_url: str | None) -> str:
