@@ -8,9 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from blindspot.cli.terminal import result_console, visible, workspace_option
+from blindspot.cli.terminal import print_run, visible, workspace_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,14 +28,7 @@ Recipe = dict[str, Any]
 
 def print_attacks(folder: Path, run_id: str, *, as_json: bool) -> None:
     """Print what an attack run found."""
-    from blindspot.storage.results import Results
-
-    with Results.open(folder) as results:
-        found = read_attacks(results, run_id)
-    if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
-    else:
-        print_found(result_console(), found)
+    print_run(folder, run_id, read_attacks, print_found, as_json=as_json)
 
 
 def read_attacks(results: Results, run_id: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from blindspot.cli.attack import make_settings, refuse_unfinished
 from blindspot.cli.compare_table import print_comparison
 from blindspot.cli.confirm import YesOption, agree_on_spend
 from blindspot.cli.run import NoCacheOption, SetOption, carry_out
-from blindspot.cli.terminal import WORKSPACE_VARIABLE, JsonOption, QuietOption
+from blindspot.cli.terminal import FileWorkspaceOption, JsonOption, QuietOption, SettingsArgument
 
 if TYPE_CHECKING:
     from blindspot.cli.display import Show
@@ -22,9 +22,7 @@ NAME = "compare"  # of runs that are given none: a file's run.name is that of it
 
 
 def compare_teachers(
-    file: Annotated[
-        Path, typer.Argument(metavar="MITIGATION.toml", help="The settings; `blindspot init` writes them.")
-    ],
+    file: SettingsArgument,
     teachers: Annotated[
         list[str] | None,
         typer.Option("--teacher", metavar="SPEC", help="Two or more, in place of the file's compare.teachers."),
@@ -33,10 +31,7 @@ def compare_teachers(
         str | None, typer.Option(help=f"Runs are called NAME-1, NAME-2, …; {NAME} by default.")
     ] = None,
     overrides: SetOption = None,
-    workspace: Annotated[
-        Path | None,
-        typer.Option("--workspace", "-w", envvar=WORKSPACE_VARIABLE, help="In place of the file's run.workspace."),
-    ] = None,
+    workspace: FileWorkspaceOption = None,
     no_cache: NoCacheOption = False,
     yes: YesOption = False,
     quiet: QuietOption = False,

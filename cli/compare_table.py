@@ -7,10 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from blindspot.cli.attack_table import in_parts
-from blindspot.cli.terminal import result_console, visible, workspace_option
+from blindspot.cli.terminal import print_run, visible, workspace_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,14 +24,7 @@ Compared = dict[str, Any]
 
 def print_comparison(folder: Path, run_id: str, *, as_json: bool) -> None:
     """Print what a comparison found."""
-    from blindspot.storage.results import Results
-
-    with Results.open(folder) as results:
-        found = read_comparison(results, run_id)
-    if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
-    else:
-        print_found(result_console(), found)
+    print_run(folder, run_id, read_comparison, print_found, as_json=as_json)
 
 
 def read_comparison(results: Results, run_id: str) -> dict[str, Any]:

@@ -17,9 +17,10 @@ from blindspot.cli.confirm import YesOption, agree_on_spend
 from blindspot.cli.stop import StopSignals
 from blindspot.cli.terminal import (
     DEFAULT_WORKSPACE,
-    WORKSPACE_VARIABLE,
+    FileWorkspaceOption,
     JsonOption,
     QuietOption,
+    SettingsArgument,
     WorkspaceOption,
     result_console,
     workspace_option,
@@ -47,14 +48,9 @@ Work = Callable[["Show", Callable[[], bool]], "Run"]
 
 
 def run(
-    file: Annotated[
-        Path, typer.Argument(metavar="MITIGATION.toml", help="The settings; `blindspot init` writes them.")
-    ],
+    file: SettingsArgument,
     overrides: SetOption = None,
-    workspace: Annotated[
-        Path | None,
-        typer.Option("--workspace", "-w", envvar=WORKSPACE_VARIABLE, help="In place of the file's run.workspace."),
-    ] = None,
+    workspace: FileWorkspaceOption = None,
     no_cache: NoCacheOption = False,
     yes: YesOption = False,
     quiet: QuietOption = False,

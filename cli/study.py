@@ -13,7 +13,7 @@ import typer
 from blindspot.cli.confirm import YesOption
 from blindspot.cli.run import SetOption
 from blindspot.cli.stop import StopSignals
-from blindspot.cli.terminal import WORKSPACE_VARIABLE, JsonOption, QuietOption, result_console
+from blindspot.cli.terminal import FileWorkspaceOption, JsonOption, QuietOption, result_console
 from blindspot.storage.errors import Cancelled, OperatorError, SettingsError, Waiting
 
 if TYPE_CHECKING:
@@ -24,10 +24,7 @@ if TYPE_CHECKING:
 def study(
     file: Annotated[Path, typer.Argument(metavar="STUDY.toml", help="`blindspot init --study` writes one.")],
     overrides: SetOption = None,
-    workspace: Annotated[
-        Path | None,
-        typer.Option("--workspace", "-w", envvar=WORKSPACE_VARIABLE, help="In place of the file's run.workspace."),
-    ] = None,
+    workspace: FileWorkspaceOption = None,
     only: Annotated[
         list[str] | None,
         typer.Option(metavar="AXIS=VALUE", help="Run these cells alone, e.g. seed=0 or method=none; may be repeated."),

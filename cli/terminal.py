@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from blindspot.storage.results import Results
 
 DEFAULT_WORKSPACE = Path("blindspot-workspace")
 WORKSPACE_VARIABLE = "BLINDSPOT_WORKSPACE"
@@ -19,6 +23,13 @@ UNCROPPED = 100_000  # columns of an output that is no terminal: whoever reads i
 
 WorkspaceOption = Annotated[
     Path, typer.Option("--workspace", "-w", envvar=WORKSPACE_VARIABLE, help="The folder that holds the runs.")
+]
+FileWorkspaceOption = Annotated[
+    Path | None,
+    typer.Option("--workspace", "-w", envvar=WORKSPACE_VARIABLE, help="In place of the file's run.workspace."),
+]
+SettingsArgument = Annotated[
+    Path, typer.Argument(metavar="MITIGATION.toml", help="The settings; `blindspot init` writes them.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result and errors.")]
@@ -45,6 +56,25 @@ def progress_console() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, markup=False, highlight=False, emoji=False)
+
+
+def print_run(
+    folder: Path,
+    run_id: str,
+    read: Callable[[Results, str], dict[str, Any]],
+    show: Callable[[Console, dict[str, Any]], None],
+    *,
+    as_json: bool,
+) -> None:
+    """Read what a run found from the published results, and print it as JSON or for people."""
+    from blindspot.storage.results import Results
+
+    with Results.open(folder) as results:
+        found = read(results, run_id)
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+    else:
+        show(result_console(), found)
 
 
 def workspace_option(folder: Path) -> str:
