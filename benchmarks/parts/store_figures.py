@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -38,7 +39,7 @@ def inserts(folder: Path, size: Size) -> None:
         for batch in batches(size):
             name = TABLES[type(batch[-1])].name
             rows[name] += len(batch)
-            seconds[name].append(timed(lambda batch=batch: store.add(batch)))  # type: ignore[misc]
+            seconds[name].append(timed(partial(store.add, batch)))
         for name in ("predictions", "attacks"):
             wall, cpu = np.sum(seconds[name], axis=0)
             say(
@@ -49,7 +50,7 @@ def inserts(folder: Path, size: Size) -> None:
         samples = samples_of(size)
         few = predictions_of("mod-few", samples, [], np.random.default_rng(SEED))
         starts = range(0, min(len(few), 40 * BATCH), BATCH)
-        took = [timed(lambda start=start: store.add(few[start : start + BATCH])) for start in starts]  # type: ignore[misc]
+        took = [timed(partial(store.add, few[start : start + BATCH])) for start in starts]
         say(
             "insert_batch_ms",
             f"{in_ms(took, 0):.1f} ({in_ms(took, 1):.1f} of CPU; {BATCH} predictions and their commit, after "
@@ -91,15 +92,13 @@ def queries(folder: Path) -> None:
     took: dict[str, list[Seconds]] = {name: [] for name in asked}
     rows: dict[str, int] = {}
     with Results.open(folder) as results:
+
+        def ask(name: str, sql: str, values: dict[str, Any]) -> None:
+            rows[name] = len(results.query(sql, values)[1])
+
         for _ in range(TURNS):
             for name, (sql, values) in asked.items():
-                took[name].append(
-                    timed(
-                        lambda sql=sql, values=values, name=name: rows.update(
-                            {name: len(results.query(sql, values)[1])}
-                        )
-                    )
-                )  # type: ignore[misc]
+                took[name].append(timed(partial(ask, name, sql, values)))
     slowest = sorted(asked, key=lambda name: -in_ms(took[name], 0))
     told = ", ".join(f"{name} {in_ms(took[name], 0):.0f}" for name in slowest[1:5])
     first = slowest[0]
