@@ -17,7 +17,7 @@ import torch
 from parts.figures import Bench, Line, machine, measure_memory, memory, speed, uus_per_query
 from parts.subjects import IMDB, MRPC, SHARED, SST2
 
-from blindspot.tools.attack_resources import prepare_textattack
+from blindspot.tools.attack.resources import prepare_textattack
 
 LINES = [
     Line("attack_mrpc_fp32", MRPC, "deepwordbug", "fp32", 100, {"cpu": 14, "cuda": 20}),

@@ -23,10 +23,10 @@ import torch
 from parts.subjects import MRPC, SEED, SHARED, TRAINING_TOKENS
 from transformers import DataCollatorWithPadding, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from blindspot.tools.batches import plan_epochs
 from blindspot.tools.classifier import locate_model
-from blindspot.tools.learner import Learner, Rows
-from blindspot.tools.training import Example, Training, choose_training
+from blindspot.tools.training.batches import plan_epochs
+from blindspot.tools.training.learner import Learner, Rows
+from blindspot.tools.training.training import Example, Training, choose_training
 from blindspot.tools.weights import load_weights
 
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}

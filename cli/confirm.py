@@ -11,8 +11,8 @@ import typer
 from blindspot.storage.errors import Cancelled, SettingsError
 
 if TYPE_CHECKING:
-    from blindspot.agents.forecast import Forecast
-    from blindspot.storage.settings import Settings
+    from blindspot.agents.calls.forecast import Forecast
+    from blindspot.storage.settings.sections import Settings
 
 YesOption = Annotated[
     bool, typer.Option("--yes", "-y", help="Do not ask before a run that may cost more than teacher.confirm_usd.")
@@ -26,13 +26,13 @@ def agree_on_spend(settings: Settings, *, yes: bool, kind: str = "mitigation") -
     Raises: SettingsError, where it has to be asked and nobody is there to answer. Cancelled, when the answer is no.
         OperatorError, as `start_run`. Nothing is written.
     """
-    from blindspot.agents.teacher import TeacherSpec
+    from blindspot.agents.teachers.teacher import TeacherSpec
 
     named = settings.compare.teachers if kind == "comparison" else (settings.teacher.spec,)
     asks = kind != "mitigation" or settings.method.name == "teacher"
     if not asks or {TeacherSpec.parse(spec).provider for spec in named} <= {"rules"}:
         return None  # known without loading anything
-    from blindspot.graphs.forecast import forecast_run
+    from blindspot.graphs.teaching.forecast import forecast_run
 
     return agree(forecast_run(settings, kind), settings.teacher.confirm_usd, yes=yes)
 

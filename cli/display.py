@@ -195,7 +195,7 @@ class LiveDisplay:
         """Read the counts that are published, every few seconds."""
         if self.progress is None or time.monotonic() - self.looked_at < LOOK_EVERY_S:
             return
-        from blindspot.cli.summary import count_so_far
+        from blindspot.cli.summary.summary import count_so_far
         from blindspot.storage.results import Results
 
         try:

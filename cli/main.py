@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from blindspot.cli import (
+from blindspot.cli.commands import (
     attack,
     batch,
     cache,

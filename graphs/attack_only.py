@@ -9,14 +9,14 @@ from typing import Any
 
 from langgraph.graph import END, START, StateGraph
 
-from blindspot.graphs.attack import draw_samples, find_uus, stops
-from blindspot.graphs.evaluate import scope_of, statistics_of
-from blindspot.graphs.phase import in_thread
-from blindspot.graphs.prepare import prepare
+from blindspot.graphs.nodes.attack import draw_samples, find_uus, stops
+from blindspot.graphs.nodes.evaluate import scope_of, statistics_of
+from blindspot.graphs.nodes.phase import in_thread
+from blindspot.graphs.nodes.prepare import prepare
 from blindspot.graphs.state import Context, State
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.records import Attack, Sample
-from blindspot.storage.settings import Settings
+from blindspot.storage.settings.sections import Settings
 from blindspot.tools.progress import Report
 
 PHASES = ("prepare", "attack", "measure")

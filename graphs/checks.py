@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blindspot.graphs.methods import FILTERED
+from blindspot.graphs.learning.methods import FILTERED
 from blindspot.storage.errors import SettingsError
-from blindspot.storage.settings import Settings
+from blindspot.storage.settings.sections import Settings
 
 if TYPE_CHECKING:
     from blindspot.storage.records import Dataset
-    from blindspot.tools.datasets import DataSource
+    from blindspot.tools.data.datasets import DataSource
 
 
 def check_places(settings: Settings, kind: str = "mitigation") -> None:
@@ -37,7 +37,7 @@ def check_method(settings: Settings, source: DataSource, dataset: Dataset, kind:
     if kind != "mitigation":
         return
     if method.name == "recorded" and method.file:
-        from blindspot.tools.recorded import read_recorded
+        from blindspot.tools.samples.recorded import read_recorded
 
         read_recorded(Path(method.file), source, dataset.labels)
     if method.name == "adversarial" and not (attack.recipes and attack.samples + attack.train_samples):
@@ -59,7 +59,7 @@ def check_models(settings: Settings, labels: Sequence[str], kind: str = "mitigat
         nothing says which class stands for which label.
     """
     from blindspot.tools.classifier import locate_model
-    from blindspot.tools.similarity import BertScorer
+    from blindspot.tools.texts.similarity import BertScorer
     from blindspot.tools.weights import class_names, load_weights
 
     classifier = settings.classifier
@@ -86,8 +86,8 @@ def check_recipes(settings: Settings) -> None:
     """
     if not settings.attack.recipes:
         return
-    from blindspot.tools.attack_goal import copy_attack
-    from blindspot.tools.attack_recipes import recipe_class, restrict_fields, try_recipe
+    from blindspot.tools.attack.goal import copy_attack
+    from blindspot.tools.attack.recipes import recipe_class, restrict_fields, try_recipe
 
     attack = settings.attack
     names: dict[object, str] = {}

@@ -11,21 +11,21 @@ from typing import Any
 from langgraph.errors import GraphInterrupt
 from langgraph.graph import END, START, StateGraph
 
-from blindspot.agents.prices import UNCHARGED
-from blindspot.agents.teacher import TeacherSpec
-from blindspot.graphs.attack import attack, uus_of
-from blindspot.graphs.filter import compared_with
-from blindspot.graphs.phase import in_thread, on_loop
-from blindspot.graphs.prepare import prepare
-from blindspot.graphs.select import select
+from blindspot.agents.calls.prices import UNCHARGED
+from blindspot.agents.teachers.teacher import TeacherSpec
+from blindspot.graphs.nodes.attack import attack, uus_of
+from blindspot.graphs.nodes.filter import compared_with
+from blindspot.graphs.nodes.phase import in_thread, on_loop
+from blindspot.graphs.nodes.prepare import prepare
+from blindspot.graphs.nodes.select import select
+from blindspot.graphs.nodes.teach import teach
 from blindspot.graphs.state import Context, State
-from blindspot.graphs.teach import teach
-from blindspot.graphs.teachers import WITHOUT_TOOLS, check_teacher
-from blindspot.graphs.versions import OnDemand, predict_once
+from blindspot.graphs.teaching.teachers import WITHOUT_TOOLS, check_teacher
+from blindspot.graphs.versions.versions import OnDemand, predict_once
 from blindspot.storage.errors import Cancelled, SettingsError, TeacherError
 from blindspot.storage.records import Hypothesis, SyntheticSample, TeacherCall, TeacherComparison
-from blindspot.storage.settings import Settings
-from blindspot.tools.comparison import FAILED, Taught, count_taught
+from blindspot.storage.settings.sections import Settings
+from blindspot.tools.evidence.comparison import FAILED, Taught, count_taught
 from blindspot.tools.progress import Report
 
 PHASES = ("prepare", "attack", "select", "teach", "filter", "compare")
@@ -142,7 +142,7 @@ def raise_others(errors: Iterable[BaseException]) -> None:
 
 def filter_each(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """Check what each teacher wrote against training samples and its own other samples, as if it had been alone."""
-    from blindspot.tools.filter import filter_samples
+    from blindspot.tools.samples.filter import filter_samples
 
     written = {spec: some for spec in teachers_of(context.settings) if (some := written_by(context, spec))}
     if not written:

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 from blindspot.graphs.checkpoints import forget, forget_all_but, thread_of
-from blindspot.storage.delete import Deletion, delete_rows
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import ModelVersion, Run
+from blindspot.storage.runs.delete import Deletion, delete_rows
 from blindspot.storage.store import Store
 from blindspot.storage.vacuum import rewrite
 from blindspot.storage.workspace import PARTIAL, Workspace, size_of

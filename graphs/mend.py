@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from blindspot.agents.teacher import TeacherSpec
+from blindspot.agents.teachers.teacher import TeacherSpec
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.records import Event, Hypothesis, Round, Run, ToolCall, make_id, now
-from blindspot.storage.settings import check_settings
-from blindspot.storage.settings_file import change_settings
+from blindspot.storage.settings.file import change_settings
+from blindspot.storage.settings.sections import check_settings
 from blindspot.storage.store import Store
 
 MENDABLE: Mapping[str, str | None] = {

@@ -13,18 +13,18 @@ from typing import Any
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
-from blindspot.graphs.attack import attack
-from blindspot.graphs.close_round import close_round, open_round
-from blindspot.graphs.decide import decide
-from blindspot.graphs.evaluate import evaluate, evaluate_original
-from blindspot.graphs.filter import filter_round
-from blindspot.graphs.methods import add_rows
-from blindspot.graphs.phase import in_thread, on_loop
-from blindspot.graphs.prepare import prepare
-from blindspot.graphs.retrain import retrain
-from blindspot.graphs.select import select
+from blindspot.graphs.learning.methods import add_rows
+from blindspot.graphs.nodes.attack import attack
+from blindspot.graphs.nodes.close_round import close_round, open_round
+from blindspot.graphs.nodes.decide import decide
+from blindspot.graphs.nodes.evaluate import evaluate, evaluate_original
+from blindspot.graphs.nodes.filter import filter_round
+from blindspot.graphs.nodes.phase import in_thread, on_loop
+from blindspot.graphs.nodes.prepare import prepare
+from blindspot.graphs.nodes.retrain import retrain
+from blindspot.graphs.nodes.select import select
+from blindspot.graphs.nodes.write_more import write_more
 from blindspot.graphs.state import Context, State
-from blindspot.graphs.write_more import write_more
 
 PHASES = (
     "prepare", "evaluate_original", "open_round", "attack", "select", "teach", "filter", "retrain", "evaluate",

@@ -8,10 +8,10 @@ from typing import Any
 
 from langgraph.graph import END, START, StateGraph
 
-from blindspot.graphs.attack import attack
-from blindspot.graphs.evaluate import evaluate_original
-from blindspot.graphs.phase import in_thread
-from blindspot.graphs.prepare import prepare
+from blindspot.graphs.nodes.attack import attack
+from blindspot.graphs.nodes.evaluate import evaluate_original
+from blindspot.graphs.nodes.phase import in_thread
+from blindspot.graphs.nodes.prepare import prepare
 from blindspot.graphs.state import Context, State
 from blindspot.tools.progress import Report
 

@@ -11,24 +11,24 @@ from pathlib import Path
 
 from langchain_core.runnables import RunnableConfig
 
-from blindspot.agents.forecast import Forecast
-from blindspot.agents.teacher import TeacherSpec
+from blindspot.agents.calls.forecast import Forecast
+from blindspot.agents.teachers.teacher import TeacherSpec
 from blindspot.graphs.attack_only import build_attack_only, check_attack
 from blindspot.graphs.checkpoints import forget, opened, thread_of
 from blindspot.graphs.checks import check_method, check_models, check_places, check_recipes
 from blindspot.graphs.compare import build_comparison, check_comparison, teachers_of
-from blindspot.graphs.logged import inspect_data
+from blindspot.graphs.learning.logged import inspect_data
 from blindspot.graphs.mend import mend_settings
 from blindspot.graphs.mitigation import build_mitigation
 from blindspot.graphs.original import build_original
 from blindspot.graphs.state import Context, Progress, State
-from blindspot.graphs.teachers import check_teacher
+from blindspot.graphs.teaching.teachers import check_teacher
 from blindspot.storage.errors import Cancelled, SettingsError, StoreError, Waiting
 from blindspot.storage.records import Dataset, Run, Split, now
-from blindspot.storage.settings import Settings, check_settings
+from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.store import Store
 from blindspot.storage.workspace import Workspace
-from blindspot.tools.datasets import SPLITS, DataSource
+from blindspot.tools.data.datasets import SPLITS, DataSource
 from blindspot.tools.progress import IsCancelled
 
 GRAPHS = {  # by kind of run

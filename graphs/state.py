@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
 from blindspot.storage.records import Dataset, Event, ModelVersion, Run, Sample, Split, make_id, now
-from blindspot.storage.settings import Settings
+from blindspot.storage.settings.sections import Settings
 from blindspot.storage.store import Store
 from blindspot.storage.workspace import Workspace
-from blindspot.tools.datasets import DataSource, load_split
+from blindspot.tools.data.datasets import DataSource, load_split
 
 
 class State(TypedDict):

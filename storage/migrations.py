@@ -15,7 +15,7 @@ from blindspot.storage.comments import COMMENTS
 from blindspot.storage.database import literal, transaction
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import now
-from blindspot.storage.views import VIEWS
+from blindspot.storage.views.catalogue import VIEWS
 
 Migration = Callable[[duckdb.DuckDBPyConnection], None]
 

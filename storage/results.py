@@ -11,11 +11,11 @@ from typing import Any, Self
 
 import duckdb
 
-from blindspot.storage.answer import Answer, Params
 from blindspot.storage.database import connect, disk_errors
 from blindspot.storage.errors import StoreError
 from blindspot.storage.migrations import MIGRATIONS
-from blindspot.storage.nearest import Names, advise
+from blindspot.storage.queries.answer import Answer, Params
+from blindspot.storage.queries.nearest import Names, advise
 from blindspot.storage.workspace import Workspace
 
 # A query that needs more memory than there is fails, instead of filling a folder beside the file.

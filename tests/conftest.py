@@ -200,8 +200,8 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-    from blindspot.tools.planted import generate_reviews
-    from blindspot.tools.vocabulary import words_of
+    from blindspot.tools.data.planted import generate_reviews
+    from blindspot.tools.texts.vocabulary import words_of
 
     texts = [review.text for review in generate_reviews(400, planted=80, seed=0, split="validation")]
     letters = [letter for base in "abcdefghijklmnopqrstuvwxyz.,'" for letter in (base, f"##{base}")]
@@ -239,8 +239,8 @@ def small_run(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict
     """The settings of a whole run of 2 to 3 seconds, in the workspace "ws" of the current folder."""
     import pyarrow.parquet as pq
 
-    from blindspot.tools.planted import write_dataset
-    from blindspot.tools.retrain import Example, Weights, choose_training, retrain
+    from blindspot.tools.data.planted import write_dataset
+    from blindspot.tools.training.retrain import Example, Weights, choose_training, retrain
 
     folder = tmp_path_factory.mktemp("small")
     write_dataset(folder / "data", seed=0, rows={"train": 80, "validation": 40, "test": 30}, planted_share=0.3)

@@ -28,14 +28,14 @@ from typing import Any
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from blindspot.cli import main
+from blindspot.cli.commands.run import carry_out
 from blindspot.cli.display import Show
-from blindspot.cli.run import carry_out
 from blindspot.graphs.run import resume_run, start_run
 from blindspot.graphs.state import Progress
 from blindspot.storage import store
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import Run
-from blindspot.storage.settings import check_settings
+from blindspot.storage.settings.sections import check_settings
 from blindspot.storage.store_file import StoreFile
 
 WRITES = (

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from blindspot.cli.query_names import known_tables
+from blindspot.cli.query.names import known_tables
 from blindspot.storage import records as rec
-from blindspot.storage.queries import QUERIES
+from blindspot.storage.queries.catalogue import QUERIES
 from blindspot.storage.results import Results
 from blindspot.storage.store import Store
 

@@ -21,17 +21,17 @@ import pytest
 
 from blindspot.storage.errors import Cancelled, SettingsError
 from blindspot.storage.records import Attack, Sample
-from blindspot.tools.attack import Models, Predictor, Text, attack_samples, oracle_of, sample_seed
-from blindspot.tools.attack_plan import AttackPlan, SampleLimits
-from blindspot.tools.attack_recipes import (
+from blindspot.tools.attack.plan import AttackPlan, SampleLimits
+from blindspot.tools.attack.recipes import (
     SENTENCE_ENCODER,
     load_universal_encoder,
     recipe_class,
     restrict_fields,
     try_recipe,
 )
-from blindspot.tools.attack_resources import prepare_textattack
-from blindspot.tools.edits import edits
+from blindspot.tools.attack.resources import prepare_textattack
+from blindspot.tools.attack.samples import Models, Predictor, Text, attack_samples, oracle_of, sample_seed
+from blindspot.tools.texts.edits import edits
 
 ASSETS = Path(__file__).parents[2] / "shared" / "assets"
 LABELS = ("bad", "good")
@@ -344,8 +344,8 @@ log = logging.FileHandler("app.log", mode="w")
 logging.getLogger("app").addHandler(log)
 before = dict(os.environ)
 from blindspot.storage.records import Sample
-from blindspot.tools.attack import Models, attack_samples, oracle_of
-from blindspot.tools.attack_plan import AttackPlan, SampleLimits
+from blindspot.tools.attack.samples import Models, attack_samples, oracle_of
+from blindspot.tools.attack.plan import AttackPlan, SampleLimits
 class Coin:
     def predict(self, texts):
         import numpy as np

@@ -17,18 +17,18 @@ import duckdb
 import pytest
 from rich.console import Console
 
-from blindspot.cli.attack_table import print_found, read_attacks
 from blindspot.cli.display import LiveDisplay
+from blindspot.cli.summary.attack_table import print_found, read_attacks
 from blindspot.graphs.run import resume_run, start_run
 from blindspot.graphs.state import Progress
 from blindspot.storage import records as rec
 from blindspot.storage.errors import Cancelled, DataError
 from blindspot.storage.migrations import MIGRATIONS, migrate
 from blindspot.storage.results import Results
-from blindspot.storage.settings import Settings, check_settings
+from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.store import Store
-from blindspot.tools.planted import generate_reviews, write_dataset
-from blindspot.tools.retrain import Example, Training, Weights, retrain
+from blindspot.tools.data.planted import generate_reviews, write_dataset
+from blindspot.tools.training.retrain import Example, Training, Weights, retrain
 
 LABELS = ("negative", "positive")
 ROWS = {"train": 40, "validation": 40, "test": 60}

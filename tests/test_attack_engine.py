@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blindspot.storage.errors import Cancelled
-from blindspot.tools.attack_engine import PATIENCE, Oracle, OutOfTime, run_jobs
+from blindspot.tools.attack.engine import PATIENCE, Oracle, OutOfTime, run_jobs
 
 
 class Squares:

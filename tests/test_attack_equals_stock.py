@@ -18,13 +18,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from blindspot.storage.records import Sample
-from blindspot.tools.attack import Models, attack_samples, oracle_of, sample_seed
-from blindspot.tools.attack_plan import AttackPlan, SampleLimits
-from blindspot.tools.attack_recipes import recipe_class
-from blindspot.tools.attack_resources import prepare_textattack
-from blindspot.tools.attack_speed import stock_textattack
-from blindspot.tools.datasets import draw_rows
-from blindspot.tools.sentence_encoder import sentence_oracle
+from blindspot.tools.attack.plan import AttackPlan, SampleLimits
+from blindspot.tools.attack.recipes import recipe_class
+from blindspot.tools.attack.resources import prepare_textattack
+from blindspot.tools.attack.samples import Models, attack_samples, oracle_of, sample_seed
+from blindspot.tools.attack.sentence_encoder import sentence_oracle
+from blindspot.tools.attack.speed import stock_textattack
+from blindspot.tools.data.datasets import draw_rows
 
 SHARED = Path(__file__).parents[2] / "shared"
 needs_data = pytest.mark.skipif(not (SHARED / "data").exists(), reason="needs MRPC and SST-2 in ../shared/data")
@@ -125,7 +125,7 @@ def train(name: str, base: Path) -> tuple[Any, Any]:
         batch: in double precision they round to the same.
     """
     from blindspot.tools.classifier import load_classifier
-    from blindspot.tools.retrain import Example, Training, Weights, retrain
+    from blindspot.tools.training.retrain import Example, Training, Weights, retrain
 
     labels = LABELS[name]
     examples = [Example(texts, labels.index(label)) for texts, label in read_rows(name, 200)]

@@ -16,10 +16,10 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from blindspot.tools import attack_speed
-from blindspot.tools.attack_recipes import recipe_class
-from blindspot.tools.attack_resources import prepare_textattack
-from blindspot.tools.attack_speed import replacements, stock_textattack
+from blindspot.tools.attack import speed as attack_speed
+from blindspot.tools.attack.recipes import recipe_class
+from blindspot.tools.attack.resources import prepare_textattack
+from blindspot.tools.attack.speed import replacements, stock_textattack
 
 ASSETS = Path(__file__).parents[2] / "shared" / "assets"
 needs_assets = pytest.mark.skipif(not ASSETS.exists(), reason="needs word vectors and a tagger from ../shared/assets")

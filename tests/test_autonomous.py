@@ -18,18 +18,18 @@ import pytest
 from aiohttp import web
 from rich.console import Console
 
-from blindspot.agents.decisions import KNOBS, Choice, decision_question, read_choice, refused, tool_of
-from blindspot.agents.more import more_question
-from blindspot.agents.provider import Reply, ToolUse
-from blindspot.agents.teacher import Case, Explanation
+from blindspot.agents.providers.provider import Reply, ToolUse
+from blindspot.agents.teachers.decisions import KNOBS, Choice, decision_question, read_choice, refused, tool_of
+from blindspot.agents.teachers.more import more_question
+from blindspot.agents.teachers.teacher import Case, Explanation
 from blindspot.cli.display import LiveDisplay
 from blindspot.graphs.run import resume_run, start_run
 from blindspot.graphs.state import Progress
 from blindspot.storage.errors import MalformedAnswer, SettingsError
 from blindspot.storage.records import Run
 from blindspot.storage.results import Results
-from blindspot.storage.settings import Settings, check_settings
-from blindspot.tools.planted import generate_reviews, write_dataset
+from blindspot.storage.settings.sections import Settings, check_settings
+from blindspot.tools.data.planted import generate_reviews, write_dataset
 
 ROWS = {"train": 240, "validation": 100, "test": 60}
 LIMIT = 20
@@ -79,7 +79,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def tuned(tiny_base: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model, fine-tuned once for all runs."""
-    from blindspot.tools.retrain import Example, Weights, choose_training, retrain
+    from blindspot.tools.training.retrain import Example, Weights, choose_training, retrain
 
     rows = pq.read_table(data / "train.parquet").to_pylist()
     labels = ("negative", "positive")

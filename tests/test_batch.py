@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from blindspot.agents import batch
-from blindspot.agents.answer_files import read_answers
-from blindspot.agents.batch_record import Batch, open_lines, read_batches, settled, write_batches
-from blindspot.agents.files import question_line
-from blindspot.agents.provider import Endpoint, Message
-from blindspot.agents.question_files import OpenQuestion, write_questions
-from blindspot.agents.teacher import TeacherSpec
+from blindspot.agents.files import batch
+from blindspot.agents.files.answers import read_answers
+from blindspot.agents.files.batch_record import Batch, open_lines, read_batches, settled, write_batches
+from blindspot.agents.files.provider import question_line
+from blindspot.agents.files.questions import OpenQuestion, write_questions
+from blindspot.agents.providers.provider import Endpoint, Message
+from blindspot.agents.teachers.teacher import TeacherSpec
 from blindspot.storage.errors import SettingsError, TeacherError
 
 KEY = "sk-test-0123456789abcdef"

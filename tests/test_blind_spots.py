@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blindspot.storage.records import BlindSpot
-from blindspot.tools.blind_spots import Case, find_blind_spots, status_of, uu_cases
-from blindspot.tools.evaluate import figures
-from blindspot.tools.figure import Scope
-from blindspot.tools.outcomes import ModelOutcomes, Outcomes
-from blindspot.tools.vocabulary import words_of
+from blindspot.tools.evidence.blind_spots import Case, find_blind_spots, status_of, uu_cases
+from blindspot.tools.evidence.evaluate import figures
+from blindspot.tools.evidence.figure import Scope
+from blindspot.tools.evidence.outcomes import ModelOutcomes, Outcomes
+from blindspot.tools.texts.vocabulary import words_of
 
 SCOPE = Scope(run_id="run-1", round=2, tau=0.65, thresholds=(), resamples=100, seed=3)
 TOPICS = ("lens tripod zoom", "oven dough yeast", "saddle pedal chain", "violin bow string")
@@ -181,7 +181,7 @@ def test_a_natural_uu_counts_once_and_a_perturbed_one_in_each_recipe() -> None:
 
 
 def test_the_sentence_encoder_parts_what_means_different_things() -> None:
-    from blindspot.tools.sentence_encoder import sentence_oracle
+    from blindspot.tools.attack.sentence_encoder import sentence_oracle
 
     films = ["The film was dull and far too long.", "A boring movie, two hours of nothing.", "The plot of it drags."]
     ovens = ["The oven broke after a week of use.", "This kettle leaks on the kitchen floor.", "The pan sticks badly."]

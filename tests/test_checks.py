@@ -20,10 +20,10 @@ from blindspot.graphs.run import resume_run, start_run
 from blindspot.storage import records as rec
 from blindspot.storage.errors import ModelError, SettingsError, TeacherError
 from blindspot.storage.results import Results
-from blindspot.storage.settings import Settings, check_settings
+from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.store import Store
-from blindspot.tools.planted import generate_reviews, write_dataset
-from blindspot.tools.retrain import Example, Lora, Training, Weights, retrain
+from blindspot.tools.data.planted import generate_reviews, write_dataset
+from blindspot.tools.training.retrain import Example, Lora, Training, Weights, retrain
 
 LABELS = ("negative", "positive")
 ASSETS = Path(__file__).parents[2] / "shared" / "assets"

@@ -25,10 +25,10 @@ from blindspot.tools.classifier import (
     locate_model,
     pick_device,
 )
-from blindspot.tools.forward import batches_by_length
-from blindspot.tools.planted import generate_reviews
-from blindspot.tools.precision import computes_bfloat16, fast_version
-from blindspot.tools.retrain import Example, Lora, Trained, Training, Weights, retrain
+from blindspot.tools.data.planted import generate_reviews
+from blindspot.tools.forward.padded import batches_by_length
+from blindspot.tools.forward.precision import computes_bfloat16, fast_version
+from blindspot.tools.training.retrain import Example, Lora, Trained, Training, Weights, retrain
 from blindspot.tools.weights import class_names, load_weights
 
 LABELS = ("negative", "positive")

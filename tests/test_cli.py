@@ -23,19 +23,19 @@ import pytest
 from pydantic import BaseModel
 from rich.console import Console
 
+from blindspot.cli.commands.init import TEMPLATE
+from blindspot.cli.commands.run import print_result
 from blindspot.cli.display import LiveDisplay, open_display
-from blindspot.cli.explained import mark
-from blindspot.cli.init import TEMPLATE
-from blindspot.cli.run import print_result
-from blindspot.cli.summary import read_summary
+from blindspot.cli.summary.explained import mark
+from blindspot.cli.summary.summary import read_summary
 from blindspot.graphs.state import Progress
 from blindspot.storage import records as rec
 from blindspot.storage.errors import StoreError
 from blindspot.storage.results import Results
-from blindspot.storage.settings import Settings, check_settings
+from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.store import Store
 from blindspot.storage.tables import Record
-from blindspot.tools.edits import edits
+from blindspot.tools.texts.edits import edits
 
 START = datetime(2026, 1, 2, 3, 4, 5)
 RUN = rec.Run(
@@ -446,7 +446,8 @@ def test_a_warning_stands_out_from_the_other_lines(tmp_path: Path) -> None:
 WORK = """
 import asyncio, sys, time
 from pathlib import Path
-from blindspot.cli import main, run
+from blindspot.cli import main
+from blindspot.cli.commands import run
 from blindspot.graphs.state import Progress
 from blindspot.storage.errors import Cancelled, TeacherError
 

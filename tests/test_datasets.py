@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blindspot.storage.errors import DataError
-from blindspot.tools.datasets import DataSource, draw_rows, inspect, load_split
+from blindspot.tools.data.datasets import DataSource, draw_rows, inspect, load_split
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 Rows = Sequence[Mapping[str, object]]
@@ -269,7 +269,7 @@ def test_missing_and_doubled_files_are_named(tmp_path: Path) -> None:
 def test_a_data_set_id_without_a_network_is_one_line(tmp_path: Path) -> None:
     program = """
 from blindspot.storage.errors import DataError
-from blindspot.tools.datasets import DataSource, inspect
+from blindspot.tools.data.datasets import DataSource, inspect
 try:
     inspect(DataSource("x", "nobody/no-such-set", {}, ("text",), "label", None, "", {}, 0))
 except DataError as error:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from blindspot.storage.records import Evaluation
-from blindspot.tools.calibration import fit_temperature, tempered
-from blindspot.tools.evaluate import differences, figures
-from blindspot.tools.evidence import Temperature, beside_calibration, repaired_kept, turnover
-from blindspot.tools.figure import Scope
-from blindspot.tools.outcomes import ModelOutcomes, Outcomes
-from blindspot.tools.verdict import Verdict, judge
+from blindspot.tools.evidence.calibration import fit_temperature, tempered
+from blindspot.tools.evidence.evaluate import differences, figures
+from blindspot.tools.evidence.evidence import Temperature, beside_calibration, repaired_kept, turnover
+from blindspot.tools.evidence.figure import Scope
+from blindspot.tools.evidence.outcomes import ModelOutcomes, Outcomes
+from blindspot.tools.evidence.verdict import Verdict, judge
 
 SCOPE = Scope(run_id="run-1", round=1, tau=0.65, thresholds=(), resamples=200, seed=3)
 

@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 import yaml
 
-from blindspot.cli.cards import plain, public
-from blindspot.cli.handover import lay_out
+from blindspot.cli.handover.cards import plain, public
+from blindspot.cli.handover.handover import lay_out
 from blindspot.graphs.run import start_run
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import Dataset, Run
 from blindspot.storage.results import Results
-from blindspot.storage.settings import check_settings
+from blindspot.storage.settings.sections import check_settings
 from blindspot.storage.store import Store
 from blindspot.tools.classifier import load_classifier
+from blindspot.tools.data.planted import generate_reviews, write_dataset
 from blindspot.tools.handover import export_classifier, export_samples, new_folder
-from blindspot.tools.planted import generate_reviews, write_dataset
-from blindspot.tools.retrain import Example, Lora, Training, Weights, retrain
+from blindspot.tools.training.retrain import Example, Lora, Training, Weights, retrain
 
 LABELS = ("negative", "positive")
 TEXTS = [(review.text,) for review in generate_reviews(24, planted=4, seed=3, split="validation")]

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blindspot.agents.admission import admit
-from blindspot.agents.gate import CUT, LEAST, Gate, Load, Passage, Rates, backoff_s, gate_of
-from blindspot.agents.ledger import Ledger
-from blindspot.agents.provider import Unavailable
-from blindspot.agents.token_window import ENOUGH, TokenGuess, TokenWindow
+from blindspot.agents.calls.admission import admit
+from blindspot.agents.calls.gate import CUT, LEAST, Gate, Load, Passage, Rates, backoff_s, gate_of
+from blindspot.agents.calls.ledger import Ledger
+from blindspot.agents.calls.token_window import ENOUGH, TokenGuess, TokenWindow
+from blindspot.agents.providers.provider import Unavailable
 from blindspot.storage.errors import Unanswered
 
 RATES = Rates(

@@ -20,15 +20,15 @@ import pytest
 from blindspot.graphs.checkpoints import thread_of
 from blindspot.graphs.housekeeping import delete_runs, vacuum
 from blindspot.graphs.run import new_run, start_run
-from blindspot.storage.delete import plan_deletion
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import Dataset, Event, ModelVersion, Prediction, Run, Sample, make_id
 from blindspot.storage.results import Results
-from blindspot.storage.settings import check_settings
+from blindspot.storage.runs.delete import plan_deletion
+from blindspot.storage.settings.sections import check_settings
 from blindspot.storage.store import Store
 from blindspot.storage.tables import TABLES
 from blindspot.storage.workspace import Workspace, size_of
-from blindspot.tools.planted import write_dataset
+from blindspot.tools.data.planted import write_dataset
 
 Rows = list[Any]
 Make = Callable[..., Rows]
@@ -200,7 +200,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from blindspot.graphs.housekeeping import delete_runs, vacuum
-from blindspot.storage.delete import plan_deletion
+from blindspot.storage.runs.delete import plan_deletion
 from blindspot.storage.store import Store
 
 def watch(frame, event, what):

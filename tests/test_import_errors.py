@@ -18,12 +18,12 @@ from blindspot.graphs.run import resume_run, start_run
 from blindspot.graphs.state import Progress
 from blindspot.storage.errors import Cancelled, DataError, SettingsError
 from blindspot.storage.results import Results
-from blindspot.storage.settings import check_settings
-from blindspot.storage.settings_file import load_settings
+from blindspot.storage.settings.file import load_settings
+from blindspot.storage.settings.sections import check_settings
 from blindspot.tools.classifier import load_classifier
-from blindspot.tools.logged_errors import LogSource, read_log
-from blindspot.tools.planted import generate_reviews, write_dataset
-from blindspot.tools.retrain import Example, Training, Weights, retrain
+from blindspot.tools.data.logged_errors import LogSource, read_log
+from blindspot.tools.data.planted import generate_reviews, write_dataset
+from blindspot.tools.training.retrain import Example, Training, Weights, retrain
 
 LABELS = ("negative", "positive")
 ROWS = {"train": 240, "validation": 60, "test": 120}

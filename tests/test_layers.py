@@ -33,21 +33,27 @@ def imported_layers(path: Path) -> set[str]:
 @pytest.mark.parametrize("layer", LAYERS)
 def test_a_layer_imports_only_those_below_it(layer: str) -> None:
     allowed = set(LAYERS[: LAYERS.index(layer) + 1])
-    files = sorted((ROOT / layer).glob("*.py"))
+    files = sorted((ROOT / layer).rglob("*.py"))
     assert files
-    assert {file.name: imported_layers(file) - allowed for file in files if imported_layers(file) - allowed} == {}
+    assert {
+        str(file.relative_to(ROOT)): imported_layers(file) - allowed
+        for file in files
+        if imported_layers(file) - allowed
+    } == {}
 
 
 def test_tools_and_agents_know_no_sql_and_no_graph() -> None:
     for layer in ("tools", "agents"):
-        for file in (ROOT / layer).glob("*.py"):
+        for file in (ROOT / layer).rglob("*.py"):
             text = file.read_text(encoding="utf-8")
             assert "duckdb" not in text, file
             assert "langgraph" not in text, file
             assert layer != "tools" or "storage.settings" not in text, file
 
 
-@pytest.mark.parametrize("module", ["blindspot.storage.store", "blindspot.storage.settings", "blindspot.cli.main"])
+@pytest.mark.parametrize(
+    "module", ["blindspot.storage.store", "blindspot.storage.settings.sections", "blindspot.cli.main"]
+)
 def test_a_light_module_imports_no_heavy_library(module: str) -> None:
     heavy = "{'torch', 'transformers', 'textattack', 'langgraph', 'openai', 'anthropic', 'pyarrow', 'scipy'}"
     code = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
@@ -58,7 +64,8 @@ def test_a_light_module_imports_no_heavy_library(module: str) -> None:
 def test_every_folder_of_code_is_a_sub_package_under_its_own_name() -> None:
     tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     assert tool["package-dir"] == {f"blindspot.{layer}": layer for layer in LAYERS}
-    assert sorted(tool["packages"]) == sorted(tool["package-dir"])
+    folders = {file.parent.relative_to(ROOT) for layer in LAYERS for file in (ROOT / layer).rglob("*.py")}
+    assert sorted(tool["packages"]) == sorted(".".join(("blindspot", *folder.parts)) for folder in folders)
 
 
 def test_a_wheel_holds_nothing_outside_of_blindspot(tmp_path: Path) -> None:
@@ -83,5 +90,5 @@ def test_a_wheel_holds_nothing_outside_of_blindspot(tmp_path: Path) -> None:
     code = f"import zipfile; print('\\n'.join(zipfile.ZipFile({str(wheel)!r}).namelist()))"
     names = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert {name.split("/")[0] for name in names} == {"blindspot", "blindspot-0.1.0.dist-info"}
-    assert "blindspot/agents/prompts/abstraction.md" in names
+    assert "blindspot/agents/teachers/prompts/abstraction.md" in names
     assert "blindspot/cli/mitigation.toml" in names

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.agents.ledger import Hold, Ledger, Price, estimate_tokens, most_tokens
-from blindspot.agents.prices import check_price, open_ledger, price_of, price_of_model, table
-from blindspot.agents.provider import Message, Reply, Tool, ToolUse
-from blindspot.agents.teacher import TeacherSpec
+from blindspot.agents.calls.ledger import Hold, Ledger, Price, estimate_tokens, most_tokens
+from blindspot.agents.calls.prices import check_price, open_ledger, price_of, price_of_model, table
+from blindspot.agents.providers.provider import Message, Reply, Tool, ToolUse
+from blindspot.agents.teachers.teacher import TeacherSpec
 from blindspot.storage.errors import BudgetSpent, SettingsError
-from blindspot.storage.settings import TeacherSection
+from blindspot.storage.settings.sections import TeacherSection
 
 PRICE = Price(10.0, 40.0)
 MAX_TOKENS = 100

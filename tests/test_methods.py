@@ -14,27 +14,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.graphs.methods import budget_rows, budget_uus
+from blindspot.graphs.learning.methods import budget_rows, budget_uus
 from blindspot.graphs.run import resume_run, start_run
 from blindspot.storage.errors import DataError, SettingsError
 from blindspot.storage.records import Attack, Hypothesis, Run, Sample, Uu
 from blindspot.storage.results import Results
-from blindspot.storage.settings import Settings, check_settings
-from blindspot.tools.baselines import Addition, draw, perturbed, relabelled, training_again, training_misspelt
-from blindspot.tools.batches import plan_epochs
-from blindspot.tools.calibration import fit_temperature, tempered
+from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.tools.classifier import load_classifier
-from blindspot.tools.datasets import DataSource
-from blindspot.tools.edits import edits, words_of
-from blindspot.tools.epoch_score import KnownTexts
+from blindspot.tools.data.datasets import DataSource
+from blindspot.tools.data.planted import generate_reviews, write_dataset
+from blindspot.tools.evidence.calibration import fit_temperature, tempered
+from blindspot.tools.evidence.outcomes import clean_outcomes
+from blindspot.tools.forward.precision import with_forward
 from blindspot.tools.handover import export_classifier
-from blindspot.tools.outcomes import clean_outcomes
-from blindspot.tools.planted import generate_reviews, write_dataset
-from blindspot.tools.precision import with_forward
-from blindspot.tools.recorded import read_recorded, recorded_rows
-from blindspot.tools.rewrite import slip_of
-from blindspot.tools.training import Example, Training, Weights
-from blindspot.tools.typos import misspell_at_random, rng_of
+from blindspot.tools.samples.baselines import Addition, draw, perturbed, relabelled, training_again, training_misspelt
+from blindspot.tools.samples.recorded import read_recorded, recorded_rows
+from blindspot.tools.texts.edits import edits, words_of
+from blindspot.tools.texts.rewrite import slip_of
+from blindspot.tools.texts.typos import misspell_at_random, rng_of
+from blindspot.tools.training.batches import plan_epochs
+from blindspot.tools.training.epoch_score import KnownTexts
+from blindspot.tools.training.training import Example, Training, Weights
 
 LABELS = ("negative", "positive")
 SOURCE = DataSource("d", None, {}, ("text",), "label", None, "", {}, 0)
@@ -259,7 +259,7 @@ def test_training_on_nothing_new_takes_the_samples_in_another_order() -> None:
 @pytest.fixture(scope="module")
 def ready(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with data, a classifier that was fine-tuned on them, and a file of samples."""
-    from blindspot.tools.retrain import retrain
+    from blindspot.tools.training.retrain import retrain
 
     folder = tmp_path_factory.mktemp("ready")
     write_dataset(folder / "data", seed=0, rows={"train": 160, "validation": 60, "test": 50}, planted_share=0.3)

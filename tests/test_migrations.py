@@ -17,7 +17,7 @@ from blindspot.storage.migrations import MIGRATIONS, NOTES, describe, migrate
 from blindspot.storage.records import Event
 from blindspot.storage.store import Store
 from blindspot.storage.tables import TABLES
-from blindspot.storage.views import VIEWS
+from blindspot.storage.views.catalogue import VIEWS
 from blindspot.storage.workspace import Workspace
 
 START = datetime(2026, 1, 2, 3, 4, 5, 678901)

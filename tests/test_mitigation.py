@@ -16,8 +16,8 @@ from blindspot.graphs.state import Progress
 from blindspot.storage.errors import Cancelled, DataError, ModelError, SettingsError, StoreError, TeacherError
 from blindspot.storage.records import Run
 from blindspot.storage.results import Results
-from blindspot.storage.settings import Settings, check_settings
-from blindspot.tools.planted import generate_reviews, write_dataset
+from blindspot.storage.settings.sections import Settings, check_settings
+from blindspot.tools.data.planted import generate_reviews, write_dataset
 
 ROWS = {"train": 240, "validation": 100, "test": 120}
 TABLES = (

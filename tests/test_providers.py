@@ -14,15 +14,15 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.agents import batch
-from blindspot.agents.openai import limit_name
-from blindspot.agents.opening import open_provider
-from blindspot.agents.peer import MESSAGE_CHARACTERS, Peer, is_own, redact, retry_after_s
-from blindspot.agents.provider import Message, Provider, Unavailable
-from blindspot.agents.teacher import TeacherSpec
-from blindspot.graphs.teachers import check_teacher, limits_of
+from blindspot.agents.files import batch
+from blindspot.agents.providers.openai import limit_name
+from blindspot.agents.providers.opening import open_provider
+from blindspot.agents.providers.peer import MESSAGE_CHARACTERS, Peer, is_own, redact, retry_after_s
+from blindspot.agents.providers.provider import Message, Provider, Unavailable
+from blindspot.agents.teachers.teacher import TeacherSpec
+from blindspot.graphs.teaching.teachers import check_teacher, limits_of
 from blindspot.storage.errors import TeacherError
-from blindspot.storage.settings import TeacherSection
+from blindspot.storage.settings.sections import TeacherSection
 
 KEY = "sk-test-0123456789abcdef"
 PLAIN_KEY = "0123456789-not-of-the-usual-form"

@@ -18,15 +18,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.cli.query_names import complete_question, known_tables
+from blindspot.cli.query.names import complete_question, known_tables
 from blindspot.storage import records as rec
-from blindspot.storage.answer import ROWS_AT_ONCE
 from blindspot.storage.errors import StoreError
-from blindspot.storage.nearest import Names, advise, nearest
-from blindspot.storage.queries import READY
+from blindspot.storage.queries.answer import ROWS_AT_ONCE
+from blindspot.storage.queries.catalogue import READY
+from blindspot.storage.queries.nearest import Names, advise, nearest
 from blindspot.storage.results import Results
 from blindspot.storage.store import Store
-from blindspot.storage.views import VIEWS
+from blindspot.storage.views.catalogue import VIEWS
 
 if TYPE_CHECKING:
     Cli = Callable[..., Any]

@@ -11,10 +11,11 @@ import typer
 from blindspot.cli.main import app
 from blindspot.graphs.mitigation import PHASES
 from blindspot.storage.results import Results
-from blindspot.storage.settings import check_settings
+from blindspot.storage.settings.sections import check_settings
 from blindspot.storage.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
+LAYERS = ("storage", "tools", "agents", "graphs", "cli")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -45,7 +46,12 @@ def test_its_picture_shows_every_step_in_order() -> None:
 
 
 def test_its_folders_are_there() -> None:
-    block = README.split("## Where things are")[1]
-    folders = re.findall(r"^    (\w+)/ ", block, flags=re.MULTILINE)
-    assert folders
-    assert all((ROOT / folder).is_dir() for folder in folders)
+    block = README.split("## Where things are")[1].split("Imports go one way")[0]
+    told: set[Path] = set()
+    above = Path()
+    for indent, name in re.findall(r"^( +)(\w+)/ ", block, flags=re.MULTILINE):
+        above = Path(name) if len(indent) == 4 else above
+        told.add(above if len(indent) == 4 else above / name)
+    code = {file.parent.relative_to(ROOT) for layer in LAYERS for file in (ROOT / layer).rglob("*.py")}
+    assert code <= told
+    assert all((ROOT / folder).is_dir() for folder in told)

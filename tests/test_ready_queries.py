@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from blindspot.storage import records as rec
-from blindspot.storage.queries import QUERIES, READY
-from blindspot.storage.ready_query import ReadyQuery
+from blindspot.storage.queries.catalogue import QUERIES, READY
+from blindspot.storage.queries.ready_query import ReadyQuery
 from blindspot.storage.results import Results
 from blindspot.storage.store import Store
 from blindspot.storage.tables import Record
-from blindspot.tools.statistics import share_interval
+from blindspot.tools.evidence.statistics import share_interval
 
 START = datetime(2026, 1, 2, 3, 4, 5)
 

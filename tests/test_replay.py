@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from blindspot.agents.call_log import Attempt, Question, Recorder
-from blindspot.agents.provider import Message, Reply, Tool, ToolResult, ToolUse
-from blindspot.agents.replay import ReplayProvider
-from blindspot.graphs.cache import clear_cache
-from blindspot.graphs.call_log import StoredCalls
+from blindspot.agents.calls.log import Attempt, Question, Recorder
+from blindspot.agents.providers.provider import Message, Reply, Tool, ToolResult, ToolUse
+from blindspot.agents.providers.replay import ReplayProvider
+from blindspot.graphs.teaching.cache import clear_cache
+from blindspot.graphs.teaching.call_log import StoredCalls
 from blindspot.storage.errors import SettingsError, Unanswered
 from blindspot.storage.records import Run, TeacherCall, now
 from blindspot.storage.store import Store

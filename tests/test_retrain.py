@@ -29,14 +29,14 @@ from transformers import (
 )
 
 from blindspot.storage.errors import Cancelled, ModelError, SettingsError
-from blindspot.tools.batches import plan_epochs, split_batches
 from blindspot.tools.classifier import Classifier, load_classifier
-from blindspot.tools.learner import Learner, Logits, Rows
-from blindspot.tools.losses import cross_entropy, divergence
-from blindspot.tools.planted import generate_reviews
-from blindspot.tools.retrain import Score, retrain
-from blindspot.tools.training import PRESETS, Example, Lora, Trained, Training, Weights
-from blindspot.tools.training_forward import first_token_logits, reads_first_tokens, training_logits
+from blindspot.tools.data.planted import generate_reviews
+from blindspot.tools.training.batches import plan_epochs, split_batches
+from blindspot.tools.training.forward import first_token_logits, reads_first_tokens, training_logits
+from blindspot.tools.training.learner import Learner, Logits, Rows
+from blindspot.tools.training.losses import cross_entropy, divergence
+from blindspot.tools.training.retrain import Score, retrain
+from blindspot.tools.training.training import PRESETS, Example, Lora, Trained, Training, Weights
 from blindspot.tools.weights import Loaded, load_start, load_weights
 
 LABELS = ("negative", "positive")
@@ -400,8 +400,8 @@ def test_what_is_stopped_after_a_good_epoch_leaves_nothing(tiny_base: Path, tmp_
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from blindspot.tools.retrain import retrain
-from blindspot.tools.training import Example, Training, Weights
+from blindspot.tools.training.retrain import retrain
+from blindspot.tools.training.training import Example, Training, Weights
 
 def score(classifier):
     if (Path(sys.argv[2]).parent / "m.partial").exists():
@@ -551,7 +551,7 @@ def test_bfloat16_learns_nearly_the_same_with_weights_in_float32(
 
 
 def test_an_adapter_on_a_base_in_bfloat16_is_trained_in_float32(bases: dict[str, Path]) -> None:
-    from blindspot.tools.adapters import adapt
+    from blindspot.tools.training.adapters import adapt
 
     start = load_start(str(bases["llama"]), LABELS, fine_tuned=False, dtype=torch.bfloat16)
     model = adapt(start, LORA.lora)
@@ -564,7 +564,7 @@ def test_an_adapter_on_a_base_in_bfloat16_is_trained_in_float32(bases: dict[str,
 
 
 def test_an_adapter_is_trained_on_in_float32_too(bases: dict[str, Path], tmp_path: Path) -> None:
-    from blindspot.tools.adapters import adapt
+    from blindspot.tools.training.adapters import adapt
 
     parent = retrain(start_of(bases["llama"]), examples(16), replace(LORA, epochs=1), tmp_path / "m").folder
     model = adapt(load_start(str(parent), LABELS, fine_tuned=True, dtype=torch.bfloat16), LORA.lora)

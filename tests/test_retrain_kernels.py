@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from blindspot.tools.training_kernels import FastTraining, attention, dropout, fast_training, linear
+from blindspot.tools.training.kernels import FastTraining, attention, dropout, fast_training, linear
 
 SIZES = st.integers(1, 40)
 

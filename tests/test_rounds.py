@@ -11,8 +11,8 @@ from blindspot.graphs.run import start_run
 from blindspot.graphs.state import Progress
 from blindspot.storage.records import Run
 from blindspot.storage.results import Results
-from blindspot.storage.settings import check_settings
-from blindspot.tools.planted import write_dataset
+from blindspot.storage.settings.sections import check_settings
+from blindspot.tools.data.planted import write_dataset
 
 ROWS = {"train": 240, "validation": 100, "test": 120}
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from blindspot.agents.rules import RulesTeacher
-from blindspot.agents.teacher import Case, Explanation
+from blindspot.agents.teachers.rules import RulesTeacher
+from blindspot.agents.teachers.teacher import Case, Explanation
 from blindspot.storage.errors import MalformedAnswer
 from blindspot.storage.records import Fields, Sample
-from blindspot.tools.edits import edits
-from blindspot.tools.planted import FAMILY, generate_reviews
-from blindspot.tools.rewrite import slip_of
-from blindspot.tools.vocabulary import words_of
+from blindspot.tools.data.planted import FAMILY, generate_reviews
+from blindspot.tools.texts.edits import edits
+from blindspot.tools.texts.rewrite import slip_of
+from blindspot.tools.texts.vocabulary import words_of
 
 LABELS = ("negative", "positive")
 

@@ -14,8 +14,8 @@ import duckdb
 import pytest
 from aiohttp import web
 
-from blindspot.agents.peer import Peer
-from blindspot.tools.planted import generate_reviews
+from blindspot.agents.providers.peer import Peer
+from blindspot.tools.data.planted import generate_reviews
 
 KEY = "0123456789-not/of-the+usual=form"
 COMMAND = "import sys; from blindspot.cli.main import main; sys.exit(main())"

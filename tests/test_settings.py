@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from blindspot.storage.errors import SettingsError
-from blindspot.storage.settings import check_settings
-from blindspot.storage.settings_file import change_settings, load_settings
+from blindspot.storage.settings.file import change_settings, load_settings
+from blindspot.storage.settings.sections import check_settings
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.agents.calls import CallLimits
-from blindspot.agents.opening import open_provider
-from blindspot.agents.provider import Message, Reply, Unavailable
-from blindspot.agents.teacher import TeacherSpec
+from blindspot.agents.calls.calls import CallLimits
+from blindspot.agents.providers.opening import open_provider
+from blindspot.agents.providers.provider import Message, Reply, Unavailable
+from blindspot.agents.teachers.teacher import TeacherSpec
 from blindspot.storage.errors import SettingsError, TeacherError, Unanswered
-from blindspot.storage.settings_file import load_settings
+from blindspot.storage.settings.file import load_settings
 
 LIMITS = CallLimits(
     requests_per_minute=100,
@@ -31,7 +31,7 @@ LIMITS = CallLimits(
 )
 ASKED = [Message("user", "Why?")]
 CODE = """
-from blindspot.agents.provider import Reply, ToolUse
+from blindspot.agents.providers.provider import Reply, ToolUse
 from blindspot.storage.errors import Unanswered
 
 class Shout:

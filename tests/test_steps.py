@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.agents.decisions import KNOBS, Choice
-from blindspot.graphs.steps import (
+from blindspot.agents.teachers.decisions import KNOBS, Choice
+from blindspot.graphs.autonomy.steps import (
     NATURAL,
     Facts,
     choice_of,
@@ -23,7 +23,7 @@ from blindspot.graphs.steps import (
     scripted_step,
     settings_for,
 )
-from blindspot.storage.settings import Settings, check_settings
+from blindspot.storage.settings.sections import Settings, check_settings
 
 START = Facts(
     validation=50,

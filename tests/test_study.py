@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from blindspot.graphs.state import Progress
-from blindspot.graphs.study import StudyEnd, run_study
-from blindspot.graphs.study_choice import choose_cells
-from blindspot.graphs.study_course import Place, Told
+from blindspot.graphs.study.choice import choose_cells
+from blindspot.graphs.study.course import Place, Told
+from blindspot.graphs.study.study import StudyEnd, run_study
 from blindspot.storage.errors import Cancelled
 from blindspot.storage.results import Results
-from blindspot.storage.study_cells import load_study
-from blindspot.tools.planted import write_dataset
+from blindspot.storage.settings.study_cells import load_study
+from blindspot.tools.data.planted import write_dataset
 
 ROWS = {"train": 120, "validation": 30, "test": 30}
 STUDY = """
@@ -54,9 +54,9 @@ methods = ["none", "relabel"]
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from blindspot.graphs.study import run_study
-from blindspot.graphs.study_course import Told
-from blindspot.storage.study_cells import load_study
+from blindspot.graphs.study.study import run_study
+from blindspot.graphs.study.course import Told
+from blindspot.storage.settings.study_cells import load_study
 
 def show(progress):
     if progress.phase == "retrain" and not progress.message:

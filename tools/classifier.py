@@ -14,10 +14,10 @@ from torch import Tensor
 
 from blindspot.storage.errors import ModelError
 from blindspot.storage.records import Fields
-from blindspot.tools.forward import Forward, PaddedForward, is_out_of_memory
-from blindspot.tools.lanes import Lanes, cpu_lanes
-from blindspot.tools.tables import first_line
-from blindspot.tools.unpadded_bert import UnpaddedBert, can_run_unpadded
+from blindspot.tools.data.tables import first_line
+from blindspot.tools.forward.lanes import Lanes, cpu_lanes
+from blindspot.tools.forward.padded import Forward, PaddedForward, is_out_of_memory
+from blindspot.tools.forward.unpadded_bert import UnpaddedBert, can_run_unpadded
 from blindspot.tools.weights import ADAPTER_FILE, limit_tokens, load_weights
 
 if TYPE_CHECKING:

@@ -27,8 +27,8 @@ from blindspot.storage.records import (
     make_id,
 )
 from blindspot.storage.tables import Record
-from blindspot.tools.planted import FIELD, generate_reviews
-from blindspot.tools.select import adversarial_uus, natural_uus, select_uus
+from blindspot.tools.data.planted import FIELD, generate_reviews
+from blindspot.tools.samples.select import adversarial_uus, natural_uus, select_uus
 
 SEED = 0
 TAU = 0.65

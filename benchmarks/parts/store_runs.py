@@ -26,9 +26,9 @@ from parts.store_figures import say
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import Uu
 from blindspot.storage.results import Results
-from blindspot.storage.settings import check_settings
+from blindspot.storage.settings.sections import check_settings
 from blindspot.storage.store import Store
-from blindspot.storage.views import VIEWS
+from blindspot.storage.views.catalogue import VIEWS
 from blindspot.storage.workspace import Workspace
 
 RUNNING, READING = "--running", "--reading"
@@ -181,8 +181,8 @@ def read_until_told(folder: Path, number: int) -> None:
 
 def run_when_told(folder: Path, taught: int) -> None:
     """Import what a run needs, wait for a word, run, and tell how it went."""
-    import blindspot.tools.filter
-    import blindspot.tools.retrain  # noqa: F401, heavy imports before the clock starts
+    import blindspot.tools.samples.filter
+    import blindspot.tools.training.retrain  # noqa: F401, heavy imports before the clock starts
     from blindspot.graphs.run import start_run
     from blindspot.graphs.state import Progress
 
@@ -206,7 +206,7 @@ def run_when_told(folder: Path, taught: int) -> None:
 
 def make_settings(folder: Path, taught: int) -> dict[str, dict[str, Any]]:
     """Write the data, the log and the model of a run, and make its settings: nothing is attacked."""
-    from blindspot.tools.planted import FIELD, NEGATIVE, POSITIVE, generate_reviews, write_dataset
+    from blindspot.tools.data.planted import FIELD, NEGATIVE, POSITIVE, generate_reviews, write_dataset
 
     write_dataset(folder / "data", seed=0, rows=ROWS, planted_share=0.3)
     errors = generate_reviews(UUS, planted=UUS, seed=1, split="validation")

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from blindspot.storage.records import Sample, make_id
 from blindspot.tools.classifier import Classifier, Text, load_classifier, texts_of
-from blindspot.tools.datasets import draw_rows
-from blindspot.tools.retrain import Example, Training, Weights, choose_training, retrain
+from blindspot.tools.data.datasets import draw_rows
+from blindspot.tools.training.retrain import Example, Training, Weights, choose_training, retrain
 
 SHARED = Path(__file__).parents[3] / "shared"
 MODELS = Path("~/.cache/blindspot/benchmarks").expanduser()

@@ -1,0 +1,152 @@
+"""The files of questions in a folder: JSON lines in the request format of the OpenAI Batch API, written by us only.
+
+NAME.questions.jsonl    one line a question; a question is in one file only
+anything else .jsonl    answers, see `answers.py`; never written by a run
+batches.json            what was handed to batch APIs, see `batch`
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from blindspot.storage.errors import Pending, TeacherError
+from blindspot.storage.whole_files import write_whole
+
+QUESTIONS = ".questions.jsonl"
+MODEL = "MODEL"  # the format wants a model where a folder names none: whoever hands the questions on fills it in
+URL = "/v1/chat/completions"
+
+Line = Mapping[str, Any]
+"""One request: custom_id, method, url, body."""
+
+
+class Body(BaseModel):
+    messages: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    max_completion_tokens: int
+
+
+class Request(BaseModel):
+    """What is needed of a question's line."""
+
+    custom_id: Annotated[str, Field(min_length=1)]
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of a file in the folder."""
+
+    file: str  # its name
+    number: int  # from 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.number}"
+
+
+class OpenQuestion(Pending):
+    """A question that has no answer in its folder yet."""
+
+    def __init__(self, folder: Path, line: Line) -> None:
+        super().__init__(f"{line['custom_id']} waits for its answer in {folder}")
+        self.folder = folder
+        self.line = line
+
+
+def custom_id(conversation: object) -> str:
+    """The id of a question: it hangs on the conversation alone, not on who answers it or how.
+
+    Args:
+        conversation: what JSON can hold.
+    """
+    return f"q-{hashlib.sha256(json.dumps(conversation, sort_keys=True).encode()).hexdigest()[:24]}"
+
+
+def read_lines(path: Path) -> Iterator[tuple[Place, str]]:
+    """Read the lines of a file that are not empty.
+
+    Raises: TeacherError, when the file cannot be read.
+    """
+    try:
+        # split at line feeds only: JSON may hold the other separators of splitlines() as they are
+        lines = path.read_text(encoding="utf-8-sig", errors="replace").split("\n")
+    except OSError as error:
+        raise TeacherError(f"{path}: cannot be read ({error.strerror})") from None
+    for number, text in enumerate(lines, start=1):
+        if text.strip():
+            yield Place(path.name, number), text
+
+
+def read_questions(folder: Path) -> dict[str, tuple[Place, Line]]:
+    """Find every question of a folder: custom_id -> where it stands, and its line.
+
+    Raises: TeacherError, naming the line that is no question.
+    """
+    found: dict[str, tuple[Place, Line]] = {}
+    for path in sorted(folder.glob(f"*{QUESTIONS}")):
+        for place, text in read_lines(path):
+            try:
+                line = json.loads(text)
+                found.setdefault(Request.model_validate(line).custom_id, (place, line))
+            except (ValueError, RecursionError) as error:
+                problem = error.errors()[0] if isinstance(error, ValidationError) else None
+                said = f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" if problem else str(error)
+                raise TeacherError(
+                    f"{path.parent / str(place)}: is no question ({said}): only the run's own files are named "
+                    f"*{QUESTIONS}; give a file of answers another name"
+                ) from None
+    return found
+
+
+def write_questions(questions: Sequence[OpenQuestion], stem: str) -> list[Path]:
+    """Write the questions that no file of their folder holds yet into a new one, whole or not at all.
+
+    Args:
+        stem: what the file's name begins with; its pass, from 1, is counted on.
+    Returns: the files that hold these questions, old ones too, in the order of their names.
+    Raises: StoreError, when the disk fails.
+    """
+    files: set[Path] = set()
+    for folder in {question.folder: None for question in questions}:
+        wanted = {question.line["custom_id"]: question.line for question in questions if question.folder == folder}
+        known = read_questions(folder)
+        files |= {folder / place.file for key, (place, _) in known.items() if key in wanted}
+        new = [line for key, line in wanted.items() if key not in known]
+        if new:
+            paths = (folder / f"{stem}-pass{number}{QUESTIONS}" for number in count(1))
+            path = next(path for path in paths if not path.exists())
+            write_whole(path, json_lines(sorted(new, key=lambda line: str(line["custom_id"]))))
+            files.add(path)
+    return sorted(files)
+
+
+def json_lines(lines: Iterable[Line]) -> str:
+    """Write one line for each mapping, as people read it; halves of characters, which UTF-8 cannot hold, escaped."""
+    text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines)
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def waiting_line(questions: Sequence[OpenQuestion], files: Sequence[Path]) -> str:
+    """Say how many questions wait in which files, and what to do."""
+    held = {folder: read_questions(folder) for folder in {question.folder for question in questions}}
+    keys = {(question.folder, question.line["custom_id"]) for question in questions}
+    counts = Counter(str(folder / held[folder][key][0].file) for folder, key in keys)
+    if len(files) == 1:
+        where = f"{len(keys)} question{'s wait' if len(keys) > 1 else ' waits'} in {files[0]}"
+    else:
+        where = f"{len(keys)} questions wait: {', '.join(f'{counts[str(file)]} in {file}' for file in files)}"
+    folder = files[-1].parent
+    answers = files[-1].name.replace(QUESTIONS, ".answers.jsonl")
+    return (
+        f'{where}; put the answers, lines of {{"custom_id": …, "answer": …}} or of the Batch API\'s responses, into '
+        f"{folder / answers}, or buy them with `blindspot batch submit {shlex.quote(str(folder))} --teacher …`"
+    )

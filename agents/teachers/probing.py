@@ -1,0 +1,114 @@
+"""A teacher that tests what it suspects: while it explains a UU it may call tools on texts of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+
+from blindspot.agents.calls.log import Question
+from blindspot.agents.providers.provider import Message, Reply
+from blindspot.agents.teachers import language_model
+from blindspot.agents.teachers.answers import ExplanationAnswer, read_explanation
+from blindspot.agents.teachers.language_model import LanguageModelTeacher, fill
+from blindspot.agents.teachers.probes import Probes
+from blindspot.agents.teachers.prompting import load_prompt, quote
+from blindspot.agents.teachers.teacher import Case, Draft, Explanation
+from blindspot.agents.teachers.toolbox import Talk, Toolbox
+from blindspot.storage.errors import MalformedAnswer
+
+
+class ProbingTeacher:
+    """A language model that explains with tools at hand; see Teacher for what its methods do and raise.
+
+    An explanation that took k turns with tools is k + 1 questions, each of them recorded and remembered like any
+    other; the explanation's call is the last one. Samples are written without tools: the filter checks them.
+
+    Args:
+        asked: whom the questions go to.
+        probes: the tools, on the model version under repair.
+        limit: tools it may call for one UU: the abstraction may use the larger half, the extrapolation the other.
+    """
+
+    def __init__(self, asked: LanguageModelTeacher, probes: Probes, limit: int) -> None:
+        self.spec = asked.spec
+        self._asked = asked
+        self._probes = probes
+        self._limit = limit
+        self._run_id, self._round = "", 0
+
+    def begin_round(self, run_id: str, number: int) -> None:
+        """Say in which run and round (from 1) the next questions are asked."""
+        self._run_id, self._round = run_id, number
+        self._asked.begin_round(run_id, number)
+
+    async def abstract(self, case: Case) -> Explanation:
+        """Explain this UU by a pattern that covers closely related ones, and that was tested on some."""
+        limit = self._limit - self._limit // 2
+        return await self._explain(abstraction_question(case, limit), case, limit)
+
+    async def extrapolate(self, case: Case, abstraction: Explanation) -> Explanation:
+        """Name a different pattern that could fool the classifier too, and that was tested."""
+        limit = self._limit // 2
+        return await self._explain(extrapolation_question(case, abstraction, limit), case, limit)
+
+    async def generate(self, case: Case, hypothesis: Explanation, kind: str, n: int) -> list[Draft]:
+        """Write n samples after a hypothesis of this kind."""
+        return await self._asked.generate(case, hypothesis, kind, n)
+
+    async def aclose(self) -> None:
+        """Let go of connections and models."""
+        try:
+            await self._asked.aclose()
+        finally:
+            await self._probes.aclose()
+
+    async def _explain(self, question: Question, case: Case, limit: int) -> Explanation:
+        """Converse until the model explains; every turn before that uses up a tool call or more."""
+        toolbox = Toolbox(case, self._probes, limit)
+        while True:
+            question = replace(question, tools=toolbox.offered)
+            outcome, call_id = await self._asked.caller.ask(question, reader(question))
+            if isinstance(outcome, ExplanationAnswer):
+                return Explanation(outcome.hypothesis, outcome.reasoning, call_id, toolbox.evidence())
+            asking = Message("assistant", outcome.text, uses=outcome.uses)
+            talk = Talk(self._run_id, self._round, (self.spec, question.phase, digest(question, asking)))
+            results = [await toolbox.use(use, talk, position) for position, use in enumerate(outcome.uses)]
+            last_word = "" if toolbox.left else load_prompt("no_tools_left").fill()
+            given = Message("user", last_word, results=tuple(results))
+            question = replace(question, said=(*question.said, asking, given))
+
+
+def reader(question: Question) -> Callable[[Reply], Reply | ExplanationAnswer]:
+    """Make what reads a reply: one that asks for tools is handed on, as long as there are any to ask for."""
+
+    def read(reply: Reply) -> Reply | ExplanationAnswer:
+        if not (reply.uses and question.tools):
+            return read_explanation(reply.text)
+        if reply.cut_off:  # its last arguments are not whole
+            raise MalformedAnswer("it stopped in the middle of a tool call")
+        return reply
+
+    return read
+
+
+def digest(question: Question, asking: Message) -> str:
+    """A short text that changes with anything that was said so far."""
+    said = [question.text, *(asdict(message) for message in (*question.said, asking))]
+    return hashlib.blake2b(json.dumps(said).encode(), digest_size=16).hexdigest()
+
+
+def abstraction_question(case: Case, limit: int) -> Question:
+    """Ask for a tested hypothesis on this UU."""
+    if not limit:
+        return language_model.abstraction_question(case)
+    return fill("abstract", load_prompt("abstraction_probing"), case, limit=str(limit))
+
+
+def extrapolation_question(case: Case, abstraction: Explanation, limit: int) -> Question:
+    """Ask for a tested hypothesis on an unseen blind spot."""
+    if not limit:
+        return language_model.extrapolation_question(case, abstraction)
+    hypothesis = quote({"kind": "abstraction", "hypothesis": abstraction.text})
+    return fill("extrapolate", load_prompt("extrapolation_probing"), case, hypothesis=hypothesis, limit=str(limit))

@@ -1,0 +1,209 @@
+"""attack: TextAttack recipes against a classifier, as a tool of its own; nothing is taught and no model is changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from blindspot.cli.commands.run import SetOption, carry_out
+from blindspot.cli.summary.attack_table import print_attacks
+from blindspot.cli.terminal import WORKSPACE_VARIABLE, JsonOption, QuietOption, workspace_option
+from blindspot.storage.errors import SettingsError, StoreError
+
+if TYPE_CHECKING:
+    from blindspot.cli.display import Show
+    from blindspot.storage.records import Run
+    from blindspot.storage.settings.sections import Settings
+
+WHAT, HOW, END = "What is attacked", "How", "Where it ends"
+NAME = "attack"  # of runs that are given none: a file's run.name is that of its mitigation
+
+
+def attack(  # each option is one setting: what they may be is for the settings to say
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="MITIGATION.toml", help="Settings to begin with; options take the place of its keys."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", metavar="FOLDER", rich_help_panel=WHAT,
+                     help="A classifier that is fine-tuned already: a folder or a Hugging Face id."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="FOLDER_OR_FILE", rich_help_panel=WHAT,
+                     help="A folder of splits, one file (.parquet, .csv, .jsonl) or a Hugging Face id."),
+    ] = None,
+    fields: Annotated[
+        list[str] | None,
+        typer.Option("--field", metavar="COLUMN", rich_help_panel=WHAT,
+                     help='A column with text, again for each of a pair; "text" by default.'),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", rich_help_panel=WHAT, help='The column with the label; "label" by default.'),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,…", rich_help_panel=WHAT,
+                     help="The labels in the order of the model's classes; needed where these have no names."),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(metavar="train|validation|test", rich_help_panel=WHAT,
+                     help="The split that samples are drawn from: test by default, or the one a file is named after."),
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(rich_help_panel=WHAT, help="Drawn at random, each class in its share; 200 by default.")
+    ] = None,
+    recipes: Annotated[
+        list[str] | None,
+        typer.Option("--recipe", metavar="NAME", rich_help_panel=HOW,
+                     help="A TextAttack recipe, may be given again; deepwordbug by default."),
+    ] = None,
+    goal: Annotated[
+        str | None,
+        typer.Option(metavar="flip|confident", rich_help_panel=HOW,
+                     help="Search until the label flips, or until it does so with confidence tau."),
+    ] = None,
+    tau: Annotated[
+        float | None, typer.Option(rich_help_panel=HOW, help="Confidence that makes a flip a UU; 0.65 by default.")
+    ] = None,
+    change_fields: Annotated[
+        list[str] | None,
+        typer.Option("--change-field", metavar="COLUMN", rich_help_panel=HOW,
+                     help="Change only this field, may be given again; by default those that the recipe changes."),
+    ] = None,
+    sentence_encoder: Annotated[
+        str | None,
+        typer.Option(metavar="minilm|use", rich_help_panel=HOW, help="What compares sentences in recipes that do."),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(metavar="fp32|fast", rich_help_panel=HOW,
+                     help="Of the search; what fast finds is judged in fp32 before it counts."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="auto|cpu|cuda|mps", rich_help_panel=HOW, help="auto by default.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(rich_help_panel=HOW, help="Draws the samples and the recipes' random choices.")
+    ] = None,
+    max_queries: Annotated[
+        int | None, typer.Option(rich_help_panel=END, help="Queries after which a sample is given up.")
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(rich_help_panel=END, help="Seconds of its own after which a sample is given up.")
+    ] = None,
+    stop_uus: Annotated[int | None, typer.Option(rich_help_panel=END, help="UUs after which a recipe ends.")] = None,
+    stop_queries: Annotated[
+        int | None, typer.Option(rich_help_panel=END, help="Queries after which a recipe ends.")
+    ] = None,
+    stop_after: Annotated[
+        float | None, typer.Option(rich_help_panel=END, help="Seconds after which a recipe ends.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help=f"Runs are called NAME-1, NAME-2, …; {NAME} by default.")
+    ] = None,
+    overrides: SetOption = None,
+    workspace: Annotated[
+        Path | None,
+        typer.Option("--workspace", "-w", envvar=WORKSPACE_VARIABLE, help="The folder that holds the runs."),
+    ] = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Attack samples with TextAttack recipes: a table of how it went, a row for each attack in the store.
+
+    blindspot attack --model FOLDER --data FOLDER_OR_FILE --recipe deepwordbug --samples 200
+
+    blindspot attack mitigation.toml --recipe textfooler
+    """
+    options: dict[str, Any] = {
+        "run.name": name or NAME, "run.seed": seed, "run.tau": tau, "run.workspace": workspace and str(workspace),
+        "data.fields": fields, "data.label": label, "data.labels": labels and labels.split(","),
+        "classifier.model": model, "classifier.fine_tune": False if model else None, "classifier.device": device,
+        "attack.recipes": recipes, "attack.samples": samples, "attack.split": split, "attack.goal": goal,
+        "attack.precision": precision, "attack.fields": change_fields, "attack.sentence_encoder": sentence_encoder,
+        "attack.max_queries": max_queries, "attack.timeout_s": timeout, "attack.stop_uus": stop_uus,
+        "attack.stop_queries": stop_queries, "attack.stop_s": stop_after,
+    }  # fmt: skip
+    if file is None and not (model and data):
+        raise SettingsError("name a classifier with --model and data with --data, or give a file of settings")
+    settings = make_settings(file, data, options, overrides or ())
+    folder = Path(settings.run.workspace)
+    refuse_unfinished(folder, settings, "attack")
+
+    def work(show: Show, cancelled: Callable[[], bool]) -> Run:
+        from blindspot.graphs.run import start_run
+
+        return start_run(settings, show=show, cancelled=cancelled, kind="attack")
+
+    ended = carry_out(work, folder, quiet=quiet)
+    print_attacks(folder, ended.run_id, as_json=as_json)
+
+
+def make_settings(
+    file: Path | None, data: str | None, options: Mapping[str, Any], overrides: Sequence[str]
+) -> Settings:
+    """Put options in the place of a file's keys, and `section.key=value` overrides in the place of both.
+
+    Args:
+        options: setting -> value; those that were not given are None or empty.
+    Raises: SettingsError.
+    """
+    from blindspot.storage.settings.file import complete_settings, read_settings
+
+    table = read_settings(file) if file else {}
+    given = {key: value for key, value in options.items() if value not in (None, [])}
+    if data:
+        place, split = source_of(data, given.get("attack.split"))
+        table["data"] = {**cleared(table.get("data")), **place}
+        given |= {"attack.split": split} if split else {}
+    named = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in given.items()]
+    return complete_settings(table, [*named, *overrides], where=str(file) if file else "options")
+
+
+def source_of(data: str, split: str | None) -> tuple[dict[str, str], str | None]:
+    """Say where data lie, as keys of the section `data`, and which split is attacked, where the data tell."""
+    path = Path(data).expanduser()
+    if not path.is_file():
+        return {"path": data}, split
+    from blindspot.tools.data.datasets import split_named
+
+    split = split or split_named(path) or "test"
+    return {split: data}, split
+
+
+def cleared(section: object) -> dict[str, Any]:
+    """A file's section `data` without the places of its data set."""
+    places = ("path", "train", "validation", "test")
+    return {key: value for key, value in section.items() if key not in places} if isinstance(section, dict) else {}
+
+
+def refuse_unfinished(folder: Path, settings: Settings, kind: str) -> None:
+    """Refuse to do again what an unfinished run of the same kind and settings has begun.
+
+    Raises: StoreError, saying how to go on with it.
+    """
+    from blindspot.storage.workspace import Workspace
+
+    if not Workspace(folder).results.is_file():
+        return
+    from blindspot.cli.summary.summary import kind_of, rows_of
+    from blindspot.storage.results import Results
+
+    with Results.open(folder) as results:
+        runs = rows_of(results, "FROM runs WHERE status <> 'finished' ORDER BY started_at DESC")
+    wanted = settings.model_dump(mode="json")
+    for run in runs:
+        if kind_of(run) == kind and json.loads(run["settings"]) == wanted:
+            raise StoreError(
+                f"{run['run_id']} has these settings and is not finished: "
+                f"go on with `blindspot resume {run['run_id']}{workspace_option(folder)}`, "
+                "or give the new run another --name"
+            )

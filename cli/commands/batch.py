@@ -1,0 +1,112 @@
+"""batch: move the questions of a `file:` teacher's folder through a batch API, and the answers back."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+
+from blindspot.cli.terminal import result_console, visible
+from blindspot.storage.errors import Cancelled, SettingsError
+from blindspot.storage.settings.sections import TeacherSection
+
+app = typer.Typer(
+    help="Have a batch API answer the questions that a run with teacher.spec = file:FOLDER wrote, at half the price.",
+    no_args_is_help=True,
+)
+
+FolderArgument = Annotated[str, typer.Argument(metavar="FOLDER", help="The folder of the teacher file:FOLDER.")]
+
+
+@app.command("submit")
+def submit(
+    folder: FolderArgument,
+    teacher: Annotated[
+        str, typer.Option("--teacher", metavar="SPEC", help="openai:MODEL[@BASE_URL] or anthropic:MODEL[@BASE_URL].")
+    ],
+    again: Annotated[
+        bool, typer.Option("--again", help="Buy anew what a submit that was cut short may have bought.")
+    ] = False,
+    adopt: Annotated[
+        str | None, typer.Option(metavar="ID", help="The batch that a submit which was cut short did begin.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before what may cost more than $5.")] = False,
+) -> None:
+    """Hand over the questions that have no answer and are in no batch yet. What was submitted is not bought twice."""
+    from blindspot.agents.calls.prices import is_providers_own
+    from blindspot.agents.files import batch, batch_record
+
+    place, spec = batch.folder_of(folder), batch.batch_spec(teacher)
+    if again and adopt:
+        raise SettingsError("--again and --adopt: give one of them")
+    questions = batch_record.open_lines(place, batch_record.settled(place, again=again, adopt=adopt))
+    usd = batch.most_usd(questions, spec)
+    if questions and not yes and is_providers_own(spec):
+        agree_on_price(usd)
+    begun = asyncio.run(batch.submit(place, spec, again=again, adopt=adopt))
+    for one in begun:
+        say(f"{one.batch_id}: {len(one.questions)} questions, to {one.teacher}")
+    if not begun:
+        say("nothing to submit: every question is answered, or in a batch under way")
+    else:
+        say(f"{price_of(usd)}; `blindspot batch fetch {place}` gets the answers once they are there")
+
+
+def agree_on_price(usd: float | None) -> None:
+    """Ask before questions are bought that may cost more than `teacher.confirm_usd` is by default.
+
+    Raises: SettingsError, where nobody is there to answer. Cancelled, when the answer is no.
+    """
+    if usd is not None and usd <= TeacherSection().confirm_usd:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise SettingsError(f"nothing was submitted, {price_of(usd)}: --yes goes on unasked")
+    if not typer.confirm(f"The questions: {price_of(usd)}. Go on?", err=True):
+        raise Cancelled("nothing was submitted")
+
+
+def price_of(usd: float | None) -> str:
+    return "the price is not known" if usd is None else f"at most {usd:.2f} US dollars"
+
+
+@app.command("status")
+def status(folder: FolderArgument) -> None:
+    """See how far the batches are, how many questions are open, and what is wrong with answers, line by line."""
+    from blindspot.agents.files import answers as answer_files
+    from blindspot.agents.files import batch, batch_record
+    from blindspot.agents.files import questions as question_files
+
+    place = batch.folder_of(folder)
+    for one, state in asyncio.run(batch.look(place)):
+        how = f"fetched into {one.answers}" if one.answers else "cut short, it may be bought"
+        if state is not None:
+            how = f"{state.status} ({state.answered} answered, {state.failed} failed)"
+        say(f"{one.batch_id or 'unknown batch'}: {len(one.questions)} questions, to {one.teacher}: {how}")
+    asked, usable = question_files.read_questions(place), answer_files.read_answers(place).replies
+    answered = sum(key in usable for key in asked)
+    left = len(batch_record.open_lines(place, batch_record.read_batches(place)))
+    say(f"{len(asked)} questions, {answered} answered, {left} neither answered nor in a batch")
+    for problem in answer_files.tell_problems(place):
+        say(problem)
+
+
+@app.command("fetch")
+def fetch(folder: FolderArgument) -> None:
+    """Write the answers of batches that are over into the folder; then `blindspot resume` goes on with them."""
+    from blindspot.agents.files import batch, batch_record
+
+    place = batch.folder_of(folder)
+    fetched = asyncio.run(batch.fetch(place))
+    for one, answered, failed in fetched:
+        lost = f", {failed} failed or expired: `blindspot batch submit` hands them over again" if failed else ""
+        say(f"{one.answers}: {answered} of {len(one.questions)} questions answered{lost}")
+    under_way = sum(one.answers is None for one in batch_record.read_batches(place))
+    if under_way or not fetched:
+        say(f"{under_way} batch{'es' * (under_way != 1)} under way")
+
+
+def say(text: str) -> None:
+    """Print a line of the result."""
+    result_console().print(visible(text), soft_wrap=True)

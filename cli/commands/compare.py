@@ -1,0 +1,64 @@
+"""compare-teachers: the same UUs given to several teachers, and a table of what each made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from blindspot.cli.commands.attack import make_settings, refuse_unfinished
+from blindspot.cli.commands.run import NoCacheOption, SetOption, carry_out
+from blindspot.cli.confirm import YesOption, agree_on_spend
+from blindspot.cli.summary.compare_table import print_comparison
+from blindspot.cli.terminal import FileWorkspaceOption, JsonOption, QuietOption, SettingsArgument
+
+if TYPE_CHECKING:
+    from blindspot.cli.display import Show
+    from blindspot.storage.records import Run
+
+NAME = "compare"  # of runs that are given none: a file's run.name is that of its mitigation
+
+
+def compare_teachers(
+    file: SettingsArgument,
+    teachers: Annotated[
+        list[str] | None,
+        typer.Option("--teacher", metavar="SPEC", help="Two or more, in place of the file's compare.teachers."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help=f"Runs are called NAME-1, NAME-2, …; {NAME} by default.")
+    ] = None,
+    overrides: SetOption = None,
+    workspace: FileWorkspaceOption = None,
+    no_cache: NoCacheOption = False,
+    yes: YesOption = False,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Give the same UUs to several teachers: what each wrote, what of it is accepted, what it cost.
+
+    blindspot compare-teachers mitigation.toml --teacher rules --teacher openai:gpt-4o-mini
+
+    No model is retrained. The settings of the section "teacher" hold for each; max_calls and max_usd are those of the
+    whole run, and each teacher that they hold back may spend the same part of them.
+    """
+    options: dict[str, Any] = {
+        "run.name": name or NAME,
+        "run.workspace": workspace and str(workspace),
+        "compare.teachers": teachers,
+    }
+    fresh = ["teacher.cache=false"] if no_cache else []
+    settings = make_settings(file, None, options, [*(overrides or ()), *fresh])
+    folder = Path(settings.run.workspace)
+    refuse_unfinished(folder, settings, "comparison")
+    forecast = agree_on_spend(settings, yes=yes, kind="comparison")
+
+    def work(show: Show, cancelled: Callable[[], bool]) -> Run:
+        from blindspot.graphs.run import start_run
+
+        return start_run(settings, show=show, cancelled=cancelled, kind="comparison", forecast=forecast)
+
+    ended = carry_out(work, folder, quiet=quiet)
+    print_comparison(folder, ended.run_id, as_json=as_json)

@@ -1,0 +1,93 @@
+"""export: a run's model, its synthetic samples, its teacher calls as replay:FILE answers from them, or all its rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from blindspot.cli.terminal import DEFAULT_WORKSPACE, WorkspaceOption, result_console, visible
+from blindspot.storage.errors import StoreError
+from blindspot.storage.whole_files import write_whole
+
+
+def export(
+    calls: Annotated[
+        Path | None, typer.Option("--calls", metavar="FILE", help="Where the teacher calls go; - is standard output.")
+    ] = None,
+    run_id: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="RUN", help="The run; without, the newest that has what is asked for. --parquet takes a study too."
+        ),
+    ] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    model: Annotated[
+        Path | None, typer.Option("--model", metavar="FOLDER", help="Where the model version that was taken goes.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="FOLDER", help="Where the synthetic samples go, as Parquet.")
+    ] = None,
+    parquet: Annotated[
+        Path | None, typer.Option("--parquet", metavar="FOLDER", help="Where every row of the run goes, as Parquet.")
+    ] = None,
+    models: Annotated[bool, typer.Option("--models", help="With --parquet: the weights too.")] = False,
+) -> None:
+    """Hand over what a run has made: its model and its samples, each with a card, its teacher calls, or all its rows.
+
+    The model loads with plain transformers, the samples with plain datasets. `teacher.spec = "replay:FILE"` answers
+    from the calls. `blindspot import` brings all the rows into another workspace.
+    """
+    from blindspot.cli.commands.transfer import export_rows
+
+    if calls is None and model is None and data is None and parquet is None:
+        raise typer.BadParameter("say what is wanted: --model, --data or --parquet FOLDER, or --calls FILE")
+    if models and parquet is None:
+        raise typer.BadParameter("--models goes with --parquet FOLDER")
+    if model or data:
+        export_made(model, data, run_id, workspace)
+    if parquet:
+        export_rows(parquet, run_id, workspace, models=models)
+    if calls:
+        export_calls(calls, run_id, workspace)
+
+
+def export_made(model: Path | None, data: Path | None, run_id: str | None, workspace: Path) -> None:
+    """Write the model that a run took, and its synthetic samples."""
+    from blindspot.cli.handover.handover import hand_over_data, hand_over_model
+    from blindspot.storage.results import Results
+
+    with Results.open(workspace.expanduser()) as results:
+        for folder, hand_over in ((data, hand_over_data), (model, hand_over_model)):
+            if folder:
+                said = hand_over(results, run_id, folder.expanduser().resolve())
+                result_console().print(visible(said), soft_wrap=True)
+
+
+def export_calls(calls: Path, run_id: str | None, workspace: Path) -> None:
+    """Write every call of a run to its teacher."""
+    from blindspot.cli.query.rows import json_value
+    from blindspot.cli.summary.summary import rows_of
+    from blindspot.storage.results import Results
+
+    with Results.open(workspace.expanduser()) as results:
+        runs = rows_of(
+            results,
+            "SELECT DISTINCT run_id, started_at FROM runs JOIN teacher_calls USING (run_id) ORDER BY started_at",
+        )
+        names = [row["run_id"] for row in runs]
+        if not names or run_id not in (None, *names):
+            asked = f"runs that asked a teacher: {', '.join(names) or 'none'}"
+            raise StoreError(f"{results.path}: no calls of {run_id or 'any run'}; {asked}")
+        chosen = run_id or str(names[-1])
+        rows = rows_of(results, "FROM teacher_calls WHERE run_id = ? ORDER BY created_at, call_id", [chosen])
+    lines = [row | {"tool_uses": json.loads(row.get("tool_uses") or "null")} for row in rows]
+    text = "".join(f"{json.dumps(json_value(line), ensure_ascii=False)}\n" for line in lines)
+    if str(calls) == "-":
+        typer.echo(text, nl=False)
+        return
+    path = calls.expanduser().resolve()
+    write_whole(path, text)
+    result_console().print(visible(f"{path}: {len(lines)} calls of {chosen}"), soft_wrap=True)

@@ -1,0 +1,91 @@
+"""delete and vacuum: keep a workspace small."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import redirect_stdout
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from blindspot.cli.commands.runs import in_bytes
+from blindspot.cli.terminal import (
+    DEFAULT_WORKSPACE,
+    JsonOption,
+    WorkspaceOption,
+    result_console,
+    visible,
+    workspace_option,
+)
+from blindspot.storage.errors import Cancelled, SettingsError, StoreError
+
+if TYPE_CHECKING:
+    from blindspot.storage.runs.delete import Deletion
+
+
+def delete(
+    run_ids: Annotated[list[str], typer.Argument(metavar="RUN…", help="The runs.")],
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without a question.")] = False,
+) -> None:
+    """Delete runs: their rows, checkpoints and weights. What other runs need of them stays."""
+    from blindspot.graphs.housekeeping import delete_runs
+    from blindspot.storage.runs.delete import plan_deletion
+    from blindspot.storage.store import Store
+    from blindspot.storage.workspace import Workspace
+
+    folder = workspace.expanduser().resolve()
+    if not Workspace(folder).store.exists():
+        raise StoreError(f"{folder}: holds no store.duckdb, so there is no run to delete")
+    with Store.open(folder) as store:  # held while the question is asked: nothing changes meanwhile
+        deletion = plan_deletion(store, list(dict.fromkeys(run_ids)))
+        if not yes:
+            confirm(deletion)
+        delete_runs(store, deletion)
+    names = ", ".join(run.run_id for run in deletion.runs)
+    again = f"`blindspot vacuum{workspace_option(folder)}` gives the rows' space back"
+    result_console().print(visible(f"{names}: deleted, {in_words(deletion)}; {again}"), soft_wrap=True)
+
+
+def in_words(deletion: Deletion) -> str:
+    weights = f" and {in_bytes(deletion.weights_bytes)} of weights" if deletion.weights_bytes else ""
+    return f"{deletion.rows:,} rows{weights}"
+
+
+def confirm(deletion: Deletion) -> None:
+    """Ask whether to delete.
+
+    Raises: SettingsError, where nobody is there to answer. Cancelled, when the answer is no.
+    """
+    if not sys.stdin.isatty():
+        raise SettingsError("delete: nobody is there to confirm it; add --yes")
+    for run in deletion.runs:
+        typer.echo(visible(f"{run.run_id}: {run.status}, begun {run.started_at:%Y-%m-%d %H:%M} UTC"), err=True)
+    typer.echo(f"{in_words(deletion)} would go.", err=True)
+    if deletion.answers:
+        typer.echo(
+            f"{deletion.answers:,} answers of teachers would not be found again by later runs; "
+            "`blindspot export RUN --calls FILE` keeps them.",
+            err=True,
+        )
+    try:
+        with redirect_stdout(sys.stderr):
+            agreed = typer.confirm("Delete?")
+    except typer.Abort:
+        agreed = False
+    if not agreed:
+        raise Cancelled("nothing was deleted")
+
+
+def vacuum(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption = False) -> None:
+    """Give the space of deleted rows and finished runs' checkpoints back; brings an old store up to date, too."""
+    from blindspot.graphs.housekeeping import vacuum as make_smaller
+
+    changed = make_smaller(workspace.expanduser().resolve())
+    if as_json:
+        told = {name: {"before": before, "after": after} for name, (before, after) in changed.items()}
+        typer.echo(json.dumps(told, indent=2))
+        return
+    for name, (before, after) in changed.items():
+        result_console().print(f"{name}: {before:,} -> {after:,} bytes")

@@ -1,0 +1,35 @@
+"""init: write a file of settings to start from, with every key and its default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from blindspot.storage.errors import SettingsError
+
+FOLDER = Path(__file__).parent.parent  # importlib.resources finds nothing in a namespace package
+TEMPLATE = FOLDER / "mitigation.toml"
+STUDY = FOLDER / "study.toml"
+
+
+def init(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="Where to write it; mitigation.toml, or study.toml.")
+    ] = None,
+    study: Annotated[bool, typer.Option("--study", help="Write the settings of a study instead.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
+) -> None:
+    """Write a commented file of settings: every key of a run with its default, or what a study has besides."""
+    template, command = (STUDY, "study") if study else (TEMPLATE, "run")
+    file = file or Path(template.name)
+    text = template.read_text(encoding="utf-8")
+    try:
+        with file.open("w" if force else "x", encoding="utf-8") as opened:
+            opened.write(text)
+    except FileExistsError:
+        raise SettingsError(f"{file} is there already; name another file, or overwrite it with --force") from None
+    except OSError as error:
+        raise SettingsError(f"{file}: cannot be written: {error.strerror}") from None
+    typer.echo(f"wrote {file}; set [data] in it, then: blindspot {command} {file}")

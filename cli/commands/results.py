@@ -1,0 +1,62 @@
+"""hypotheses: read what the teacher stated, also while a run is on."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from blindspot.cli.terminal import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, result_console
+from blindspot.storage.errors import StoreError
+
+if TYPE_CHECKING:
+    from blindspot.storage.results import Results
+
+
+def hypotheses(
+    run_id: Annotated[str | None, typer.Argument(metavar="RUN", help="The run; without, the newest.")] = None,
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    kind: Annotated[Literal["abstraction", "extrapolation"] | None, typer.Option(help="Only this kind.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """Read the hypotheses: what fooled the classifier, how the teacher explains it, what was written after it."""
+    from blindspot.cli.summary.explained import print_hypotheses
+    from blindspot.cli.summary.summary import rows_of
+    from blindspot.storage.results import Results
+
+    with Results.open(workspace.expanduser()) as results:
+        run_id = pick_taught(results, run_id)
+        found = rows_of(
+            results,
+            "FROM hypothesis_log WHERE run_id = $1 AND kind = coalesce($2, kind) ORDER BY round, uu_id, teacher, kind",
+            [run_id, kind],
+        )
+    rows = [
+        row | {name: json.loads(row[name] or "null") for name in ("original", "perturbed")} for row in found[:limit]
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+    else:
+        print_hypotheses(result_console(), rows, run_id=run_id, total=len(found))
+
+
+def pick_taught(results: Results, run_id: str | None) -> str:
+    """Find the run that is meant, without a name the newest mitigation; an attack run has no hypotheses.
+
+    Raises: StoreError, when there is none.
+    """
+    from blindspot.cli.summary.summary import kind_of, rows_of
+
+    rows = rows_of(results, "FROM runs ORDER BY started_at")
+    if run_id in [row["run_id"] for row in rows if kind_of(row) == "attack"]:
+        raise StoreError(f"{run_id} is an attack run: no teacher explained its UUs; `FROM uus` is the query for them")
+    if run_id in [row["run_id"] for row in rows if kind_of(row) == "comparison"]:
+        return str(run_id)
+    names = [row["run_id"] for row in rows if kind_of(row) == "mitigation"]
+    if names and run_id in (None, *names):
+        return run_id or str(names[-1])
+    if rows and run_id is None:
+        raise StoreError(f"{results.path}: attack runs only, and they have no hypotheses; `blindspot run` makes some")
+    raise StoreError(f"{results.path}: no run {run_id or 'yet'}; there are: {', '.join(names) or 'none'}")

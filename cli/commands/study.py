@@ -1,0 +1,170 @@
+"""study: a matrix of runs, its tables with intervals, and a forecast of what is left of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from blindspot.cli.commands.run import SetOption
+from blindspot.cli.confirm import YesOption
+from blindspot.cli.stop import StopSignals
+from blindspot.cli.terminal import FileWorkspaceOption, JsonOption, QuietOption, result_console
+from blindspot.storage.errors import Cancelled, OperatorError, SettingsError, Waiting
+
+if TYPE_CHECKING:
+    from blindspot.graphs.study.study import StudyEnd
+    from blindspot.storage.settings.study_cells import StudyPlan
+
+
+def study(
+    file: Annotated[Path, typer.Argument(metavar="STUDY.toml", help="`blindspot init --study` writes one.")],
+    overrides: SetOption = None,
+    workspace: FileWorkspaceOption = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="AXIS=VALUE", help="Run these cells alone, e.g. seed=0 or method=none; may be repeated."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the cells that are left, with time and money.")
+    ] = False,
+    show: Annotated[bool, typer.Option("--show", help="Run nothing: print the tables as far as they go.")] = False,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the tables as Markdown.")] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every figure as CSV.")] = None,
+    yes: YesOption = False,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run data sets x classifiers x recipes x methods x seeds, and print what each method changed, with intervals.
+
+    The same command goes on where it was stopped or killed; cells whose settings have changed since run anew.
+    """
+    from blindspot.storage.settings.study_cells import load_study
+
+    named = [f"run.workspace={json.dumps(str(workspace), ensure_ascii=False)}"] if workspace else []
+    plan = load_study(file, [*named, *(overrides or ())])
+    if dry_run:
+        print_forecast(plan, only or (), as_json=as_json)
+        return
+    end = None if show else carry_out(plan, only or (), file, yes=yes, quiet=quiet)
+    print_tables(plan, markdown, csv, as_json=as_json)
+    if end:
+        raise_unfinished(end, file)
+
+
+def carry_out(plan: StudyPlan, only: list[str] | tuple[()], file: Path, *, yes: bool, quiet: bool) -> StudyEnd:
+    """Run what is left of a study under a display, with Ctrl-C and SIGTERM as requests to stop.
+
+    Raises: Cancelled and OperatorError, saying how to go on once the study has begun.
+    """
+    from blindspot.cli.display import display_kind
+    from blindspot.cli.study.display import open_study_display
+    from blindspot.graphs.study.choice import choose_cells
+    from blindspot.graphs.study.course import Told
+    from blindspot.graphs.study.study import run_study
+
+    chosen = choose_cells(only, plan)
+    agree_on_study(plan, only, yes=yes)
+    kind = display_kind(quiet=quiet)
+    again = f"the same command goes on: blindspot study {file}"
+
+    def outlook() -> str:
+        return f"; what is done is kept, and {again}"
+
+    with (
+        StopSignals(announce=kind != "live", outlook=outlook) as stop,
+        redirect_stdout(sys.stderr),
+        open_study_display(kind, plan.workspace, stop.asked) as display,
+    ):
+        try:
+            return run_study(plan, Told(display.show, display.enter, stop.asked), chosen=chosen)
+        except Cancelled:
+            raise Cancelled(f"stopped{outlook()}") from None
+
+
+def agree_on_study(plan: StudyPlan, only: list[str] | tuple[()], *, yes: bool) -> None:
+    """Ask the operator where the teachers of the cells that are left may cost more than `teacher.confirm_usd`."""
+    from blindspot.agents.teachers.teacher import TeacherSpec
+    from blindspot.cli.confirm import agree
+
+    teaching = [cell.settings.teacher for cell in plan.cells if cell.settings.method.name == "teacher"]
+    if {TeacherSpec.parse(teacher.spec).provider for teacher in teaching} <= {"rules"}:
+        return
+    from blindspot.graphs.study.study import look_at_study
+
+    _, _, spend = look_at_study(plan, only)
+    agree(spend, min(teacher.confirm_usd for teacher in teaching), yes=yes)
+
+
+def print_forecast(plan: StudyPlan, only: list[str] | tuple[()], *, as_json: bool) -> None:
+    """Print the cells that are left, and what they will take."""
+    from blindspot.cli.study.display import in_words
+    from blindspot.graphs.study.study import look_at_study
+
+    lots, outlook, spend = look_at_study(plan, only)
+    seconds = outlook.left_s(0.0)
+    if as_json:
+        told = {
+            "cells": [str(lot.cell) for lot in lots],
+            "seconds": round(seconds),
+            "is_rough": outlook.is_rough,
+            "teaching": str(spend) if spend else None,
+            "usd_most": spend.usd_most if spend else 0.0,
+        }
+        typer.echo(json.dumps(told, ensure_ascii=False, indent=2))
+        return
+    for number, lot in enumerate(lots, start=1):
+        typer.echo(f"{number:>4}  {lot.cell}")
+    if not lots:
+        typer.echo(f"nothing is left of {len(plan.cells)} cells")
+        return
+    left = f"{len(lots)} of {len(plan.cells)} cells are left: {in_words(outlook, 0.0)}"
+    typer.echo(f"{left}; {spend}" if spend else f"{left}; nobody is billed")
+
+
+def print_tables(plan: StudyPlan, markdown: Path | None, csv: Path | None, *, as_json: bool) -> None:
+    """Print a study's tables, and write them where they are asked for."""
+    from blindspot.cli.study.read import as_table, read_study, write_csv
+    from blindspot.cli.study.tables import in_markdown, print_study
+    from blindspot.storage.results import Results
+
+    with Results.open(plan.workspace.expanduser()) as results:
+        found = read_study(results, plan)
+    if markdown:
+        write(markdown, in_markdown(found))
+    if csv:
+        write(csv, write_csv(found))
+    if as_json:
+        typer.echo(json.dumps(as_table(found), ensure_ascii=False, indent=2))
+    else:
+        print_study(result_console(), found)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file.
+
+    Raises: SettingsError, where it cannot be written.
+    """
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def raise_unfinished(end: StudyEnd, file: Path) -> None:
+    """Say what is missing from a study, and how to go on.
+
+    Raises: OperatorError, where a cell failed; Waiting, where one waits for answers in files.
+    """
+    again = f"`blindspot study {file}` goes on with it"
+    if end.failed:
+        cell, reason = next(iter(end.failed.items()))
+        others = f" (and {len(end.failed) - 1} more)" if len(end.failed) > 1 else ""
+        raise OperatorError(f"a cell failed: {cell}: {reason}{others}; once that is mended, {again}")
+    if end.waiting:
+        cell, reason = next(iter(end.waiting.items()))
+        raise Waiting(f"{len(end.waiting)} cells wait for answers: {cell}: {reason}; then {again}")

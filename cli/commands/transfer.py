@@ -1,0 +1,67 @@
+"""Whole runs out of a workspace, and into another: `export --parquet` and `import`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from blindspot.cli.terminal import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, result_console, visible
+
+if TYPE_CHECKING:
+    from blindspot.storage.runs.incoming import Brought
+
+BECAME = {"new": "brought in", "newer": "brought up to date", "known": "is here already"}
+
+
+def export_rows(folder: Path, wanted: str | None, workspace: Path, *, models: bool) -> None:
+    """Write every row of a run, or of a study's runs, as Parquet, and tell of it."""
+    from blindspot.storage.runs.transfer import export_runs
+    from blindspot.storage.workspace import Workspace
+    from blindspot.tools.handover import new_folder
+
+    folder = folder.expanduser().resolve()
+    with new_folder(folder) as partial:
+        manifest = export_runs(Workspace(workspace.expanduser().resolve()), wanted, partial, models=models)
+    rows = sum(table.rows for table in manifest.tables.values())
+    weights = f", weights of {len(manifest.models)} model versions" if models else ""
+    said = f"{folder}: {rows:,} rows of {', '.join(manifest.runs)} in {len(manifest.tables)} tables{weights}"
+    result_console().print(visible(said), soft_wrap=True)
+
+
+def import_runs(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="What `blindspot export RUN --parquet` has written.")
+    ],
+    workspace: WorkspaceOption = DEFAULT_WORKSPACE,
+    prefix: Annotated[
+        str | None,
+        typer.Option("--prefix", metavar="NAME", help="Bring RUN in as NAME-RUN, where RUN is taken; with other keys."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring runs of another workspace in, with their keys; those that are here already stay as they are."""
+    from blindspot.storage.runs.incoming import bring_in
+    from blindspot.storage.runs.manifest import read_manifest
+    from blindspot.storage.store import Store
+
+    folder = folder.expanduser().resolve()
+    manifest = read_manifest(folder)
+    with Store.open(workspace.expanduser().resolve()) as store:
+        brought = bring_in(store, folder, manifest, prefix)
+        store.publish()
+    if as_json:
+        typer.echo(json.dumps([asdict(run) for run in brought], ensure_ascii=False, indent=2))
+    else:
+        print_brought(brought)
+
+
+def print_brought(brought: Sequence[Brought]) -> None:
+    """Print a line for each run."""
+    for run in brought:
+        rows = "" if run.what == "known" else f", {run.rows:,} rows"
+        result_console().print(visible(f"{run.run_id}: {BECAME[run.what]}{rows}"), soft_wrap=True)

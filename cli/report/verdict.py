@@ -1,0 +1,136 @@
+"""The verdict of a report: what it rests on, laid out; judged anew from the published figures by the same rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from blindspot.cli.report.rows import Row
+from blindspot.cli.report.tables import Table
+from blindspot.cli.summary.summary import RoundEnd, Summary, rows_of
+from blindspot.storage.records import BlindSpot, Evaluation
+from blindspot.storage.settings.sections import AcceptSection
+from blindspot.tools.evidence.verdict import judge
+from blindspot.tools.evidence.verdict_parts import Change, Count, Parts, end, percent, signed
+
+if TYPE_CHECKING:
+    from blindspot.storage.results import Results
+
+BESIDE = "{name}, old model calibrated and nothing else"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A round that trained a model version, and what its verdict rests on."""
+
+    ended: RoundEnd
+    parts: Parts
+
+    @property
+    def evidence(self) -> Table:
+        """A row for each figure that was weighed."""
+        rows = [row for count in self.parts.counts for row in rows_of_count(count)]
+        return Table(("", "before", "after", "difference (95 %)", ""), (*rows, *rows_of_rest(self.parts)))
+
+    @property
+    def blind_spots(self) -> Table | None:
+        """A row for each blind spot; None where there are none."""
+        rows = [
+            (str(spot.number), " ".join(spot.words) or "–", spot.status, f"{spot.uus_before:,}", f"{spot.uus_after:,}",
+             f"{spot.fixed:,}", f"{spot.new:,}", f"{spot.p_value:.2g}")
+            for spot in self.parts.blind_spots
+        ]  # fmt: skip
+        heads = ("blind spot", "words", "now", "UUs before", "after", "fixed", "new", "p")
+        return Table(heads, tuple(rows), left=3) if rows else None
+
+
+def read_judged(results: Results, summary: Summary, run: Row) -> list[Judged]:
+    """Read what each round's verdict rests on; an older blindspot did not measure all that a verdict needs."""
+    rounds = rows_of(results, "FROM rounds WHERE run_id = ? ORDER BY round", [summary.run_id])
+    began = {row["round"]: row["model_id"] for row in rounds}
+    evaluations = [Evaluation(**row) for row in rows_of(results, "FROM evaluations WHERE run_id = ?", [summary.run_id])]
+    spots = read_blind_spots(results, summary.run_id)
+    accept = AcceptSection.model_validate(run["settings"].get("accept", {}))
+    judged = []
+    for ended in summary.rounds:
+        if not ended.verdict or not ended.new_model_id:
+            continue
+        try:
+            verdict = judge(
+                evaluations,
+                model_id=ended.new_model_id,
+                baseline_id=began[ended.round],
+                tau=summary.tau,
+                max_accuracy_drop=accept.max_accuracy_drop,
+                blind_spots=[spot for spot in spots if spot.round == ended.round],
+            )
+        except ValueError:
+            continue  # its sentence is told all the same
+        if verdict.parts:
+            judged.append(Judged(ended, verdict.parts))
+    return judged
+
+
+def read_blind_spots(results: Results, run_id: str) -> list[BlindSpot]:
+    if not rows_of(results, "SELECT 1 FROM duckdb_tables() WHERE table_name = 'blind_spots'"):
+        return []  # an older blindspot published this
+    rows = rows_of(results, "FROM blind_spots WHERE run_id = ? ORDER BY round, number", [run_id])
+    return [BlindSpot(**row | {"words": tuple(row["words"])}) for row in rows]
+
+
+def rounds_of(judged: Sequence[Judged]) -> Table | None:
+    """Lay out what several rounds measured, each against the version that it began with, and what was forgotten."""
+    if len(judged) < 2:
+        return None
+    sorts = [count.name for count in judged[-1].parts.counts]
+    rows = []
+    for one in judged:
+        kept = one.parts.kept
+        counted = [f"{count.at_tau.before:,.0f} to {count.at_tau.after:,.0f}" for count in one.parts.counts]
+        closed = [sum(spot.status == status for spot in one.parts.blind_spots) for status in ("closed", "opened")]
+        told = f"{kept.value * kept.n:,.0f} of {kept.n:,} ({percent(kept.value)})" if kept else "–"
+        decision = "taken" if one.ended.accepted else "refused"
+        rows.append((str(one.ended.round), decision, *counted, *map(str, closed), told))
+    return Table(("round", "model", *sorts, "closed", "opened", "repaired earlier, right still"), tuple(rows), left=2)
+
+
+def rows_of_count(count: Count) -> list[tuple[str, ...]]:
+    """UUs of one sort: at tau, at matched coverage, beside calibration alone, and which came and went."""
+    fell, rose = count.at_tau.fell(count.level), count.at_tau.rose()
+    rows = [
+        counted(count.name, count.at_tau, "fewer" if fell else "more" if rose else "inside the noise"),
+        counted(f"{count.name} at matched coverage", count.matched, "fewer" if count.matched_fell else "not fewer"),
+    ]
+    if count.calibrated:
+        high = end(count.calibrated.difference.high)
+        said = (
+            "fewer than calibration alone gives" if high < 0 else "not shown to be fewer than calibration alone gives"
+        )
+        rows.append(counted(BESIDE.format(name=count.name), count.calibrated, said))
+    if count.turnover:
+        for name, row in (("fixed", count.turnover.fixed), ("new, right before", count.turnover.new)):
+            interval = f"{end(row.low):,.0f} to {end(row.high):,.0f}"
+            rows.append((f"{count.name}: {name}", "", f"{row.value:,.0f}", interval, ""))
+    return rows
+
+
+def rows_of_rest(parts: Parts) -> list[tuple[str, ...]]:
+    """Accuracy, and what the new model makes of texts that fooled earlier ones."""
+    accuracy, held = parts.accuracy.difference, "held" if parts.accuracy_held else "fell more than is allowed"
+    points = f"{100 * accuracy.value:+.1f} ({100 * end(accuracy.low):+.1f} to {100 * end(accuracy.high):+.1f})"
+    p_value = "" if accuracy.p_value is None else f", McNemar p = {accuracy.p_value:.2g}"
+    rows: list[tuple[str, ...]] = [
+        ("accuracy", percent(parts.accuracy.before), percent(parts.accuracy.after), points, f"{held}{p_value}"),
+    ]
+    for name, row in (("texts that fooled the original", parts.known_fixed), ("texts repaired earlier", parts.kept)):
+        if row:
+            interval = f"{percent(end(row.low))} to {percent(end(row.high))}"
+            rows.append((f"{name} ({row.n:,}), right now", "", percent(row.value), interval, ""))
+    return rows
+
+
+def counted(name: str, change: Change, said: str) -> tuple[str, ...]:
+    row = change.difference
+    interval = f"{signed(row.value)} ({signed(end(row.low))} to {signed(end(row.high))})"
+    return name, f"{change.before:,.0f}", f"{change.after:,.0f}", interval, said

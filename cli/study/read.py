@@ -1,0 +1,124 @@
+"""A study as far as it is published: its figures and the state of its runs, for tables, JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from blindspot.storage.errors import StoreError
+from blindspot.storage.records import StudyFigure
+from blindspot.storage.settings.study import ORIGINAL
+
+if TYPE_CHECKING:
+    from blindspot.storage.results import Results
+    from blindspot.storage.settings.study_cells import StudyPlan
+
+NO_THRESHOLD = -1.0
+
+Place = tuple[str, str, str]
+"""Data set, classifier, recipe: what one block of the tables is of."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundStudy:
+    """What is published of a study."""
+
+    study_id: str
+    status: str
+    results: Path
+    methods: tuple[str, ...]  # in the order of the file, the original first
+    seeds: tuple[int, ...]
+    taus: Mapping[str, float]  # data set -> tau
+    cells: int  # that the file has
+    runs: Mapping[str, int]  # status -> runs
+    failures: tuple[tuple[str, str], ...]  # run -> why it failed
+    figures: Mapping[tuple[Place, str, str, float, str], StudyFigure]  # place, method, metric, threshold, baseline
+
+    @property
+    def places(self) -> list[Place]:
+        """The blocks that there are figures of, in the order of the rows."""
+        return list(dict.fromkeys(place for place, *_ in self.figures))
+
+    def get(
+        self, place: Place, method: str, metric: str, threshold: float = NO_THRESHOLD, baseline: str = ""
+    ) -> StudyFigure | None:
+        """One figure, if it was taken."""
+        return self.figures.get((place, method, metric, threshold, baseline))
+
+    def methods_at(self, place: Place) -> list[str]:
+        """The methods that a block has figures of."""
+        there = {method for other, method, *_ in self.figures if other == place}
+        return [method for method in self.methods if method in there]
+
+    def tau(self, place: Place) -> float:
+        return self.taus[place[0]]
+
+
+def read_study(results: Results, plan: StudyPlan) -> FoundStudy:
+    """Read what is published of the study that a file describes.
+
+    Raises: StoreError, where it has not begun.
+    """
+    from blindspot.cli.summary.summary import rows_of
+
+    known = rows_of(results, "FROM studies WHERE name = ?", [plan.axes.name])
+    if not known:
+        raise StoreError(f'{results.path}: the study "{plan.axes.name}" has not begun; leave --show out to start it')
+    study_id = known[0]["study_id"]
+    names = [field.name for field in fields(StudyFigure)]
+    rows = rows_of(results, f"SELECT {', '.join(names)} FROM study_figures WHERE study_id = ?", [study_id])
+    runs = rows_of(results, "SELECT run_id, status, stop_reason FROM runs WHERE study_id = ?", [study_id])
+    statuses = [run["status"] for run in runs]
+    figures = [StudyFigure(**row) for row in rows]
+    order = order_of(plan)
+    figures.sort(key=lambda row: [order.get(name, len(order)) for name in (row.dataset, row.classifier, row.recipe)])
+    return FoundStudy(
+        study_id=study_id,
+        status=known[0]["status"],
+        results=results.path.resolve(),
+        methods=(ORIGINAL, *plan.arms),
+        seeds=plan.axes.seeds,
+        taus={cell.dataset: cell.settings.run.tau for cell in plan.cells},
+        cells=len(plan.cells),
+        runs={status: statuses.count(status) for status in dict.fromkeys(statuses)},
+        failures=tuple((run["run_id"], run["stop_reason"] or "") for run in runs if run["status"] == "failed"),
+        figures={
+            ((row.dataset, row.classifier, row.recipe), row.method, row.metric, row.threshold, row.baseline): row
+            for row in figures
+        },
+    )
+
+
+def order_of(plan: StudyPlan) -> dict[str, int]:
+    """The place of each name of an axis in the file."""
+    names: list[str] = []
+    for cell in plan.cells:
+        names += [cell.dataset, cell.classifier, *("+".join(some) for some in cell.stands_for)]
+    return {name: place for place, name in enumerate(dict.fromkeys(names))}
+
+
+def as_table(found: FoundStudy) -> dict[str, Any]:
+    """Lay a study out for JSON."""
+    return {
+        "study_id": found.study_id,
+        "status": found.status,
+        "cells": found.cells,
+        "runs": dict(found.runs),
+        "failures": dict(found.failures),
+        "results": str(found.results),
+        "figures": [asdict(row) for row in found.figures.values()],
+    }
+
+
+def write_csv(found: FoundStudy) -> str:
+    """Every figure as a line of CSV."""
+    text = io.StringIO()
+    rows: Sequence[StudyFigure] = list(found.figures.values())
+    writer = csv.DictWriter(text, [field.name for field in fields(StudyFigure)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return text.getvalue()

@@ -1,0 +1,158 @@
+"""evaluate: what a model version does on the test split, which nothing else reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from blindspot.graphs.learning.logged import fixed_in_words, untaught_fixed
+from blindspot.graphs.nodes.attack import attack_once, draw_samples
+from blindspot.graphs.state import Context, State
+from blindspot.graphs.versions.fooling import predict_known, predict_repaired
+from blindspot.graphs.versions.outcomes import outcomes_of, validation_outcomes
+from blindspot.graphs.versions.versions import OnDemand, predict_once
+from blindspot.storage.records import POOLED, Attack, BlindSpot, Evaluation
+from blindspot.tools.progress import Report
+
+if TYPE_CHECKING:
+    from blindspot.tools.evidence.evidence import Temperature
+    from blindspot.tools.evidence.figure import Scope
+    from blindspot.tools.evidence.outcomes import ModelOutcomes
+
+
+def evaluate_original(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Measure the original model version."""
+    from blindspot.tools.evidence.evaluate import figures
+
+    measured = measure_version(context, state["model_id"], report)
+    scope = scope_of(context, 0)
+    rows = [*figures(measured.outcomes, measured.outcomes.clean, scope), *statistics_of(measured.attacks, scope)]
+    context.store.add(rows)
+    return {}, headline(rows, context)
+
+
+def evaluate(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Measure this round's model version, and its differences to the one it would replace and to the original.
+
+    What a verdict weighs besides is measured here too: blind spots, UUs that came and went, calibration, forgetting.
+    """
+    from blindspot.tools.evidence.evaluate import differences, figures, known_uus
+    from blindspot.tools.evidence.evidence import beside_calibration, repaired_kept, turnover
+
+    new_id = state["new_model_id"]
+    if new_id is None:
+        return {}, {"evaluated": "nothing, no model version is new"}
+    original_id = context.original_id()
+    measured = {
+        model_id: measure_version(context, model_id, report) for model_id in (new_id, state["model_id"], original_id)
+    }
+    new, original = measured.pop(new_id), measured[original_id]
+    scope = scope_of(context, state["round"])
+    rows = figures(new.outcomes, original.outcomes.clean, scope) + statistics_of(new.attacks, scope)
+    for baseline in measured.values():
+        rows += differences(new.outcomes, baseline.outcomes, original.outcomes.clean, scope)
+        rows += turnover(new.outcomes, baseline.outcomes, scope)
+        temperature = temperature_of(context, baseline.outcomes.model_id)
+        rows += beside_calibration(new.outcomes, baseline.outcomes, original.outcomes.clean, temperature, scope)
+    version = OnDemand(context, new_id)
+    rows += known_uus(predict_known(context, version, original.attacks), new_id, scope)
+    repaired = predict_repaired(context, version, state["round"])
+    rows += repaired_kept(repaired, new_id, scope) if repaired else []
+    logged = untaught_fixed(context, (original_id, new_id), scope)
+    spots = spots_of(context, new, measured[state["model_id"]], scope)
+    context.store.add([*rows, *logged, *spots])
+    return {}, headline(rows, context) | fixed_in_words(logged, new_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A model version on the test split."""
+
+    outcomes: ModelOutcomes
+    attacks: list[Attack]
+
+
+def measure_version(context: Context, model_id: str, report: Report) -> Measured:
+    """Predict and attack the test split; what the store already has is not done again."""
+    from blindspot.tools.evidence.outcomes import ModelOutcomes, perturbed_outcomes
+
+    settings = context.settings
+    samples = context.samples("test")
+    version = OnDemand(context, model_id)
+    clean = outcomes_of(context, samples, predict_once(context, version, samples, kind="sample", report=report))
+    drawn = draw_samples(samples, settings.evaluate.samples, seed=settings.run.seed)
+    attacks = attack_once(context, version, drawn, report)
+    flipped = predict_once(context, version, [row for row in attacks if row.status == "flipped"], kind="attack")
+    probabilities = {key: prediction.probabilities for key, prediction in flipped.items()}
+    perturbed = {
+        recipe: perturbed_outcomes(clean, [row for row in attacks if row.recipe == recipe], probabilities)
+        for recipe in (settings.attack.recipes if drawn else ())
+    }
+    return Measured(ModelOutcomes(model_id, clean, perturbed), attacks)
+
+
+def temperature_of(context: Context, model_id: str) -> Temperature:
+    """Fit a version's temperature on the validation split."""
+    from blindspot.tools.evidence.calibration import fit_temperature
+    from blindspot.tools.evidence.evidence import Temperature
+
+    outcomes = validation_outcomes(context, model_id)
+    return Temperature(fit_temperature(outcomes.probabilities, outcomes.labels), len(outcomes))
+
+
+def spots_of(context: Context, new: Measured, baseline: Measured, scope: Scope) -> list[BlindSpot]:
+    """Find the blind spots of two versions among their UUs of the test split."""
+    from blindspot.tools.attack.sentence_encoder import sentence_oracle
+    from blindspot.tools.evidence.blind_spots import find_blind_spots, uu_cases
+    from blindspot.tools.texts.similarity import text_of
+
+    names = context.dataset.fields
+    natural = {sample.sample_id: text_of(sample.fields, names) for sample in context.samples("test")}
+    perturbed = {
+        (row.model_id, row.recipe, row.sample_id): text_of(row.fields, names)
+        for row in (*new.attacks, *baseline.attacks)
+        if row.fields is not None
+    }
+    cases = uu_cases(new.outcomes, baseline.outcomes, natural, perturbed, scope.tau)
+    fooling = {case.sample_id for case in cases}
+    others = [text for sample_id, text in natural.items() if sample_id not in fooling]
+    return find_blind_spots(cases, others, sentence_oracle().look_up, scope)
+
+
+def statistics_of(attacks: Sequence[Attack], scope: Scope) -> list[Evaluation]:
+    """Attack statistics of each recipe."""
+    from blindspot.tools.attack.statistics import attack_statistics
+
+    recipes = dict.fromkeys(row.recipe for row in attacks)
+    return [
+        figure
+        for name in recipes
+        for figure in attack_statistics([row for row in attacks if row.recipe == name], scope)
+    ]
+
+
+def scope_of(context: Context, round_number: int) -> Scope:
+    from blindspot.tools.evidence.figure import Scope
+
+    settings = context.settings
+    return Scope(
+        run_id=context.run_id,
+        round=round_number,
+        tau=settings.run.tau,
+        thresholds=settings.evaluate.thresholds,
+        resamples=settings.evaluate.resamples,
+        seed=settings.run.seed,
+    )
+
+
+def headline(rows: Sequence[Evaluation], context: Context) -> dict[str, Any]:
+    """Accuracy and UUs at tau, to tell in one line."""
+    figures = [row for row in rows if row.baseline_id is None]
+    told: dict[str, Any] = {}
+    for row in figures:
+        if row.metric == "accuracy":
+            told["accuracy"] = f"{row.value:.1%}"
+        if row.metric == "uus" and row.threshold == context.settings.run.tau and row.recipe != POOLED:
+            told[f"UUs {row.recipe or 'natural'}"] = f"{row.value:.0f} of {row.n}"
+    return told

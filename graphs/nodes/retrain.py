@@ -1,0 +1,61 @@
+"""retrain: a new model version from the training samples and the accepted synthetic ones, or from a temperature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from blindspot.graphs.learning.levers import levers_of
+from blindspot.graphs.learning.methods import FILTERED
+from blindspot.graphs.nodes.calibrate import calibrate_version
+from blindspot.graphs.nodes.filter import accepted_samples
+from blindspot.graphs.nodes.prepare import rounded
+from blindspot.graphs.state import Context, State
+from blindspot.graphs.versions.versions import is_there, train_version, version_id
+from blindspot.storage.records import ModelVersion, SyntheticSample
+from blindspot.tools.progress import Report
+
+
+def retrain(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Train on E = D + accepted samples, of all rounds so far or of this one.
+
+    A round in which a teacher's samples were all rejected trains nothing; a baseline trains in any case, so that what
+    training by itself does can be told apart from what added rows do.
+    """
+    number, method = state["round"], context.settings.method.name
+    synthetic = kept_samples(context, number)
+    if method in FILTERED and not any(sample.round == number for sample in synthetic):
+        return {"new_model_id": None}, {"trained on": "nothing, no synthetic sample was accepted"}
+    version = context.store.one(ModelVersion, model_id=version_id(context, number))
+    if version is None or not is_there(context, version):
+        version = make_version(context, state, synthetic, report)
+    return {"new_model_id": version.model_id}, in_short(version)
+
+
+def make_version(context: Context, state: State, synthetic: list[SyntheticSample], report: Report) -> ModelVersion:
+    """Make a round's model version, as its method does."""
+    number, current = state["round"], context.model(state["model_id"])
+    if context.settings.method.name == "temperature":
+        return calibrate_version(context, number, current, report)
+    parent = current if context.settings.retrain.start == "current" else None
+    levers = levers_of(context, number)
+    return train_version(context, number, parent=parent, synthetic=synthetic, report=report, levers=levers)
+
+
+def kept_samples(context: Context, round_number: int) -> list[SyntheticSample]:
+    """The accepted samples that a round trains on."""
+    accepted = accepted_samples(context)
+    if context.settings.retrain.keep == "all":
+        return accepted
+    return [sample for sample in accepted if sample.round == round_number]
+
+
+def in_short(version: ModelVersion) -> dict[str, Any]:
+    """What to tell of a new model version."""
+    if version.kind == "calibrated":
+        return {"trained on": "nothing", "temperature": round(version.temperature, 4)}
+    told = {"trained on": f"{version.rows_train} + {version.rows_synthetic}", "loss": rounded(version.final_loss)}
+    if "scores" in version.settings:
+        uus = ", ".join(f"{score:g}" for score in version.settings["scores"])
+        told["epoch"] = f"{version.settings['epoch']}, of UUs {uus}"
+    return told

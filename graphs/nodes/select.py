@@ -1,0 +1,46 @@
+"""select: draw the UUs that the teacher is shown, or that a baseline relabels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from blindspot.graphs.autonomy.steps import NATURAL
+from blindspot.graphs.learning.methods import budget_uus
+from blindspot.graphs.nodes.attack import uus_of
+from blindspot.graphs.state import Context, State, knobs_of
+from blindspot.storage.records import Uu
+from blindspot.tools.progress import Report
+from blindspot.tools.samples.select import most_confident, select_uus
+
+
+def select(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Select as many of this round's UUs as the settings allow: by default a share of the training rows' number.
+
+    Source: IBS, section 3.1.
+    """
+    uus = uus_of(context, state["round"])
+    knobs = knobs_of(state, "select")
+    if knobs is None:
+        count, seed = most_selected(context), context.settings.run.seed
+        chosen = select_uus(uus, count=count, seed=seed, round_number=state["round"])
+    else:
+        chosen = [uu for uu in uus if uu.selected]
+        if len(chosen) == knobs["before"]:  # else a run that was killed after this phase had added its rows
+            chosen += select_more(context, uus, knobs)
+    context.store.put_many(chosen)
+    return {}, {"selected": f"{len(chosen)} of {len(uus)} UUs"}
+
+
+def select_more(context: Context, uus: Sequence[Uu], knobs: Mapping[str, Any]) -> list[Uu]:
+    """Select further UUs as a teacher wants them, within what the settings allow."""
+    left = [uu for uu in uus if not uu.selected and knobs["recipe"] in ("any", uu.recipe or NATURAL)]
+    count = min(knobs["count"], most_selected(context) - knobs["before"])
+    if knobs["by"] == "confidence":
+        return most_confident(left, count=count)
+    return select_uus(left, count=count, seed=context.settings.run.seed, round_number=uus[0].round)
+
+
+def most_selected(context: Context) -> int:
+    """How many UUs of a round the settings let a teacher be shown."""
+    return budget_uus(context.settings, context.dataset.rows["train"])

@@ -1,0 +1,81 @@
+"""write_more: further samples after hypotheses of the round that an autonomous teacher names."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from blindspot.agents.calls.calls import Caller
+from blindspot.agents.teachers.more import generate_more
+from blindspot.graphs.nodes.teach import case_of, check_stop, explanation_of
+from blindspot.graphs.state import Context, State, knobs_of
+from blindspot.graphs.teaching.tasks import run_all
+from blindspot.graphs.teaching.teachers import asking
+from blindspot.storage.errors import BudgetSpent, MalformedAnswer, Unanswered
+from blindspot.storage.records import Hypothesis, SyntheticSample, Uu, make_id
+from blindspot.tools.progress import Report
+
+SAMPLES_SHOWN = 20  # that are there already
+
+
+async def write_more(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Have so many samples written after each hypothesis, side by side; one that fails is recorded and skipped.
+
+    Raises: TeacherError, when the teacher cannot be used at all. Cancelled, when asked to stop.
+    """
+    knobs = knobs_of(state, "write_more") or {}
+    before: Mapping[str, int] = knobs["before"]
+    written = skipped = done = 0
+
+    async def write_one(caller: Caller, hypothesis_id: str, known: int) -> None:
+        nonlocal written, skipped, done
+        try:
+            count = await write_after(context, caller, hypothesis_id, known, knobs["samples"])
+            written += count  # not `written += await …`: that would lose what others add meanwhile
+        except (MalformedAnswer, Unanswered, BudgetSpent) as error:
+            skipped += 1
+            message = f"no more samples after {hypothesis_id}: {error}"
+            await asyncio.to_thread(context.tell, state["round"], "write_more", message, level="warning")
+        done += 1
+        report(done, len(before))
+
+    async with asking(context, state["round"]) as caller:
+        await run_all([write_one(caller, key, known) for key, known in before.items()], cancelled=context.cancelled)
+    return {}, {"samples written": written, "hypotheses skipped": skipped}
+
+
+async def write_after(context: Context, caller: Caller, hypothesis_id: str, known: int, n: int) -> int:
+    """Have n samples written after a hypothesis that had `known` of them, unless the store has more by now.
+
+    Returns: how many.
+    """
+    find = context.store.one
+    hypothesis = await asyncio.to_thread(find, Hypothesis, hypothesis_id=hypothesis_id)
+    assert hypothesis is not None, hypothesis_id
+    uu = await asyncio.to_thread(find, Uu, uu_id=hypothesis.uu_id)
+    assert uu is not None, hypothesis
+    there = await asyncio.to_thread(context.store.rows, SyntheticSample, hypothesis_id=hypothesis_id)
+    if len(there) > known:  # a run that was killed after these were added
+        return len(there) - known
+    check_stop(context)
+    case = await asyncio.to_thread(case_of, context, uu)
+    newest = sorted(there, key=lambda sample: sample.position)[-SAMPLES_SHOWN:]
+    told = [{"fields": dict(row.fields), "label": row.label} for row in newest]
+    drafts = await generate_more(caller, case, explanation_of(hypothesis), hypothesis.kind, told, n)
+    samples = [
+        SyntheticSample(
+            synthetic_id=make_id("syn", hypothesis_id, position),
+            run_id=hypothesis.run_id,
+            round=hypothesis.round,
+            hypothesis_id=hypothesis_id,
+            position=position,
+            fields=draft.fields,
+            label=draft.label,
+            reasoning=draft.reasoning,
+            call_id=draft.call_id,
+        )
+        for position, draft in enumerate(drafts, start=known)
+    ]
+    await asyncio.to_thread(context.store.add, samples)
+    return len(samples)

@@ -1,0 +1,96 @@
+"""The cells of a study before they run: their data and models looked at, and what each is known by."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from blindspot.graphs.checks import check_method, check_models, check_places, check_recipes
+from blindspot.graphs.learning.logged import inspect_data
+from blindspot.graphs.mend import MENDABLE
+from blindspot.graphs.run import check_kind, source_of
+from blindspot.storage.errors import SettingsError
+from blindspot.storage.records import Dataset, make_id
+from blindspot.storage.settings.sections import Settings
+from blindspot.storage.settings.study import METHODS
+from blindspot.storage.settings.study_cells import Cell, StudyPlan, is_free
+from blindspot.tools.data.datasets import DataSource
+
+UNKNOWN_BY = (
+    *(key for key, phase in MENDABLE.items() if phase is None),
+    "run.name", "run.workspace", "attack.split", "compare.teachers", "evaluate.samples", "evaluate.thresholds",
+    "evaluate.resamples", "accept.keep_rejected", "data.path", "data.train", "data.validation", "data.test",
+)  # fmt: skip
+"""Settings that no cell is known by: how the work is done, where it lies, what can be added to or taken anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """A cell with its data set."""
+
+    cell: Cell
+    source: DataSource
+    dataset: Dataset
+    identity: str
+
+
+def identity(settings: Settings, dataset_id: str, kind: str) -> str:
+    """What a cell is known by: the settings that its rows hang on, and its data set."""
+    table: dict[str, dict[str, Any]] = settings.model_dump(mode="json")
+    unknown = [*UNKNOWN_BY, *(["attack.recipes"] if kind == "original" or is_free(settings) else [])]
+    for key in unknown:
+        section, _, name = key.partition(".")
+        del table[section][name]
+    return make_id("cell", kind, dataset_id, json.dumps(table, sort_keys=True))
+
+
+def inspect_cells(plan: StudyPlan) -> list[Lot]:
+    """Check everything that can be checked before a study begins, and nothing twice.
+
+    Raises: OperatorError.
+    """
+    datasets: dict[str, Dataset] = {}
+    checked: set[str] = set()
+    lots: dict[str, Lot] = {}
+    for cell in plan.cells:
+        settings, kind = cell.settings, cell.kind
+        check_arm(cell)
+        source = replace(source_of(settings, kind), name=cell.dataset)
+        read = repr((replace(source, seed=0 if not any(source.limits.values()) else source.seed), settings.errors))
+        if read not in datasets:
+            check_places(settings, kind)
+            datasets[read] = inspect_data(settings, source, kind)
+        dataset = datasets[read]
+        check_method(settings, source, dataset, kind)
+        look_at(settings, kind, dataset, checked)
+        lot = Lot(cell, source, dataset, identity(settings, dataset.dataset_id, kind))
+        twin = lots.setdefault(lot.identity, lot)
+        if twin is not lot:
+            raise SettingsError(f"study: these are the same cell: {twin.cell}; {cell}: leave one of them out")
+    return list(lots.values())
+
+
+def check_arm(cell: Cell) -> None:
+    """See that the run of a cell has what only a run of its kind needs.
+
+    Raises: SettingsError, TeacherError.
+    """
+    try:
+        check_kind(cell.settings, cell.kind)
+    except SettingsError as error:
+        is_teacher = cell.kind != "original" and cell.settings.method.name == "teacher"
+        read = f'"{cell.arm}" is none of the methods ({", ".join(METHODS)}), so it is read as a teacher: '
+        raise SettingsError(f"{read if is_teacher else f'{cell}: '}{error}") from None
+
+
+def look_at(settings: Settings, kind: str, dataset: Dataset, checked: set[str]) -> None:
+    """Check the models and recipes of a cell, but for those that were checked for an earlier one."""
+    recipes = repr((settings.attack, settings.data.fields, settings.run.tau))
+    models = repr((settings.classifier, settings.filter.encoder, settings.data.labels, dataset.labels))
+    if recipes not in checked:
+        check_recipes(settings)
+    if models not in checked:
+        check_places(settings, kind)
+        check_models(settings, dataset.labels, kind)
+    checked |= {recipes, models}

@@ -1,0 +1,180 @@
+"""A study under way: which of its cells are done, which comes next, and what becomes of one that fails."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from blindspot.graphs.run import go, new_run
+from blindspot.graphs.state import Context, Progress
+from blindspot.graphs.study.cells import Lot, identity
+from blindspot.graphs.study.choice import Chosen, left_of
+from blindspot.graphs.study.figures import FigureWriter
+from blindspot.graphs.study.forecast import Ended, Outlook, look_ahead, seconds_spent
+from blindspot.storage.errors import BlindspotError, Cancelled, SettingsError, StoreError, Waiting
+from blindspot.storage.records import Event, Run, Study, make_id, now
+from blindspot.storage.settings.sections import check_settings
+from blindspot.storage.settings.study_cells import Cell
+from blindspot.storage.store import Store
+from blindspot.storage.workspace import Workspace
+from blindspot.tools.progress import IsCancelled
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a study is, for a display."""
+
+    number: int  # of the cell that begins, from 1
+    cells: int
+    cell: Cell
+    outlook: Outlook
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Whom a study tells what."""
+
+    show: Callable[[Progress], None]  # of the run in hand
+    enter: Callable[[Place], None]  # a cell begins
+    cancelled: IsCancelled
+
+
+class Course:
+    """A study under way: what there is of each cell, and what comes next."""
+
+    def __init__(self, store: Store, workspace: Workspace, study: Study, lots: Sequence[Lot], told: Told) -> None:
+        self.store, self.workspace, self.study, self.lots, self.told = store, workspace, study, lots, told
+        self.runs = runs_by_identity(store, study.study_id)
+        self.figures = FigureWriter(store, study, lots, self.run_of)
+        self.origins = {lot.cell.origin: lot for lot in lots if lot.cell.kind == "original"}
+
+    def run_of(self, lot: Lot) -> Run | None:
+        """The run that there is of a cell."""
+        return self.runs.get(lot.identity)
+
+    def rename(self) -> None:
+        """Call the runs that there are what the file calls their methods by now."""
+        named = {lot.identity: replace(run, method=lot.cell.arm) for lot in self.lots if (run := self.run_of(lot))}
+        self.store.put_many([run for key, run in named.items() if run != self.runs[key]])
+        self.runs |= named
+
+    def is_done(self, lot: Lot) -> bool:
+        run = self.run_of(lot)
+        return run is not None and run.status == "finished" and covers(run, lot)
+
+    def run(self, chosen: Chosen) -> tuple[dict[str, str], dict[str, str]]:
+        """Run what is left. Returns: what failed and what waits, each with its reason."""
+        failed: dict[str, str] = {}
+        waiting: dict[str, str] = {}
+        left = self.left(chosen)
+        done = sum(map(self.is_done, self.lots))
+        for place, lot in enumerate(left):
+            cell = lot.cell
+            if cell.kind != "original" and not self.is_done(self.origins[cell.origin]):
+                failed[str(cell)] = "its original model version is not there"
+                continue
+            outlook = look_ahead(left[place:], self.ended())
+            self.told.enter(Place(done + place + 1, done + len(left), cell, outlook))
+            try:
+                self.run_cell(lot)
+            except (Cancelled, StoreError):
+                raise
+            except Waiting as error:
+                waiting[str(cell)] = str(error)
+            except Exception as error:  # one cell of many: recorded, told and counted
+                failed[str(cell)] = self.record_failure(lot, error)
+            self.figures.write_if_due()
+        return failed, waiting
+
+    def left(self, chosen: Chosen) -> list[Lot]:
+        """The cells to run, in the order of the plan, but for those that failed the last time, which come last."""
+        wanted = left_of([lot for lot in self.lots if not self.is_done(lot)], chosen)
+        return sorted(wanted, key=lambda lot: self.has_failed(lot) or self.has_failed(self.origins[lot.cell.origin]))
+
+    def has_failed(self, lot: Lot) -> bool:
+        run = self.run_of(lot)
+        return run is not None and run.status == "failed"
+
+    def ended(self) -> list[Ended]:
+        """How long the cells took that are done."""
+        done = [(lot, run) for lot in self.lots if self.is_done(lot) and (run := self.run_of(lot))]
+        return [Ended(lot.cell, seconds_spent(self.store, run.run_id)) for lot, run in done]
+
+    def run_cell(self, lot: Lot) -> None:
+        """Begin the run of a cell, or go on with it, and see it to its end."""
+        run = self.begun(lot)
+        self.runs[lot.identity] = run
+        self.store.add([lot.dataset])
+        self.store.put(run)
+        self.store.publish()
+        try:
+            asyncio.run(go(self.context(lot, run)))
+        finally:
+            self.runs[lot.identity] = self.store.one(Run, run_id=run.run_id) or run
+
+    def begun(self, lot: Lot) -> Run:
+        """The row of a cell's run as it begins or goes on.
+
+        A run that lacks recipes or samples which the file has by now goes through its phases again, from the first;
+        what each of them finds done it does not do again.
+        """
+        cell, known = lot.cell, self.run_of(lot)
+        origin = self.run_of(self.origins[cell.origin]) if cell.kind != "original" else None
+        run = known or new_run(self.store, cell.settings, lot.dataset, cell.kind)
+        return replace(
+            run,
+            status="running",
+            stop_reason=None,
+            finished_at=None,
+            settings=cell.settings.model_dump(mode="json"),
+            started_at=now() if known and not covers(known, lot) else run.started_at,
+            method=cell.arm,
+            study_id=self.study.study_id,
+            origin_id=origin.run_id if origin else None,
+        )
+
+    def context(self, lot: Lot, run: Run) -> Context:
+        return Context(
+            run.run_id,
+            lot.cell.settings,
+            self.store,
+            self.workspace,
+            lot.source,
+            lot.dataset,
+            self.told.cancelled,
+            self.told.show,
+            lot.cell.kind,
+        )
+
+    def record_failure(self, lot: Lot, error: Exception) -> str:
+        """Record why a cell failed, a bug with its traceback, and tell."""
+        reason = str(error) if isinstance(error, BlindspotError) else f"{type(error).__name__}: {error}"
+        run = self.run_of(lot)
+        assert run is not None
+        if not isinstance(error, BlindspotError):
+            trace = "".join(traceback.format_exception(error))
+            event_id = make_id("evt", run.run_id, "failed", now())
+            self.store.add([Event(event_id, run.run_id, 0, now(), "study", "error", trace)])
+        self.told.show(Progress(run.run_id, 0, "study", 0, 0, f"{lot.cell} failed: {reason}", "error", lot.cell.kind))
+        return reason
+
+
+def runs_by_identity(store: Store, study_id: str) -> dict[str, Run]:
+    """The runs that a study has; of two with one identity the newer one counts."""
+    found: dict[str, Run] = {}
+    for run in sorted(store.rows(Run, study_id=study_id), key=lambda run: run.started_at):
+        try:
+            settings = check_settings(dict(run.settings), where=run.run_id)
+        except SettingsError:  # an older blindspot's: no cell of today has them
+            continue
+        found[identity(settings, run.dataset_id, run.kind)] = run
+    return found
+
+
+def covers(run: Run, lot: Lot) -> bool:
+    """Whether a run has all the recipes of a cell, and attacks as many test samples."""
+    attack, evaluate = run.settings["attack"], run.settings["evaluate"]
+    settings = lot.cell.settings
+    return set(settings.attack.recipes) <= set(attack["recipes"]) and settings.evaluate.samples <= evaluate["samples"]

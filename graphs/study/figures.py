@@ -1,0 +1,193 @@
+"""The figures of a study: read from its runs' rows, taken in `tools/evidence/study.py`, written while it goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from blindspot.graphs.study.cells import Lot
+from blindspot.storage.records import Attack, ModelVersion, Prediction, Round, Run, Sample, Study, StudyFigure
+from blindspot.storage.settings.study import ORIGINAL
+from blindspot.storage.settings.study_cells import dose_of
+from blindspot.storage.store import Store
+
+if TYPE_CHECKING:
+    from blindspot.tools.evidence.outcomes import Outcomes
+    from blindspot.tools.evidence.study import Comparison, Measured
+
+FIGURES_SHARE = 0.05  # of the time: what taking the figures anew after each cell may cost
+FIGURES_SEED = 0  # of their bootstrap
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What figures are of: a name in the tables, the recipes that the runs had, and those that are counted."""
+
+    name: str
+    of_run: tuple[str, ...]
+    counted: tuple[str, ...]
+
+
+def views_of(recipes: Iterable[tuple[str, ...]]) -> list[View]:
+    """A view for each set of recipes and, where a set has several, for each of them too."""
+    found = []
+    for some in recipes:
+        name = "+".join(some)
+        found.append(View(name, some, some))
+        found += [View(f"{name}: {recipe}", some, (recipe,)) for recipe in some if len(some) > 1]
+    return found
+
+
+class FigureWriter:
+    """Takes the figures of a study's finished cells, and puts them in the place of the earlier ones."""
+
+    def __init__(
+        self,
+        store: Store,
+        study: Study,
+        lots: Sequence[Lot],
+        run_of: Callable[[Lot], Run | None],
+        resamples: int | None = None,
+    ) -> None:
+        self.store, self.study, self.lots, self.run_of, self.resamples = store, study, lots, run_of, resamples
+        self.known: dict[tuple[object, ...], Measured] = {}  # run, its end, view -> what was read of it
+        self.written: frozenset[object] | None = None  # the ended runs that the figures are of; None: not known
+        self.written_at = time.monotonic()
+        self.took_s = 0.0
+
+    def write_if_due(self) -> None:
+        """Write, unless that would take more than its share of the time."""
+        if time.monotonic() - self.written_at >= self.took_s / FIGURES_SHARE:
+            self.write()
+
+    def write(self) -> None:
+        """Take all figures anew and publish them, unless no cell has ended since the last time."""
+        from blindspot.tools.evidence.study import compare
+
+        runs = [run for lot in self.lots if (run := self.run_of(lot)) and run.status == "finished"]
+        finished = frozenset((run.run_id, run.finished_at) for run in runs)
+        if finished == self.written:
+            return
+        began = time.monotonic()
+        rows = [row for comparison in self.comparisons() for row in compare(comparison)]
+        self.store.renew(StudyFigure, rows, study_id=self.study.study_id)
+        self.store.publish()
+        self.written = finished
+        self.written_at = time.monotonic()
+        self.took_s = self.written_at - began
+
+    def comparisons(self) -> list[Comparison]:
+        """What can be compared by now: the finished cells, by data set, classifier and view."""
+        places = dict.fromkeys((lot.cell.dataset, lot.cell.classifier) for lot in self.lots)
+        found = []
+        for dataset, classifier in places:
+            lots = [lot for lot in self.lots if (lot.cell.dataset, lot.cell.classifier) == (dataset, classifier)]
+            for view in views_of(next(lot.cell.stands_for for lot in lots if lot.cell.arm == ORIGINAL)):
+                methods = self.methods_under(view, lots)
+                if methods:
+                    found.append(self.comparison(lots[0], view, methods))
+        return found
+
+    def methods_under(self, view: View, lots: Sequence[Lot]) -> dict[str, dict[int, Measured]]:
+        """What the finished cells of a data set and classifier measured: method -> seed, of seeds with an original."""
+        finished = [
+            (lot, run)
+            for lot in lots
+            if (run := self.run_of(lot)) and run.status == "finished" and is_under(view, lot, run)
+        ]
+        seeds = {lot.cell.seed for lot, _ in finished if lot.cell.arm == ORIGINAL}
+        methods: dict[str, dict[int, Measured]] = {}
+        for lot, run in finished:
+            if lot.cell.seed in seeds:
+                methods.setdefault(lot.cell.arm, {})[lot.cell.seed] = self.measured(lot, run, view)
+        return methods
+
+    def comparison(self, lot: Lot, view: View, methods: Mapping[str, Mapping[int, Measured]]) -> Comparison:
+        from blindspot.tools.evidence.study import Comparison
+
+        settings = lot.cell.settings
+        return Comparison(
+            study_id=self.study.study_id,
+            dataset=lot.cell.dataset,
+            classifier=lot.cell.classifier,
+            recipe=view.name,
+            methods=methods,
+            baselines={method: baselines_of(method, methods) for method in methods},
+            tau=settings.run.tau,
+            thresholds=settings.evaluate.thresholds,
+            resamples=self.resamples or settings.evaluate.resamples,
+            seed=FIGURES_SEED,
+        )
+
+    def measured(self, lot: Lot, run: Run, view: View) -> Measured:
+        """What the model version of a finished cell does on the test split; read once."""
+        key = (run.run_id, run.finished_at, view)
+        if key not in self.known:
+            self.known[key] = read_measured(self.store, lot, run, view)
+        return self.known[key]
+
+
+def is_under(view: View, lot: Lot, run: Run) -> bool:
+    """Whether a cell stands under a view and its run has the view's recipes: what is new in the file may be to come."""
+    return view.of_run in lot.cell.stands_for and set(view.of_run) <= set(run.settings["attack"]["recipes"])
+
+
+def baselines_of(method: str, methods: Iterable[str]) -> dict[str, str]:
+    """Which methods stand for the baselines: those of the same dose, where there are doses."""
+    from blindspot.tools.evidence.study import BASELINES
+
+    dose = dose_of(method)[1]
+    found = {}
+    for name in BASELINES:
+        for candidate in (f"{name}@{dose}", name):
+            if candidate in methods and candidate != method:
+                found[name] = candidate
+                break
+    return found
+
+
+def read_measured(store: Store, lot: Lot, run: Run, view: View) -> Measured:
+    """Read what a cell's model version says of the test split, and how its attacks and its training went."""
+    from blindspot.tools.attack.statistics import attack_statistics
+    from blindspot.tools.evidence.figure import Scope
+    from blindspot.tools.evidence.outcomes import clean_outcomes, joined, perturbed_outcomes
+    from blindspot.tools.evidence.study import Measured
+
+    model_id, accepted = model_of(store, run)
+    samples = sorted(store.rows(Sample, dataset_id=lot.dataset.dataset_id, split="test"), key=lambda each: each.row)
+    said = {row.subject_id: row.probabilities for row in store.rows(Prediction, model_id=model_id)}
+    clean = clean_outcomes(
+        [sample.sample_id for sample in samples],
+        [sample.label for sample in samples],
+        [said[sample.sample_id] for sample in samples],
+        lot.dataset.labels,
+    )
+    parts: list[Outcomes] = []
+    others: dict[str, float] = {}
+    for recipe in view.counted:
+        attacks = store.rows(Attack, model_id=model_id, split="test", recipe=recipe)
+        parts.append(perturbed_outcomes(clean, attacks, said))
+        if len(view.counted) == 1:
+            scope = Scope(run.run_id, 0, run.tau, (), 0, 0)
+            others |= {row.metric: row.value for row in attack_statistics(attacks, scope)}
+    if run.kind != "original":
+        version = store.one(ModelVersion, model_id=model_id)
+        others["rows_added"] = float(version.rows_synthetic) if version else 0.0
+        others["accepted"] = float(accepted)
+    return Measured(clean, joined(parts) if parts else None, others)
+
+
+def model_of(store: Store, run: Run) -> tuple[str, bool]:
+    """The model version that stands for a run, and whether the run's verdict took it.
+
+    It is the one that the run trained last, taken or not: no method gains by what the verdict, which sees the test
+    split, refused. A run that trained nothing is the original.
+    """
+    rounds = sorted(store.rows(Round, run_id=run.run_id), key=lambda each: each.round)
+    trained = [each for each in rounds if each.new_model_id]
+    if trained:
+        return str(trained[-1].new_model_id), bool(trained[-1].accepted)
+    assert run.original_model_id is not None
+    return run.original_model_id, False

@@ -1,0 +1,107 @@
+"""Studies: the cells of a study.toml, one after the other, in one process that holds one store.
+
+A cell is an ordinary run. What it is known by are the settings that its rows hang on and its data set: a study that is
+started again, or with a file that has changed, goes on with the cells that are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from blindspot.agents.calls.forecast import Forecast
+from blindspot.graphs.study.cells import Lot, inspect_cells
+from blindspot.graphs.study.choice import Chosen, choose_cells, left_of
+from blindspot.graphs.study.course import Course, Told
+from blindspot.graphs.study.forecast import Outlook, forecast_spend, look_ahead
+from blindspot.storage.errors import Cancelled
+from blindspot.storage.records import Study, now
+from blindspot.storage.settings.study_cells import StudyPlan
+from blindspot.storage.store import Store
+from blindspot.storage.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class StudyEnd:
+    """How a study ended."""
+
+    study: Study
+    done: int  # cells, those of earlier starts too
+    failed: Mapping[str, str]  # cell -> why
+    waiting: Mapping[str, str]  # cell -> what for
+    left: int  # cells that were not asked for
+
+
+def run_study(plan: StudyPlan, told: Told, *, chosen: Chosen = lambda _: True) -> StudyEnd:
+    """Run every cell that is not done yet; one that fails is recorded and told, and the others go on.
+
+    Args:
+        chosen: which cells to run this time; the original model versions that they need run all the same.
+    Raises: OperatorError, before anything is written where the settings, the data, a model or a teacher are at fault.
+        StoreError. Cancelled, when stopped: the same call goes on.
+    """
+    lots = inspect_cells(plan)
+    if told.cancelled():
+        raise Cancelled("stopped before the study began")
+    workspace = Workspace(plan.workspace.expanduser().resolve())
+    with Store.open(workspace.folder) as store:
+        study = begin_study(store, plan)
+        course = Course(store, workspace, study, lots, told)
+        course.figures.resamples = plan.axes.resamples
+        course.rename()
+        try:
+            failed, waiting = course.run(chosen)
+        except Cancelled:
+            course.figures.write()
+            close_study(store, study, "stopped")
+            raise
+        course.figures.write()
+        done = sum(course.is_done(lot) for lot in lots)
+        left = len(lots) - done - len(failed) - len(waiting)
+        status = "failed" if failed else "stopped" if left or waiting else "finished"
+        return StudyEnd(close_study(store, study, status), done, failed, waiting, left)
+
+
+def look_at_study(plan: StudyPlan, only: Iterable[str]) -> tuple[list[Lot], Outlook, Forecast | None]:
+    """See which cells are left, and what they will take; nothing is written.
+
+    Returns: the cells, in the order in which they will run; their time; and the bill of their teachers, None where
+        nobody sends one.
+    Raises: OperatorError, as `run_study`.
+    """
+    lots, chosen = inspect_cells(plan), choose_cells(only, plan)
+    workspace = Workspace(plan.workspace.expanduser().resolve())
+    if not workspace.store.exists():
+        left = left_of(lots, chosen)
+        return left, look_ahead(left, ()), forecast_spend(left)
+    with Store.open(workspace.folder) as store:
+        study = store.one(Study, name=plan.axes.name) or Study("", plan.axes.name, "running", plan.table, now())
+        course = Course(store, workspace, study, lots, Told(ignore, ignore, lambda: False))
+        left = course.left(chosen)
+        return left, look_ahead(left, course.ended()), forecast_spend(left)
+
+
+def ignore(_: object) -> None:
+    """Show nothing."""
+
+
+def begin_study(store: Store, plan: StudyPlan) -> Study:
+    """Note that a study begins or goes on: one name, one study, whatever has changed in its file."""
+    known = store.one(Study, name=plan.axes.name)
+    study = Study(
+        study_id=known.study_id if known else f"{plan.axes.name}-1",
+        name=plan.axes.name,
+        status="running",
+        settings=plan.table,
+        started_at=known.started_at if known else now(),
+    )
+    store.put(study)
+    return study
+
+
+def close_study(store: Store, study: Study, status: str) -> Study:
+    """Note how a study ended, and publish."""
+    ended = replace(study, status=status, finished_at=now())
+    store.put(ended)
+    store.publish()
+    return ended

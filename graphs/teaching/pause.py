@@ -1,0 +1,54 @@
+"""Questions that wait for answers in files: telling what is wrong with those that are there, and pausing the run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from langgraph.types import interrupt
+
+from blindspot.agents.files.questions import OpenQuestion, waiting_line, write_questions
+from blindspot.agents.providers.opening import place_of
+from blindspot.agents.teachers.teacher import TeacherSpec
+from blindspot.graphs.state import Context
+from blindspot.storage.errors import Pending
+
+
+async def tell_answers(context: Context, number: int, phase: str) -> None:
+    """Tell what is wrong with the answers in the folder of a `file:` teacher, where this run has put questions there.
+
+    Raises: TeacherError, when a file cannot be read.
+    """
+    spec = TeacherSpec.parse(context.settings.teacher.spec)
+    if spec.provider != "file":
+        return
+    from blindspot.agents.files.answers import in_one_line, tell_problems  # imports an SDK
+
+    folder, run = place_of(spec), f"{context.run_id}-round"
+    if not any(folder.glob(f"{run}*")):
+        return
+    problems = await asyncio.to_thread(lambda: list(tell_problems(folder, stem=run)))
+    if problems:
+        await asyncio.to_thread(context.tell, number, phase, in_one_line(problems, folder), level="warning")
+
+
+async def pause(context: Context, number: int, waiting: Sequence[Pending]) -> None:
+    """Write questions into the files of their folder and interrupt the graph; a resumed run begins its node anew.
+
+    Call it in a node, when nothing is left to do but wait.
+
+    Args:
+        number: the round.
+        waiting: at least one.
+    Raises: GraphInterrupt, with what waits where and what to do. StoreError, when no file can be written.
+    """
+    interrupt(await asyncio.to_thread(write_down, f"{context.run_id}-round{number}", waiting))
+
+
+def write_down(stem: str, waiting: Sequence[Pending]) -> str:
+    """Write questions into files. Returns: one line that says what waits where, and what to do."""
+    told = list(dict.fromkeys(str(error) for error in waiting if not isinstance(error, OpenQuestion)))
+    questions = [error for error in waiting if isinstance(error, OpenQuestion)]
+    if questions:
+        told.insert(0, waiting_line(questions, write_questions(questions, stem)))
+    return "; ".join(told)

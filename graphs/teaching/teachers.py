@@ -1,0 +1,92 @@
+"""The teacher that the settings name, and the store as its memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from blindspot.agents.calls.calls import Caller, CallLimits
+from blindspot.agents.calls.prices import check_price, open_ledger
+from blindspot.agents.providers.opening import open_language_model, open_provider, paced
+from blindspot.agents.teachers.probing import ProbingTeacher
+from blindspot.agents.teachers.rules import RulesTeacher
+from blindspot.agents.teachers.teacher import Teacher, TeacherSpec
+from blindspot.graphs.state import Context
+from blindspot.graphs.teaching.call_log import StoredCalls, bought_in
+from blindspot.graphs.teaching.probes import VersionProbes
+from blindspot.storage.errors import SettingsError
+from blindspot.storage.settings.sections import TeacherSection
+
+WITHOUT_TOOLS = ("rules", "file")  # teachers that cannot hold a conversation
+
+
+def open_teacher(context: Context, model_id: str) -> Teacher:
+    """Open the teacher of the settings; `rules` reads the training samples.
+
+    Args:
+        model_id: the model version under repair, that a teacher with tools may probe.
+    """
+    settings = context.settings
+    spec = TeacherSpec.parse(settings.teacher.spec)
+    if spec.provider == "rules":
+        return RulesTeacher(context.samples("train"), context.dataset.fields, seed=settings.run.seed)
+    ledger = open_ledger(spec, settings.teacher)
+    ledger.begin(*bought_in(context.store, context.run_id, **own_rows(context, str(spec))))
+    teacher = open_language_model(spec, limits_of(settings.teacher), StoredCalls(context.store, str(spec)), ledger)
+    if settings.teacher.autonomy == "scripted":
+        return teacher
+    return ProbingTeacher(teacher, VersionProbes(context, model_id), settings.teacher.probes)
+
+
+def own_rows(context: Context, spec: str) -> dict[str, object]:
+    """What picks the rows that a teacher's own part of a run hangs on: all, unless it is one of several."""
+    return {"teacher": spec} if context.kind == "comparison" else {}
+
+
+@asynccontextmanager
+async def asking(context: Context, number: int) -> AsyncIterator[Caller]:
+    """Open the settings' language model for questions of one round that no Teacher has a method for."""
+    settings = context.settings.teacher
+    spec, limits = TeacherSpec.parse(settings.spec), limits_of(settings)
+    provider = await asyncio.to_thread(open_provider, spec, limits)
+    ledger = open_ledger(spec, settings)
+    ledger.begin(*await asyncio.to_thread(bought_in, context.store, context.run_id))
+    calls = await asyncio.to_thread(StoredCalls, context.store, str(spec))
+    caller = Caller(str(spec), provider, paced(spec, limits), calls, ledger)
+    caller.begin_round(context.run_id, number)
+    try:
+        yield caller
+    finally:
+        await provider.aclose()
+
+
+def check_teacher(settings: TeacherSection) -> None:
+    """See that a teacher could be opened: its spec is known and its key is there.
+
+    Raises: SettingsError, TeacherError.
+    """
+    spec = TeacherSpec.parse(settings.spec)
+    if settings.autonomy != "scripted" and spec.provider in WITHOUT_TOOLS:
+        raise SettingsError(
+            f'teacher.autonomy = "{settings.autonomy}": {spec.provider} cannot call tools; '
+            'name a language model in teacher.spec, or set teacher.autonomy = "scripted"'
+        )
+    if spec.provider != "rules":
+        check_price(spec, settings)
+        open_provider(spec, limits_of(settings))
+
+
+def limits_of(settings: TeacherSection) -> CallLimits:
+    return CallLimits(
+        requests_per_minute=settings.requests_per_minute,
+        requests_per_second=settings.requests_per_second,
+        tokens_per_minute=settings.tokens_per_minute,
+        concurrency=settings.concurrency,
+        longest_pause_s=settings.longest_pause_s,
+        timeout_s=settings.timeout_s,
+        attempts=settings.attempts,
+        temperature=settings.temperature,
+        max_tokens=settings.max_tokens,
+        use_cache=settings.cache,
+    )

@@ -1,0 +1,156 @@
+"""Imports TextAttack quietly, without a network and without side effects, and finds what its recipes read.
+
+Left alone, its first import downloads six NLTK packages, fails where they cannot be had, closes the process's log
+handlers and, with TA_CACHE_DIR set, moves the caches of Hugging Face.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import logging.config
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from blindspot.storage.errors import SettingsError
+from blindspot.tools.attack.speed import speed_up_textattack
+from blindspot.tools.texts.function_words import ENGLISH
+
+LOCK = Lock()
+OVERWRITTEN = (
+    "TA_CACHE_DIR",
+    "TFHUB_CACHE_DIR",
+    "PYTORCH_TRANSFORMERS_CACHE",
+    "HF_HOME",
+    "XDG_CACHE_HOME",
+    "TOKENIZERS_PARALLELISM",
+)
+FIRST = ("torch", "transformers", "datasets", "flair")  # read the caches' variables when imported: before TextAttack
+LOGGERS = ("textattack", "textattack.shared.utils.install", "flair", "sentence_transformers")
+
+GET_WORD_VECTORS = (
+    "with a network: python -c 'from textattack.shared import WordEmbedding as W; W.counterfitted_GLOVE_embedding()'"
+)
+GET_TAGGER = "with a network: python -m nltk.downloader averaged_perceptron_tagger_eng universal_tagset"
+
+_folder: tempfile.TemporaryDirectory[str] | None = None  # our own resources, gone when the process ends
+
+
+def prepare_textattack() -> Any:
+    """Import TextAttack the first time it is called, and return the module.
+
+    NLTK's own stop words are used where NLTK finds them (NLTK_DATA), a list of English function words where it does
+    not; word vectors come from TA_CACHE_DIR, or from ~/.cache/textattack.
+    """
+    global _folder
+    with LOCK:
+        if _folder is None:
+            folder = tempfile.TemporaryDirectory(prefix="blindspot-")
+            with warnings.catch_warnings(), logging_kept(), environment_kept():
+                warnings.simplefilter("ignore")
+                for name in FIRST:
+                    importlib.import_module(name)
+                provide_stopwords(Path(folder.name) / "nltk_data")
+                import_textattack(Path(folder.name) / "textattack")
+            _folder = folder
+            for name in LOGGERS:
+                logging.getLogger(name).setLevel(logging.ERROR)
+        return sys.modules["textattack"]
+
+
+def import_textattack(folder: Path) -> None:
+    """Import TextAttack with a cache folder that says its downloads are done, then give it the operator's folder."""
+    operators = cache_folder()
+    if "textattack" not in sys.modules:
+        folder.mkdir()
+        (folder / "post_install_check_3").touch()
+        os.environ["TA_CACHE_DIR"] = str(folder)
+    utils = importlib.import_module("textattack").shared.utils
+    utils.install.TEXTATTACK_CACHE_DIR = str(operators)
+    utils.download_from_s3 = cached_resource
+    speed_up_textattack()
+
+
+def cache_folder() -> Path:
+    """Where TextAttack keeps what it has downloaded."""
+    return Path(os.environ.get("TA_CACHE_DIR") or "~/.cache/textattack").expanduser()
+
+
+def cached_resource(name: str, skip_if_cached: bool = True) -> str:  # noqa: ARG001, TextAttack's signature
+    """Find a resource of TextAttack's in its cache, in place of downloading it in the middle of a run.
+
+    Raises: SettingsError, when it is not there.
+    """
+    path = cache_folder() / name
+    if not path.exists():
+        how = GET_WORD_VECTORS if name.startswith("word_embeddings") else f"it is {name} of TextAttack's own downloads"
+        raise SettingsError(
+            f"{path}: TextAttack's resource is missing; set TA_CACHE_DIR to its folder, or get it: {how}"
+        )
+    return str(path)
+
+
+def provide_stopwords(folder: Path) -> None:
+    """Give NLTK an English stop word list where it has none: TextAttack cannot be imported without."""
+    import nltk
+
+    if not has_stopwords():
+        words = folder / "corpora" / "stopwords" / "english"
+        words.parent.mkdir(parents=True)
+        words.write_text("\n".join(ENGLISH) + "\n", encoding="utf-8")
+        nltk.data.path.append(str(folder))
+
+
+def has_stopwords() -> bool:
+    """Whether NLTK finds an English stop word list of its own (results are TextAttack's to the letter only then)."""
+    import nltk
+
+    own = _folder.name if _folder else "\0"
+    try:
+        nltk.data.find("corpora/stopwords/english", [path for path in nltk.data.path if not path.startswith(own)])
+    except LookupError:
+        return False
+    return True
+
+
+def check_tagger() -> None:
+    """Raises: SettingsError, when NLTK's part-of-speech tagger or its tag map is missing."""
+    import nltk
+
+    for name in ("taggers/averaged_perceptron_tagger_eng", "taggers/universal_tagset/en-ptb.map"):
+        try:
+            nltk.data.find(name)
+        except LookupError:
+            raise SettingsError(f"NLTK has no {name}; set NLTK_DATA to its folder, or get it: {GET_TAGGER}") from None
+
+
+@contextmanager
+def environment_kept() -> Iterator[None]:
+    """Put the environment variables back that TextAttack overwrites."""
+    before = {name: os.environ.get(name) for name in OVERWRITTEN}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def logging_kept() -> Iterator[None]:
+    """Keep imported libraries from configuring logging: `dictConfig` closes and disables what is there."""
+    configure = logging.config.dictConfig
+    logging.config.dictConfig = lambda config: None  # noqa: ARG005
+    try:
+        yield
+    finally:
+        logging.config.dictConfig = configure

@@ -1,0 +1,238 @@
+"""Load a data set and check it: every mistake in it is one line that names the file, the row and the column."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from blindspot.storage.errors import DataError
+from blindspot.storage.records import Dataset, Sample, Split, make_id
+from blindspot.tools.data.tables import SUFFIXES, Table, first_line, from_arrow, read_table
+
+SPLITS: tuple[Split, ...] = get_args(Split)
+FILE_NAMES = {"train": ("train",), "validation": ("validation", "valid", "dev"), "test": ("test",)}
+HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
+SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can say them, UTF-8 and the store cannot
+
+
+@dataclass(frozen=True, slots=True)
+class DataSource:
+    """Where a data set lies and how it is to be read."""
+
+    name: str
+    path: str | None  # a folder or a Hugging Face id; None where `files` are given
+    files: Mapping[str, str]  # split -> file
+    fields: tuple[str, ...]
+    label: str
+    labels: tuple[str, ...] | None  # their order; None: as found in the first split that is read, sorted
+    task: str
+    limits: Mapping[str, int | None]  # split -> most rows
+    seed: int
+    splits: tuple[Split, ...] = SPLITS  # those that are read, in the order of SPLITS; others need not be there
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A split that was checked: texts and labels, in the order of the source."""
+
+    table: Table
+    texts: Sequence[tuple[str, ...]]
+    labels: Sequence[str]
+
+
+def inspect(source: DataSource) -> Dataset:
+    """Check every row of the splits that are read, and keep none.
+
+    Returns: the record; its id depends on what the rows say and how they are drawn, not on where they lie.
+    Raises: DataError.
+    """
+    content = hashlib.blake2b(digest_size=16)
+    labels: tuple[str, ...] = tuple(dict.fromkeys(source.labels or ()))
+    counts: dict[str, int] = {}
+    for split in source.splits:  # the training split comes first: its labels are the ones the others may have
+        rows = read_split(source, split)
+        labels = labels or order_labels(set(rows.labels))
+        check_labels(rows, labels, listed=source.labels is not None)
+        if split == "train" and len(set(rows.labels)) < len(labels):
+            unseen = next(label for label in labels if label not in rows.labels)
+            raise DataError(f'{rows.table.source}: no row has the label "{unseen}" that the setting `labels` lists')
+        limit = source.limits.get(split)
+        if limit is not None and limit < len(labels):
+            raise DataError(f"{split}: a limit of {limit} rows is too few for {len(labels)} classes")
+        for text, label in zip(rows.texts, rows.labels, strict=True):
+            content.update("\x1f".join((split, label, *text, "\x1e")).encode())
+        counts[split] = min(len(rows.labels), limit or len(rows.labels))
+    limits = sorted((split, limit) for split, limit in source.limits.items() if limit is not None)
+    draw = (limits, source.seed) if limits else None
+    return Dataset(
+        dataset_id=make_id("ds", source.fields, source.label, labels, content.hexdigest(), draw),
+        name=source.name,
+        source=source.path or ", ".join(source.files[split] for split in source.splits),
+        fields=source.fields,
+        labels=labels,
+        task=source.task,
+        rows=counts,
+    )
+
+
+def load_split(source: DataSource, dataset: Dataset, split: str) -> list[Sample]:
+    """Load the rows of one split, in the order of the source.
+
+    With a limit they are a random draw from the seed in which every class keeps its share.
+
+    Raises: DataError, also when the split is no longer what `inspect` saw.
+    """
+    rows = read_split(source, split)
+    check_labels(rows, dataset.labels, listed=source.labels is not None)
+    chosen = draw_rows(rows.labels, source.limits.get(split), seed=[source.seed, SPLITS.index(split)])
+    if len(chosen) != dataset.rows[split]:
+        raise DataError(f"{rows.table.source}: {len(chosen)} rows, there were {dataset.rows[split]} before; it changed")
+    # An id tells of its own split only: what is drawn by it does not change with the test split.
+    content = make_id("rows", source.fields, *((row, rows.labels[row], *rows.texts[row]) for row in chosen))
+    return [
+        Sample(
+            sample_id=make_id("smp", split, content, row),
+            dataset_id=dataset.dataset_id,
+            split=split,
+            row=row,
+            fields=dict(zip(source.fields, rows.texts[row], strict=True)),
+            label=rows.labels[row],
+        )
+        for row in chosen
+    ]
+
+
+def order_labels(labels: set[str]) -> tuple[str, ...]:
+    """Sort label names; whole numbers by their value, as models number their classes."""
+    if all(re.fullmatch(r"-?\d+", label) for label in labels):
+        return tuple(sorted(labels, key=int))
+    return tuple(sorted(labels))
+
+
+def draw_rows(labels: Sequence[str], limit: int | None, *, seed: Sequence[int]) -> list[int]:
+    """Draw at most `limit` rows, stratified by class and sorted; a smaller limit draws a part of a larger one's rows.
+
+    Each class is shuffled, its k-th row of n gets the rank k / n, and the lowest ranks are taken: every class
+    is there as soon as the limit is no less than the number of classes.
+    """
+    if limit is None or limit >= len(labels):
+        return list(range(len(labels)))
+    rng = np.random.default_rng(seed)
+    names = np.asarray(labels)
+    ranks = np.empty(len(labels))  # in [0, 1)
+    for name in sorted(set(labels)):
+        members = rng.permutation(np.flatnonzero(names == name))
+        ranks[members] = np.arange(len(members)) / len(members)
+    return [int(row) for row in sorted(np.argsort(ranks, kind="stable")[:limit])]
+
+
+def read_split(source: DataSource, split: str) -> Rows:
+    """Read one split and check each of its rows by itself."""
+    wanted = (*source.fields, source.label)
+    folder = Path(source.path).expanduser() if source.path else None
+    if folder is None:
+        if split not in source.files:
+            raise DataError(f"no file for the {split} split; name one in data.{split}, or a folder of all in data.path")
+        table = read_table(Path(source.files[split]).expanduser(), wanted)
+    elif folder.is_dir():
+        table = read_table(find_file(folder, split), wanted)
+    elif folder.exists() or not HUB_ID.fullmatch(source.path or ""):
+        raise DataError(f"{source.path}: no such folder; give a folder with train, validation and test files")
+    else:
+        table = read_hub(source.path or "", split, wanted)
+    return check_rows(table, source)
+
+
+def split_named(file: Path) -> Split | None:
+    """The split that a file holds, if its name is that of one."""
+    return next((split for split in SPLITS if file.stem in FILE_NAMES[split]), None)
+
+
+def find_file(folder: Path, split: str) -> Path:
+    """Find the one file in a folder that holds a split."""
+    names = [f"{stem}{suffix}" for stem in FILE_NAMES[split] for suffix in SUFFIXES]
+    found = [folder / name for name in names if (folder / name).is_file()]
+    if not found:
+        raise DataError(f"{folder}: no file for the {split} split; looked for {', '.join(names)}")
+    if len(found) > 1:
+        both = " and ".join(path.name for path in found)
+        raise DataError(f"{folder}: {both} are both the {split} split; keep one, or name the files one by one")
+    return found[0]
+
+
+def read_hub(name: str, split: str, wanted: Sequence[str]) -> Table:
+    """Read a split of a Hugging Face data set, from its cache where it lies there."""
+    import datasets
+    from datasets.exceptions import DatasetsError
+
+    datasets.disable_progress_bars()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries would fill the screen
+    try:
+        splits = datasets.load_dataset(name)
+    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+        raise DataError(
+            f"{name}: no such folder here, and no data set from Hugging Face: {first_line(error)}"
+        ) from None
+    found = [alias for alias in FILE_NAMES[split] if alias in splits]
+    if not found:
+        raise DataError(f"{name}: no {split} split; there is {', '.join(splits)}; give three files in its place")
+    return from_arrow(splits[found[0]].with_format("arrow")[:], wanted, f"{name} ({split})")
+
+
+def check_rows(table: Table, source: DataSource) -> Rows:
+    """Check that texts are text and not empty, and turn labels into strings."""
+    texts = list(zip(*(table.columns[name] for name in source.fields), strict=True))
+    labels: list[str] = []
+    for row, (values, label) in enumerate(zip(texts, table.columns[source.label], strict=True)):
+        for name, value in zip(source.fields, values, strict=True):
+            problem = find_problem(value)
+            if problem:
+                raise DataError(f'{table.place(row)}: column "{name}" {problem}')
+        labels.append(label_name(label, table, row, source.label))
+    return Rows(table, texts, labels)
+
+
+def find_problem(value: object) -> str | None:
+    """Say what is wrong with a text, if anything is."""
+    if value is None:
+        return "holds no text (null)"
+    if not isinstance(value, str):
+        return f"is not text: {value!r:.60} is of type {type(value).__name__}"
+    if not value.strip():
+        return "holds an empty text; fill it in or remove the row"
+    if SURROGATE.search(value):
+        return "holds half a surrogate pair, which is no character"
+    return None
+
+
+def label_name(value: object, table: Table, row: int, column: str) -> str:
+    """Turn a label into a string: text stays, an integer or true/false is written out."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise DataError(f'{table.place(row)}: column "{column}" holds no label; fill it in or remove the row')
+    if not isinstance(value, str | int):
+        kind = type(value).__name__
+        raise DataError(f'{table.place(row)}: column "{column}": label {value!r:.60} is of type {kind}; use text')
+    return str(value)
+
+
+def check_labels(rows: Rows, labels: Sequence[str], *, listed: bool) -> None:
+    """Check that a split has rows, two classes or more, and no label but the known ones."""
+    source = rows.table.source
+    counts = Counter(rows.labels)
+    if not counts:
+        raise DataError(f"{source}: no rows")
+    for label in counts:
+        if label not in labels:
+            whose = "the setting `labels` lists" if listed else "the training split has"
+            place = rows.table.place(rows.labels.index(label))
+            raise DataError(f'{place}: unknown label "{label}"; {whose} {", ".join(labels)}')
+    if len(counts) < 2:
+        raise DataError(f'{source}: all {len(rows.labels)} rows have the label "{rows.labels[0]}"; two are needed')
