@@ -105,12 +105,14 @@ def readers(turns: int, taught: int) -> None:
     )
     wall = {name: median(one.seconds for one in ran) for name, ran in (("alone", alone), ("beside", beside))}
     own = median(one.seconds for one in among)
+    cpu, cpu_beside = (median(one.cpu_s for one in ran) for ran in (among, beside))
     say(
         "reader_slow_down",
         f"{own / wall['beside'] - 1:+.1%} (goal {SLOWER_GOAL:.0%}; {own:.1f} s among {READERS} readers, "
         f"{wall['beside']:.1f} s beside as many that read another workspace; alone {wall['alone']:.1f} s, so on this "
         f"machine's cores any such readers cost {wall['beside'] / wall['alone'] - 1:+.1%}; medians of {turns} runs "
-        "each, in turn; readers at nice 19)",
+        f"each, in turn; readers at nice 19; the run's own CPU time {cpu:.1f} and {cpu_beside:.1f} s, "
+        f"{cpu / cpu_beside - 1:+.1%})",
     )
 
 
