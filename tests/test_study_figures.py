@@ -235,6 +235,33 @@ def test_the_dose_curve_has_a_column_for_each_share() -> None:
     assert "small-3 failed: a \\| b" in text
 
 
+def test_accuracy_is_told_once_where_a_run_has_several_recipes() -> None:
+    rows = compare(compared({name: {0: measured([WRONG, RIGHT])} for name in ("original", "none")}))
+    recipes = ("pruthi+deepwordbug", "pruthi+deepwordbug: pruthi", "pruthi+deepwordbug: deepwordbug", "textfooler")
+    found = FoundStudy(
+        study_id="small-1",
+        status="finished",
+        results=Path("results.duckdb"),
+        methods=("original", "none"),
+        seeds=(0,),
+        taus={"data": TAU},
+        cells=2,
+        runs={"finished": 2},
+        failures=(),
+        figures={
+            (("data", "model", recipe), row.method, row.metric, row.threshold, row.baseline): row
+            for recipe in recipes
+            for row in rows
+        },
+    )
+    titles = [grid.title for grid in grids_of(found) if "UUs fewer at matched" in grid.title]
+    assert len(titles) == len(recipes)
+    assert [grid.title for grid in grids_of(found) if "accuracy, difference" in grid.title] == [
+        "data, model, pruthi+deepwordbug: accuracy, difference in points",
+        "data, model, textfooler: accuracy, difference in points",
+    ]
+
+
 @pytest.mark.parametrize(
     ("seconds", "elapsed", "said"),
     [(600, 0, "about 70 min left"), (600, 300, "about 65 min left"), (600, 9000, "about 60 min left")],

@@ -48,7 +48,8 @@ def grids_of(found: FoundStudy) -> list[Grid]:
     grids = [headline(found, place) for place in found.places]
     for place in found.places:
         uus, matched, _ = uu_metrics(found, place)
-        grids += [changes(found, place, metric) for metric in (uus, matched, "accuracy")]
+        shared = () if is_part(found, place) else ("accuracy",)
+        grids += [changes(found, place, metric) for metric in (uus, matched, *shared)]
         grids += [doses(found, place, metric) for metric in (uus, matched)]
     grids += [attack_grid(found, place) for place in found.places]
     return [grid for grid in grids if grid.rows]
@@ -75,6 +76,11 @@ def headline(found: FoundStudy, place: Place) -> Grid:
 
 def titled(place: Place, what: str) -> str:
     return f"{', '.join(part for part in place if part)}: {what}"
+
+
+def is_part(found: FoundStudy, place: Place) -> bool:
+    """Whether a block is of one recipe among several of the same runs, whose clean split another block tells of."""
+    return (*place[:2], place[2].partition(": ")[0]) in set(found.places) - {place}
 
 
 def uu_metrics(found: FoundStudy, place: Place) -> tuple[str, str, str | None]:
