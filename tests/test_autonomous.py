@@ -25,10 +25,13 @@ from blindspot.agents.teachers.teacher import Case, Explanation
 from blindspot.cli.display import LiveDisplay
 from blindspot.graphs.run import resume_run, start_run
 from blindspot.graphs.state import Progress
+from blindspot.graphs.study.course import Told
+from blindspot.graphs.study.study import run_study
 from blindspot.storage.errors import MalformedAnswer, SettingsError
 from blindspot.storage.records import Run
 from blindspot.storage.results import Results
 from blindspot.storage.settings.sections import Settings, check_settings
+from blindspot.storage.settings.study_cells import load_study
 from blindspot.tools.data.planted import generate_reviews, write_dataset
 
 ROWS = {"train": 240, "validation": 100, "test": 60}
@@ -240,6 +243,38 @@ async def test_a_run_takes_the_steps_and_knobs_that_its_teacher_chooses(
     ((accepted, verdict),) = read(tmp_path, "select accepted, verdict from rounds")
     assert verdict
     assert (run.final_model_id != run.original_model_id) == accepted
+
+
+async def test_attacks_that_a_study_shares_are_there_to_be_asked_for(
+    tuned: Path, data: Path, tmp_path: Path, teacher_server: Any
+) -> None:
+    teach(teacher_server, by_course(SHORT))
+    (tmp_path / "study.toml").write_text(
+        f"""
+        run = {{workspace = "{tmp_path / "workspace"}"}}
+        data = {{path = "{data}", task = "sentiment of reviews"}}
+        attack = {{samples = {ROWS["validation"]}}}
+        select = {{share = 0.15, most = 4}}
+        teacher = {{autonomy = "autonomous", steps = {LIMIT}, requests_per_second = 500}}
+        filter = {{references = 40, bertscore = 0.0}}
+        evaluate = {{samples = 6, resamples = 100}}
+        study = {{name = "shared", seeds = [0], methods = ["{teacher_server.spec("openai")}"]}}
+
+        [classifier]
+        model = "{tuned}"
+        fine_tune = false
+        epochs = 2
+        max_tokens = 64
+        device = "cpu"
+        """
+    )
+    plan = load_study(tmp_path / "study.toml", [])
+    end = await asyncio.to_thread(run_study, plan, Told(nothing, lambda _: None, never))
+    assert not end.failed
+    assert read(tmp_path, "select count(*) from attacks where split = 'validation'") == [(ROWS["validation"],)]
+    asked = read(tmp_path, "select result->>'$.accepted' from tool_calls where tool = 'decide' and caller = 'teacher'")
+    assert asked == [("true",)] * len(SHORT)
+    assert read(tmp_path, "select count(*) from uus where run_id = 'shared-2' and kind = 'adversarial'") > [(0,)]
 
 
 async def test_a_run_killed_at_any_step_ends_with_the_rows_of_one_that_was_not_and_buys_nothing_twice(

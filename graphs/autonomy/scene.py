@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from blindspot.graphs.autonomy.steps import NATURAL, Facts, hindrances, possible
-from blindspot.graphs.nodes.attack import budget_of, uus_of
+from blindspot.graphs.nodes.attack import budget_of, fair_order, uus_of
 from blindspot.graphs.nodes.select import most_selected
 from blindspot.graphs.state import Context, State
 from blindspot.storage.records import Attack, Hypothesis, Round, SyntheticSample, TeacherCall, ToolCall, Uu
@@ -28,7 +28,7 @@ class Rows:
     """What a round has so far."""
 
     uus: list[Uu]
-    attacks: list[Attack]  # on validation samples, of the model version under repair
+    attacks: list[Attack]  # on validation samples, of the model version under repair, that this run asked for
     hypotheses: list[Hypothesis]  # in an order that is the same in every run that finds the same UUs
     samples: list[SyntheticSample]
     phases: list[ToolCall]  # in the order of their steps
@@ -85,11 +85,24 @@ def read_rows(context: Context, state: State) -> Rows:
     phases = [row for row in store.rows(ToolCall, **of_round, caller="graph") if row.arguments.get("step")]
     return Rows(
         uus=uus,
-        attacks=store.rows(Attack, model_id=state["model_id"], split="validation"),
+        attacks=attacks_asked_for(context, state),
         hypotheses=sorted(hypotheses, key=lambda row: (*found_by[row.uu_id], row.kind)),
         samples=store.rows(SyntheticSample, **of_round),
         phases=sorted(phases, key=lambda row: row.arguments["step"]),
     )
+
+
+def attacks_asked_for(context: Context, state: State) -> list[Attack]:
+    """The attacks whose UUs this run has looked for; another run that repairs the same version may have made more."""
+    asked: dict[str, int] = {}  # recipe -> samples, the first in the order of attacks
+    for row in context.store.rows(ToolCall, run_id=context.run_id, tool="attack", caller="graph"):
+        if row.arguments["model_id"] == state["model_id"]:
+            recipe = row.arguments["recipe"]
+            asked[recipe] = max(asked.get(recipe, 0), row.arguments["samples"])
+    order = fair_order(context.samples("validation"), seed=context.settings.run.seed)
+    places = {sample.sample_id: place for place, sample in enumerate(order)}
+    rows = context.store.rows(Attack, model_id=state["model_id"], split="validation")
+    return [row for row in rows if places[row.sample_id] < asked.get(row.recipe, 0)]
 
 
 def facts_of(context: Context, state: State, rows: Rows, names: Mapping[str, str]) -> Facts:
