@@ -51,6 +51,8 @@ def sentences(found: FoundStudy, place: Place) -> Iterator[str]:
     attacked = found.get(place, ORIGINAL, "uus", found.tau(place)) is not None
     uus = "uus" if attacked else "uus_clean"
     for method in methods:
+        if method == ORIGINAL:  # what the floor says of it, the other way round
+            continue
         floor = FLOOR if FLOOR in methods and method != FLOOR else ORIGINAL
         at_tau = found.get(place, method, f"{uus}_reduction", found.tau(place), floor)
         matched = found.get(place, method, f"{uus}_matched_reduction", found.tau(place), floor)

@@ -1,6 +1,6 @@
 """What stands in for TextAttack's checks of a text: which words may change, constraints, and the goal.
 
-Used by `attack_speed`.
+Used by `speed.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What stands in for TextAttack's handling of texts: split, change one word, find where words are.
 
-Used by `attack_speed`; a text keeps what was found out about it, since nothing writes to it after it was made.
+Used by `speed.py`; a text keeps what was found out about it, since nothing writes to it after it was made.
 """
 
 from __future__ import annotations
