@@ -45,6 +45,20 @@ class Progress:
     kind: str = "mitigation"  # of the run, or of a mitigation autonomous or baseline: which phases there are
 
 
+def samples_of(store: Store, source: DataSource, dataset: Dataset, split: Split) -> list[Sample]:
+    """Read a split, in its order, and see that its samples are in the store.
+
+    A sample is one row for all data sets that have it, under the first that came: others that differ in a limit or in
+    another split are read from their files again.
+    """
+    samples = store.rows(Sample, dataset_id=dataset.dataset_id, split=split)
+    if len(samples) == dataset.rows[split]:
+        return sorted(samples, key=lambda sample: sample.row)
+    samples = load_split(source, dataset, split)
+    store.add(samples)
+    return samples
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What nodes work with; made anew when a run is resumed."""
@@ -74,12 +88,7 @@ class Context:
 
         Of a mitigation's nodes the test split is for `evaluate` alone; tests hold the others to it.
         """
-        samples = self.store.rows(Sample, dataset_id=self.dataset.dataset_id, split=split)
-        if len(samples) == self.dataset.rows[split]:
-            return sorted(samples, key=lambda sample: sample.row)
-        samples = load_split(self.source, self.dataset, split)
-        self.store.add(samples)
-        return samples
+        return samples_of(self.store, self.source, self.dataset, split)
 
     def model(self, model_id: str) -> ModelVersion:
         """Read a model version that must be there."""

@@ -17,14 +17,16 @@ from blindspot.cli.commands.init import STUDY
 from blindspot.cli.study.display import LiveStudy, PlainStudy, in_words
 from blindspot.cli.study.read import FoundStudy
 from blindspot.cli.study.tables import grids_of, in_markdown
-from blindspot.graphs.state import Progress
+from blindspot.graphs.state import Progress, samples_of
 from blindspot.graphs.study.cells import check_arm
 from blindspot.graphs.study.course import Place
 from blindspot.graphs.study.figures import baselines_of
 from blindspot.graphs.study.forecast import Outlook
 from blindspot.storage.errors import SettingsError
-from blindspot.storage.records import StudyFigure
+from blindspot.storage.records import Sample, StudyFigure
 from blindspot.storage.settings.study_cells import StudyPlan, load_study
+from blindspot.storage.store import Store
+from blindspot.tools.data.datasets import DataSource, inspect
 from blindspot.tools.evidence.evaluate import differences
 from blindspot.tools.evidence.figure import Scope
 from blindspot.tools.evidence.outcomes import ModelOutcomes, Outcomes
@@ -152,6 +154,19 @@ def test_a_difference_is_that_of_a_run_and_only_seeds_that_both_have_count() -> 
     (expected,) = [row.value for row in single if (row.metric, row.recipe) == ("uus_matched", "pruthi")]
     row = find(rows, "new", "uus_matched", "none")
     assert (row.value, row.seeds) == (expected, 1)
+
+
+def test_a_split_is_whole_for_every_data_set_that_has_it(tmp_path: Path) -> None:
+    for split, count in (("train", 40), ("validation", 10), ("test", 10)):
+        rows = "".join(f"{split} {number},{'ab'[number % 2]}\n" for number in range(count))
+        (tmp_path / f"{split}.csv").write_text(f"text,label\n{rows}")
+    with Store.open(tmp_path / "w") as store:
+        for seed in (0, 1):
+            limits = {"train": 20}
+            source = DataSource("reviews", str(tmp_path), {}, ("text",), "label", None, "t", limits, seed)
+            samples = samples_of(store, source, inspect(source), "test")
+            assert [sample.fields["text"] for sample in samples] == [f"test {number}" for number in range(10)]
+        assert store.count(Sample, split="test") == 10
 
 
 def test_a_text_that_one_methods_attack_broke_on_is_left_out_for_all() -> None:

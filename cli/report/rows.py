@@ -61,8 +61,8 @@ def read_split(results: Results, summary: Summary, run: Row) -> Split:
         results,
         "SELECT p.model_id, p.confidence, p.predicted <> p.label AS wrong "
         "FROM predictions p JOIN samples s ON s.sample_id = p.subject_id AND p.subject_kind = 'sample' "
-        f"WHERE s.dataset_id = ? AND s.split = ? AND p.model_id IN ({marks}) ORDER BY s.sample_id",
-        [run["dataset_id"], split, *models],
+        f"WHERE s.split = ? AND p.model_id IN ({marks}) ORDER BY s.sample_id",
+        [split, *models],
     )
     attacked = rows_of(
         results,

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from blindspot.graphs.state import samples_of
 from blindspot.graphs.study.cells import Lot
-from blindspot.storage.records import Attack, ModelVersion, Prediction, Round, Run, Sample, Study, StudyFigure
+from blindspot.storage.records import Attack, ModelVersion, Prediction, Round, Run, Study, StudyFigure
 from blindspot.storage.settings.study import ORIGINAL
 from blindspot.storage.settings.study_cells import dose_of
 from blindspot.storage.store import Store
@@ -156,7 +157,7 @@ def read_measured(store: Store, lot: Lot, run: Run, view: View) -> Measured:
     from blindspot.tools.evidence.study import Measured
 
     model_id, accepted = model_of(store, run)
-    samples = sorted(store.rows(Sample, dataset_id=lot.dataset.dataset_id, split="test"), key=lambda each: each.row)
+    samples = samples_of(store, lot.source, lot.dataset, "test")
     said = {row.subject_id: row.probabilities for row in store.rows(Prediction, model_id=model_id)}
     clean = clean_outcomes(
         [sample.sample_id for sample in samples],
