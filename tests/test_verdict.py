@@ -137,6 +137,36 @@ def test_without_attacks_the_natural_uus_decide() -> None:
     assert not verdict((120, 112, -20, 4), p_value=0.2, attacked=False).accepted
 
 
+def test_attacks_that_broke_everywhere_leave_natural_uus_to_decide() -> None:
+    rows = [
+        *compared("uus", (87, 13, -90, -58), p_value=1e-9, threshold=0.65),
+        *compared("uus_matched", (87, 20, -80, -50), threshold=0.65),
+        row("uus", 120, model_id="old", recipe="all", threshold=0.65),  # and none of the new model, nor a difference
+        *compared("accuracy", (0.81, 0.81, -0.01, 0.01), p_value=1.0),
+    ]
+    found = judge(rows, model_id="new", baseline_id="old", tau=0.65, max_accuracy_drop=0.01)
+    assert found.accepted
+    assert (
+        "at matched coverage 87 -> 20 (-67, 95 % interval -80 to -50); UUs under attack are not compared" in found.text
+    )
+
+
+def test_no_change_of_the_pairs_is_not_called_one_of_the_counts() -> None:
+    rows = [
+        *compared("uus", (65, 65, 0, 0), p_value=1.0, threshold=0.65),
+        *compared("uus_matched", (65, 65, 0, 0), threshold=0.65),
+        row("uus", 65, model_id="old", recipe="all", threshold=0.65),
+        row("uus", 63, recipe="all", threshold=0.65),
+        row("uus", 0, baseline_id="old", low=-3.0, high=3.0, p_value=1.0, recipe="all", threshold=0.65, n=60),
+        *compared("uus_matched", (65, 63, -3, 3), recipe="all", threshold=0.65),
+        *compared("accuracy", (0.81, 0.81, -0.01, 0.01), p_value=1.0),
+    ]
+    found = judge(rows, model_id="new", baseline_id="old", tau=0.65, max_accuracy_drop=0.01)
+    assert (
+        "UUs under attack 65 -> 63 (0 on the 60 rows that both have, 95 % interval -3 to +3), no change" in found.text
+    )
+
+
 def test_the_sentence_says_so_when_not_all_rows_could_be_paired() -> None:
     rows = [
         *compared("uus", (120, 96, -38, -10), p_value=0.001, threshold=0.65),

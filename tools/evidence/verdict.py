@@ -89,6 +89,8 @@ def judge(
         accuracy += f", which fell by {100 * drop:.1f} points of {100 * max_accuracy_drop:.1f} allowed"
     decision = "took the new model" if accepted else "kept the old model"
     told = [*(count.tell() for count in parts.counts), accuracy, *parts.tell_more()]
+    if len(parts.counts) == 1 and any(row.recipe == POOLED and row.metric == "uus" for row in evaluations):
+        told.insert(1, "UUs under attack are not compared: there is no sample that attacks broke on for neither model")
     return Verdict(accepted, f"{decision}: {'; '.join(told)}", parts)
 
 
@@ -98,7 +100,7 @@ def find_counts(evaluations: Sequence[Evaluation], pair: Pair, tau: float) -> tu
     Raises: ValueError, when a figure of them is missing.
     """
     sorts: dict[str, str | None] = {"natural UUs": None}
-    if any(row.recipe == POOLED and row.metric == "uus" for row in evaluations):
+    if find(evaluations, pair, ("uus", POOLED, tau)):  # no sample may be left whose attacks broke on neither model
         sorts["UUs under attack"] = POOLED
     return tuple(
         Count(

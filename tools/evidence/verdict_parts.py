@@ -69,7 +69,9 @@ class Count:
         """Say what became of them, and whether it counts."""
         said = f"{self.name} {counts(self.at_tau)}"
         if self.at_tau.difference.value == 0:
-            return f"{self.name} {self.at_tau.before:.0f} -> {self.at_tau.after:.0f}, no change"
+            is_whole = self.at_tau.before == self.at_tau.after
+            short = f"{self.name} {self.at_tau.before:.0f} -> {self.at_tau.after:.0f}"
+            return f"{short if is_whole else said}, no change"
         if self.at_tau.rose():
             return f"{said}, more than before"
         if not self.at_tau.fell(self.level):
