@@ -245,6 +245,12 @@ def test_an_epoch_that_is_only_less_sure_has_no_fewer_uus() -> None:
     assert len(counts) == 1
     assert counts.pop() > 10
 
+    class Diverged:
+        def predict(self, asked: list[tuple[str, ...]]) -> Any:
+            return np.full((len(asked), 2), np.nan)
+
+    assert known.count_uus(Diverged()) == np.inf  # type: ignore[arg-type]
+
 
 def test_training_on_nothing_new_takes_the_samples_in_another_order() -> None:
     training = Training(epochs=1, batch_size=4, learning_rate=1e-3)

@@ -385,6 +385,12 @@ def test_asking_for_a_score_does_not_change_what_is_trained(tiny_base: Path, tmp
     np.testing.assert_allclose(asked[-1].predict(texts(20)), load(plain.folder).predict(texts(20)), atol=1e-6)
 
 
+def test_a_training_that_diverges_is_one_line_and_leaves_nothing(tiny_base: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r": training diverged, the loss of step \d+ is (nan|inf); lower the"):
+        retrain(start_of(tiny_base), examples(8), replace(SHORT, epochs=20, learning_rate=1e30), tmp_path / "m")
+    assert not list(tmp_path.glob("m*"))
+
+
 def test_patience_without_a_score_is_refused(tiny_base: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="score"):
         retrain(start_of(tiny_base), examples(8), replace(SHORT, patience=1), tmp_path / "m")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -26,9 +27,11 @@ class KnownTexts:
         """Count the UUs of a classifier among all these texts, the fewer the better.
 
         They are counted at the threshold at which it is confident on the same share of the split as the original is
-        at tau: a classifier that merely became shy has no fewer.
+        at tau: a classifier that merely became shy has no fewer. One whose probabilities are no numbers has the most.
         """
         clean = replace(self.original, probabilities=np.asarray(classifier.predict(self.texts), dtype=np.float64))
+        if not np.isfinite(clean.probabilities).all():
+            return math.inf
         once = np.ones((1, len(clean)))
         threshold = float(matched_thresholds(self.original, clean, once, once, self.tau)[0])
         uus = int((clean.wrong & (clean.confidence >= threshold)).sum())

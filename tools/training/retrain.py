@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -53,8 +54,8 @@ def retrain(
         score: asked after each epoch, of the classifier as it is then, which has no model id; the weights of the epoch
             with the lowest score are kept, of the first one among equals. None: the last epoch's are.
         report: called with (steps done, steps).
-    Raises: ModelError, when the start cannot be loaded or memory does not hold it. Cancelled, when asked to stop;
-        nothing is saved then. SettingsError, when there is patience and nothing to have it with.
+    Raises: ModelError, when the start cannot be loaded, memory does not hold it or training diverges. Cancelled, when
+        asked to stop; nothing is saved then. SettingsError, when there is patience and nothing to have it with.
     """
     began = time.monotonic()
     if training.patience is not None and score is None:
@@ -91,6 +92,7 @@ class Course:
         self, start: Weights, examples: Sequence[Example], training: Training, folder: Path, score: Score | None
     ) -> None:
         self.training, self.folder, self.score, self.labels = training, folder, score, start.labels
+        self.source = start.source
         device = pick_device(start.device)
         slim = training.lora is not None and device.type == "cuda" and uses_bf16(training, device)
         loaded = load_start(
@@ -118,6 +120,7 @@ class Course:
             self.losses.append([])
             for step in steps:
                 self.losses[-1].append(self.learner.take(step))
+                self.check(self.losses[-1][-1])
                 done += 1
                 report(done, total)
                 if cancelled():
@@ -126,6 +129,18 @@ class Course:
                 self.save(number)
             if self.training.patience is not None and number - self.kept >= self.training.patience:
                 break
+
+    def check(self, loss: float) -> None:
+        """Stop where there is nothing left to train: from a loss that is no number on, no weight is one.
+
+        Raises: ModelError.
+        """
+        if not math.isfinite(loss):
+            step = sum(map(len, self.losses))
+            raise ModelError(
+                f"{self.source}: training diverged, the loss of step {step} is {loss}; lower the learning rate "
+                "(classifier.learning_rate, retrain.learning_rate)"
+            )
 
     def is_worth_keeping(self, number: int) -> bool:
         """Whether an epoch that has just ended is the best so far; without a score, whether it is the last."""
