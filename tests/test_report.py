@@ -355,6 +355,7 @@ def test_a_chart_has_a_name_and_its_numbers_beside_it(page: str) -> None:
     [
         ({"kind": "attack", "final_model_id": "mdl-0"}, "3 UUs found"),
         ({"kind": "comparison"}, "Several teachers, the same UUs"),
+        ({"kind": "original"}, "The original model, for other runs to repair"),
         ({"final_model_id": "mdl-0"}, "The original model was kept"),
     ],
 )
@@ -362,6 +363,25 @@ def test_every_kind_of_run_gets_a_page(tmp_path: Path, changes: dict[str, Any], 
     folder = publish(tmp_path, whole_run(uus=3, **changes))
     with Results.open(folder) as results:
         assert f"<h1>{title}</h1>" in build_page(results, "run-1")
+
+
+def test_samples_that_an_earlier_run_brought_under_another_data_set_are_in_the_charts(tmp_path: Path) -> None:
+    def charts(name: str, rows: list[Record]) -> int:
+        with Results.open(publish(tmp_path / name, rows)) as results:
+            return build_page(results, "run-1").count("<figure>")
+
+    rows = whole_run(uus=3)
+    moved = [
+        replace(row, dataset_id="dat-0") if isinstance(row, rec.Sample) and row.split == "test" else row for row in rows
+    ]
+    other = rec.Dataset("dat-0", "reviews", "/data", ("text",), LABELS, "sentiment", {"test": 40})
+    assert charts("other", [*moved, other]) == charts("same", rows)
+
+
+def test_a_model_of_a_hub_is_named_as_it_is(tmp_path: Path) -> None:
+    rows = [replace(row, folder="hub/model") if isinstance(row, rec.ModelVersion) else row for row in whole_run(uus=3)]
+    with Results.open(publish(tmp_path, rows)) as results:
+        assert "<code>hub/model</code>" in build_page(results, "run-1")
 
 
 def test_a_run_that_has_just_begun_gets_a_page(tmp_path: Path) -> None:

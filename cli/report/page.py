@@ -141,6 +141,8 @@ def title_of(summary: Summary, uus: Sequence[Row]) -> str:
         return f"{len(uus):,} UUs found"
     if summary.kind == "comparison":
         return "Several teachers, the same UUs"
+    if summary.kind == "original":
+        return "The original model, for other runs to repair"
     if summary.accepted is None:
         return "No verdict yet"
     return "The retrained model was taken" if summary.accepted else "The original model was kept"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from blindspot.storage.results import Results
 
 BESIDE = "{name}, old model calibrated and nothing else"
+BESIDE_MATCHED = "{name} at matched coverage, old model calibrated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,11 @@ def rows_of_count(count: Count) -> list[tuple[str, ...]]:
     fell, rose = count.at_tau.fell(count.level), count.at_tau.rose()
     rows = [
         counted(count.name, count.at_tau, "fewer" if fell else "more" if rose else "inside the noise"),
-        counted(f"{count.name} at matched coverage", count.matched, "fewer" if count.matched_fell else "not fewer"),
+        counted(f"{count.name} at matched coverage", count.matched, "fewer" if count.matched.fell() else "not fewer"),
     ]
+    if count.calibrated_matched:
+        said = "fewer" if count.calibrated_matched.fell() else "not fewer"
+        rows.append(counted(BESIDE_MATCHED.format(name=count.name), count.calibrated_matched, said))
     if count.calibrated:
         high = end(count.calibrated.difference.high)
         said = (

@@ -59,7 +59,7 @@ def evaluate(context: Context, state: State, report: Report) -> tuple[dict[str, 
     rows += known_uus(predict_known(context, version, original.attacks), new_id, scope)
     repaired = predict_repaired(context, version, state["round"])
     rows += repaired_kept(repaired, new_id, scope) if repaired else []
-    logged = untaught_fixed(context, (original_id, new_id), scope)
+    logged = untaught_fixed(context, (original_id, state["model_id"], new_id), scope)
     spots = spots_of(context, new, measured[state["model_id"]], scope)
     context.store.add([*rows, *logged, *spots])
     return {}, headline(rows, context) | fixed_in_words(logged, new_id)

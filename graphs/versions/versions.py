@@ -112,6 +112,7 @@ def train_version(
         for text, row in zip(texts_of(synthetic, names), synthetic, strict=True)
     ]
     model_id = version_id(context, round_number)
+    brought = context.original_id() if again and not classifier.fine_tune else None
     trained = retrain(
         Weights(
             source=weights_of(context, parent) if parent else classifier.model,
@@ -132,7 +133,7 @@ def train_version(
         model_id=model_id,
         run_id=context.run_id,
         round=round_number,
-        parent_id=parent.model_id if parent else None,
+        parent_id=parent.model_id if parent else brought,
         kind="retrained" if again else "original",
         folder=str(trained.folder.relative_to(context.workspace.folder)),
         rows_train=len(rows),
