@@ -24,6 +24,7 @@ from blindspot.storage.records import (
     Run,
     Sample,
     Study,
+    StudyFigure,
     SyntheticSample,
     ToolCall,
     Uu,
@@ -125,6 +126,37 @@ def test_a_cell_of_a_study_takes_the_run_it_repairs_and_the_study_along(whole_ru
     assert contents(tmp_path / "here") == by_table(origin, *cells)
     with pytest.raises(StoreError, match=r"no run or study nope; there are: .*lone-1; studies: study-1"):
         export(tmp_path / "there", tmp_path / "nothing", "nope")
+
+
+def test_a_prefix_takes_the_figures_of_a_study_along(whole_run: Make, tmp_path: Path) -> None:
+    fill(tmp_path / "there", whole_run("origin-1", kind="original"), whole_run("cell-1", study_id="study-1"))
+    folder = export(tmp_path / "there", tmp_path / "out", "study-1")
+    bring(tmp_path / "here", folder, "anna")
+    theirs, ours = (contents(tmp_path / place)["study_figures"] for place in ("there", "here"))
+    assert ours == [replace(row, study_id="anna-study-1") for row in theirs] != []
+
+
+def test_a_study_that_was_extended_is_brought_up_to_date(whole_run: Make, tmp_path: Path) -> None:
+    there, here = tmp_path / "there", tmp_path / "here"
+    fill(there, whole_run("cell-1", study_id="study-1"))
+    bring(here, export(there, tmp_path / "early", "study-1"))
+    with Store.open(there) as store:
+        (run,), (study,) = store.rows(Run), store.rows(Study)
+        later = run.started_at + timedelta(days=1)  # a run that gets more test samples begins anew
+        store.put(replace(run, started_at=later, finished_at=later + timedelta(hours=1)))
+        store.add([Event("evt-more", run.run_id, 1, later, "evaluate", "info", "more test samples")])
+        store.put(replace(study, finished_at=later + timedelta(hours=1)))
+        figures = [replace(row, method="renamed") for row in store.rows(StudyFigure)]
+        store.renew(StudyFigure, figures, study_id="study-1")
+        store.publish()
+    assert [run.what for run in bring(here, export(there, tmp_path / "late", "study-1"))] == ["newer"]
+    assert contents(here) == contents(there)
+
+
+def test_an_export_may_lie_in_a_folder_that_looks_like_a_partition(whole_run: Make, tmp_path: Path) -> None:
+    fill(tmp_path / "there", whole_run())
+    bring(tmp_path / "here", export(tmp_path / "there", tmp_path / "run_id=zzz" / "split=test"))
+    assert contents(tmp_path / "here") == contents(tmp_path / "there")
 
 
 def test_samples_of_a_split_that_two_data_sets_share_come_along(whole_run: Make, tmp_path: Path) -> None:
@@ -267,6 +299,14 @@ def test_answers_cleared_from_a_cache_do_not_make_another_run(whole_run: Make, t
     with Store.open(tmp_path / "here") as store, store.session() as cursor:
         cursor.execute("UPDATE teacher_calls SET cleared = NOT cleared")
     assert bring(tmp_path / "here", folder)[0].what == "known"
+    cleared = [call.cleared for call in contents(tmp_path / "here")["teacher_calls"]]
+    with Store.open(tmp_path / "there") as store:
+        (run,) = store.rows(Run)
+        store.add([Event("evt-more", run.run_id, 1, run.started_at, "teach", "info", "more")])
+        store.put(replace(run, finished_at=run.started_at + timedelta(days=1)))
+        store.publish()
+    assert bring(tmp_path / "here", export(tmp_path / "there", tmp_path / "late"))[0].what == "newer"
+    assert [call.cleared for call in contents(tmp_path / "here")["teacher_calls"]] == cleared
 
 
 def older_export(store: Path, folder: Path, version: int) -> list[str]:

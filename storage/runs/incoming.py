@@ -78,7 +78,7 @@ def stage(cursor: duckdb.DuckDBPyConnection, folder: Path, manifest: Manifest) -
         path = folder / f"{name}.parquet"
         try:
             ((loaded,),) = cursor.execute(
-                f"INSERT INTO {name} BY NAME SELECT * FROM read_parquet({literal(path)})"
+                f"INSERT INTO {name} BY NAME SELECT * FROM read_parquet({literal(path)}, hive_partitioning = false)"
             ).fetchall()
         except duckdb.Error as error:
             reason, _, _ = str(error).partition("\n")
@@ -129,7 +129,7 @@ def judge(cursor: duckdb.DuckDBPyConnection, run_id: str, folder: Path) -> Broug
         return Brought(run_id, "new", rows)
     ((own_start, own_end),) = ours
     changed, extra, lacking = (sum(each) for each in zip(*(compare(cursor, table) for table in OWN), strict=True))
-    same = start == own_start or not changed
+    same = start == own_start or not changed or is_of_one_study(cursor, run_id)
     if same and not lacking and (extra or (changed and is_later(end, own_end))):
         return Brought(run_id, "newer", rows)
     if same and not extra:
@@ -139,6 +139,16 @@ def judge(cursor: duckdb.DuckDBPyConnection, run_id: str, folder: Path) -> Broug
         f"{run_id} {what} in {folder}: --prefix NAME brings that one in as NAME-{run_id}, or "
         f"`blindspot delete {run_id}` makes room for it"
     )
+
+
+def is_of_one_study(cursor: duckdb.DuckDBPyConnection, run_id: str) -> bool:
+    """Whether a run belongs to the same study here and there; an extended study begins its runs anew."""
+    source = "FROM {0}.runs JOIN {0}.studies s USING (study_id) WHERE run_id = ?"
+    theirs, ours = (
+        cursor.execute(f"SELECT study_id, s.started_at {source.format(database)}", [run_id]).fetchall()
+        for database in ("incoming", "store")
+    )
+    return bool(ours) and theirs == ours
 
 
 def is_later(end: datetime | None, other: datetime | None) -> bool:
@@ -178,6 +188,10 @@ def check_studies(cursor: duckdb.DuckDBPyConnection, folder: Path) -> None:
         )
 
 
+def names_of(table: Table) -> list[str]:
+    return [column.name for column in table.columns]
+
+
 def copy_models(store: Store, folder: Path, names: Mapping[str, str]) -> None:
     """Copy weights into the workspace, each folder whole or not at all; what is there stays.
 
@@ -202,12 +216,17 @@ def merge(cursor: duckdb.DuckDBPyConnection, run_ids: Sequence[str]) -> None:
     """
     choose(cursor, run_ids)
     for table in OWN:
-        rows = f"SELECT {table.column_list} {belonging(table, 'incoming')}"
+        own = ", ".join(f"coalesce(s.{name}, i.{name}) AS {name}" for name in NOT_COMPARED if name in names_of(table))
+        rows = (
+            f"SELECT i.*{f' REPLACE ({own})' if own else ''} FROM (SELECT {table.column_list} "
+            f"{belonging(table, 'incoming')}) i LEFT JOIN store.{table.name} s USING ({table.key_list})"
+        )
         cursor.execute(f"INSERT OR REPLACE INTO store.{table.name} ({table.column_list}) {rows}")
     newer = (
         "study_id IN (SELECT i.study_id FROM incoming.studies i LEFT JOIN store.studies s USING (study_id) WHERE "
         "s.study_id IS NULL OR coalesce(i.finished_at, i.started_at) > coalesce(s.finished_at, s.started_at))"
     )
+    cursor.execute(f"DELETE FROM store.study_figures WHERE {newer}")  # of methods that the study has no more
     verbs = {
         "datasets": ("INSERT OR IGNORE", "true"),
         "samples": ("INSERT OR IGNORE", "true"),

@@ -8,12 +8,13 @@ from pathlib import Path
 import duckdb
 
 from blindspot.storage.errors import StoreError
-from blindspot.storage.records import ModelVersion, Run, Study
+from blindspot.storage.records import ModelVersion, Run, Study, StudyFigure
 from blindspot.storage.runs.rows import OWN
 from blindspot.storage.tables import TABLES
 
 KEY = re.compile(r"\b[a-z]+-[0-9a-f]{16}\b")  # see records.make_id
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+NAMED = (*OWN, TABLES[Study], TABLES[StudyFigure])  # whose rows have keys that are made anew
 PROSE = ("message", "verdict")  # columns of text that blindspot has written, keys among the words
 
 
@@ -33,14 +34,14 @@ def rename(cursor: duckdb.DuckDBPyConnection, prefix: str, folder: Path) -> dict
         run_id, status = going[0]
         raise StoreError(f"{folder}: {run_id} is {status}: only runs that are finished can have another name here")
     names = make_names(cursor, prefix)
-    for table in (*OWN, TABLES[Study]):  # a new key may be what another row was called before: not unique in between
+    for table in NAMED:  # a new key may be what another row was called before: not unique in between
         cursor.execute(f"CREATE OR REPLACE TABLE incoming.{table.name} AS FROM incoming.{table.name}")
     cursor.execute("CREATE OR REPLACE TEMP TABLE renamed (was VARCHAR, here VARCHAR)")
     cursor.execute(
         "INSERT INTO renamed SELECT unnest(CAST(? AS VARCHAR[])), unnest(CAST(? AS VARCHAR[]))",
         [list(names), list(names.values())],
     )
-    for table in (*OWN, TABLES[Study]):
+    for table in NAMED:
         for column in (column.name for column in table.columns if column.name.endswith("_id")):
             follow(cursor, table.name, column)
     cursor.execute(
