@@ -173,6 +173,10 @@ CREATE TABLE changed_words (
 """)
 
 
+def mend_run_cost(connection: duckdb.DuckDBPyConnection) -> None:
+    """Change no table: the views are made anew after the last migration, and `run_cost` counted runs under way."""
+
+
 MIGRATIONS: Sequence[Migration] = (
     create_tables,
     add_run_kind,
@@ -180,6 +184,7 @@ MIGRATIONS: Sequence[Migration] = (
     add_cleared,
     add_studies,
     add_changed_words,
+    mend_run_cost,
 )
 
 

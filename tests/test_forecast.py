@@ -174,7 +174,8 @@ def test_money_is_set_against_the_uus_that_the_model_which_was_taken_has_less(
         original_model_id="mdl-0", final_model_id=final,
     )  # fmt: skip
     rows = [uus("mdl-0", None, 7), uus("mdl-0", "all", 40), uus("mdl-1", None, 9), uus("mdl-1", "all", 10)]
-    rounds = [rec.Round("run-1", 1, "mdl-0", START, "mdl-1", final == "mdl-1", "said why")] if final else []
+    ended = rec.Round("run-1", 1, "mdl-0", START, "mdl-1", final == "mdl-1", "said why", START)
+    rounds = [ended] if final else []
     with Store.open(tmp_path) as store:
         store.add([run, *rows, *calls, *rounds])
         store.publish()

@@ -175,7 +175,8 @@ def test_an_older_store_is_upgraded_and_keeps_its_rows(tmp_path: Path) -> None:
             (4, "add_cleared"),
             (5, "add_studies"),
             (6, "add_changed_words"),
-            (7, "add_mood"),
+            (7, "mend_run_cost"),
+            (8, "add_mood"),
         ]
         assert connection.execute("SELECT count(*) FROM lineage").fetchall() == [(0,)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -159,9 +160,14 @@ def test_spend_is_shared_by_the_uus_that_a_teacher_removed(tmp_path: Path) -> No
         rows += [] if after is None else [figure(run_id, 1, "uus", after, "all")]
         rows += [] if teacher == "rules" else [call(f"c-{run_id}", run_id, cost)]
     rows.append(run("compared", teacher="openai:a", kind="comparison"))
+    begun = replace(
+        run("begun", teacher="openai:a"), status="stopped", final_model_id="begun-m0"
+    )  # as `prepare` has it
+    rows += [begun, rec.Round("begun", 1, "begun-m0", START), figure("begun", 0, "uus", 50, "all")]
+    rows.append(call("c-begun", "begun", 7.0))
     found = {row["teacher"]: row for row in ask(tmp_path, rows, "spend-per-uu")}
     first = found["openai:a"]
-    assert (first["runs"], first["unmeasured"], first["uus_before"], first["uus_removed"]) == (2, 1, 60, 40)
+    assert (first["runs"], first["unmeasured"], first["uus_before"], first["uus_removed"]) == (2, 2, 60, 40)
     assert (first["cost_usd"], first["usd_per_uu_removed"], first["calls_per_uu_removed"]) == (4.0, 0.1, 0.05)
     assert (found["rules"]["uus_removed"], found["rules"]["calls_per_uu_removed"]) == (-2, None)
     assert (found["openai:b"]["unpriced"], found["openai:b"]["usd_per_uu_removed"]) == (1, None)

@@ -106,7 +106,9 @@ RUN_COST = View(
     SELECT r.run_id, CAST(a.uus AS BIGINT) AS uus_before, CAST(b.uus AS BIGINT) AS uus_after,
            CAST(a.uus - b.uus AS BIGINT) AS uus_removed
     FROM runs r JOIN at_tau a ON a.run_id = r.run_id AND a.model_id = r.original_model_id
-    LEFT JOIN at_tau b ON b.run_id = r.run_id AND b.model_id = r.final_model_id
+    LEFT JOIN at_tau b ON b.run_id = r.run_id AND b.model_id = r.final_model_id AND (
+        r.final_model_id <> r.original_model_id OR r.run_id IN (SELECT run_id FROM rounds WHERE finished_at IS NOT NULL)
+    )
 )
 SELECT r.run_id, r.teacher, coalesce(s.calls, 0) AS calls, coalesce(s.cache_hits, 0) AS cache_hits,
        coalesce(s.tokens_in, 0) AS tokens_in, coalesce(s.tokens_out, 0) AS tokens_out, s.cost_usd,
