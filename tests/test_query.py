@@ -173,6 +173,39 @@ def test_csv_json_and_parquet_hold_the_same_rows(ask: Cli, tmp_path: Path) -> No
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all.csv", "all.json", "all.parquet"]
 
 
+def test_every_text_survives_csv_and_json(ask: Cli, tmp_path: Path) -> None:
+    sql = "SELECT 'a' || chr(13) || 'b' AS a, 'c' || chr(13) || chr(10) AS a, 'd' AS a_2"
+    assert ask(sql, "--out", tmp_path / "x.csv").code == 0
+    with (tmp_path / "x.csv").open(encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file))[1:] == [["a\rb", "c\r\n", "d"]]
+    assert ask(sql, "--out", tmp_path / "x.json").code == 0
+    (row,) = json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))
+    assert list(row.values()) == ["a\rb", "c\r\n", "d"]
+
+
+def test_times_with_a_zone_are_answered(ask: Cli) -> None:
+    assert ask("SELECT TIMESTAMPTZ '2026-01-02 03:04:05+00' AS at", "--format", "json").code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ("SELECT CASE WHEN i = 900000 THEN error('bad row') END FROM range(1000000) t(i)", "-o", "x.parquet"),
+            "bad row",
+        ),
+        (("SELECT 1", "-f", "csv", "-o", "."), "is a folder"),
+        (("SELECT INTERVAL 10000000 YEARS",), "too large to be shown"),
+    ],
+)
+def test_what_cannot_be_answered_is_one_line(ask: Cli, options: tuple[str, ...], said: str) -> None:
+    answer = ask(*options)
+    assert answer.code == 2
+    assert said in answer.err
+    assert "what was committed" not in answer.err
+    assert answer.err.count("\n") == 1
+
+
 def test_an_answer_without_rows_is_a_file_with_its_columns(ask: Cli, tmp_path: Path) -> None:
     from pyarrow import parquet
 

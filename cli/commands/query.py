@@ -148,12 +148,25 @@ def read_sql(file: Path | None) -> str:
                 'give a query, e.g. blindspot query "FROM round_summary", or a name of blindspot query --list',
                 param_hint="SQL|NAME",
             )
-        return sys.stdin.read()
+        return read_stdin()
     try:
         return file.expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise StoreError(f"{file}: cannot be read ({reason}); name a file with one SELECT") from None
+
+
+def read_stdin() -> str:
+    """Read SQL from standard input.
+
+    Raises: StoreError, where it is not UTF-8.
+    """
+    try:
+        sql = sys.stdin.read()
+        sql.encode()  # of bytes that are no text some locales make halves of characters
+    except UnicodeError:
+        raise StoreError("standard input: cannot be read (not UTF-8); give one SELECT") from None
+    return sql
 
 
 def check_values(given: Mapping[str, object], what: str, wanted: list[str] | tuple[str, ...]) -> None:

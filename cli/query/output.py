@@ -53,6 +53,8 @@ def write_answer(answer: Answer, style: Style, out: Path | None) -> None:
             (write_csv if style == "csv" else write_json)(answer.columns, answer.rows(), sys.stdout)
         return
     out = out.expanduser()
+    if out.is_dir():
+        raise StoreError(f"{out}: is a folder; name a file in it")
     new = out.with_name(f"{out.name}.new")
     try:
         if style == "parquet":

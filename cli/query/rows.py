@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from itertools import islice
+from itertools import chain, islice
+from itertools import count as counting
 from typing import Any, TextIO
 
 from blindspot.cli.terminal import result_console, visible
@@ -22,12 +22,22 @@ FOLDED = 24  # columns that a text is given at least; where there are fewer, eac
 
 def write_csv(columns: Sequence[str], rows: Iterable[tuple[Any, ...]], file: TextIO) -> int:
     """Write all rows as CSV. Returns: how many there were."""
-    writer = csv.writer(file, lineterminator="\n")
+    writer = csv.writer(Lines(file), lineterminator="\r\n")  # what a line may end in is what is quoted inside of one
     writer.writerow(columns)
     count = 0
     for count, row in enumerate(rows, start=1):  # noqa: B007
         writer.writerow([csv_value(value) for value in row])
     return count
+
+
+class Lines:
+    """A file that takes lines of CSV, each in one piece, and ends them as everything here does."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, line: str) -> int:
+        return self._file.write(line.removesuffix("\r\n") + "\n")
 
 
 def write_json(columns: Sequence[str], rows: Iterable[tuple[Any, ...]], file: TextIO) -> int:
@@ -108,9 +118,8 @@ def json_value(value: Any) -> Any:
 
 def unique(columns: Sequence[str]) -> list[str]:
     """Number the columns that share a name: an object of JSON would keep the last one only."""
-    seen: Counter[str] = Counter()
-    names = []
+    names: list[str] = []
     for name in columns:
-        seen[name] += 1
-        names.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+        numbered = (f"{name}_{number}" for number in counting(2))
+        names.append(next(one for one in chain([name], numbered) if one not in names))
     return names

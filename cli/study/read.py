@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,9 +115,9 @@ def as_table(found: FoundStudy) -> dict[str, Any]:
 
 def write_csv(found: FoundStudy) -> str:
     """Every figure as a line of CSV."""
+    from blindspot.cli.query import rows
+
     text = io.StringIO()
-    rows: Sequence[StudyFigure] = list(found.figures.values())
-    writer = csv.DictWriter(text, [field.name for field in fields(StudyFigure)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
+    names = [field.name for field in fields(StudyFigure)]
+    rows.write_csv(names, (tuple(asdict(row).values()) for row in found.figures.values()), text)
     return text.getvalue()

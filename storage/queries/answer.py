@@ -69,7 +69,7 @@ class Answer:
     def arrow(self) -> tuple[pyarrow.Schema, Iterator[pyarrow.RecordBatch]]:
         """The rows with their types; JSON as text."""
         reader = self._work(lambda: self._cursor.sql(self._statement, params=self._params).to_arrow_reader())
-        return reader.schema, iter(lambda: self._work(lambda: next(reader, None)), None)
+        return reader.schema, iter(lambda: self._work(lambda: next_of(reader)), None)
 
     def _work(self, task: Callable[[], T]) -> T:
         """Let the database work, as long as there is time; what the caller does between two rows does not count."""
@@ -78,6 +78,8 @@ class Answer:
                 return task() if self._timeout_s is None else self._in_time(task)
         except duckdb.Error as error:
             raise self._explain(error) from error
+        except OverflowError as error:
+            raise StoreError(f"a value of the answer is too large to be shown ({error}); CAST it to VARCHAR") from None
 
     def _in_time(self, task: Callable[[], T]) -> T:
         """Work in a thread, while this one waits for the end, for Ctrl-C or for its time to be over."""
@@ -102,6 +104,16 @@ class Answer:
         while not work.done():
             self._cursor.interrupt()
             wait([work], INTERRUPTED_AGAIN_S)
+
+
+def next_of(reader: pyarrow.RecordBatchReader) -> pyarrow.RecordBatch | None:
+    """The next batch; pyarrow calls whatever DuckDB says on the way an error of the disk."""
+    try:
+        return next(reader, None)
+    except OSError as error:
+        if "IO Error" in str(error):
+            raise
+        raise duckdb.InvalidInputException(str(error)) from error
 
 
 def fitting(statement: duckdb.Statement, params: Params) -> list[object] | dict[str, object]:
