@@ -230,6 +230,8 @@ def test_what_a_changed_file_adds_is_run_and_what_is_there_is_kept(copy: Path) -
     assert (again.end.study.status, again.end.left) == ("stopped", 4)
     recipes = read(copy, "select distinct recipe from study_figures where method = 'relabel' order by all")
     assert recipes == [("deepwordbug",), ("pruthi",)]
+    pooled = "select distinct n from evaluations where run_id = 'tiny-1' and metric = 'uus' and recipe = 'all'"
+    assert read(copy, pooled) == [(12,)]  # measured again, on both recipes
 
 
 def test_thresholds_and_names_are_no_reason_to_run_anything_again(copy: Path, cli: Callable[..., Any]) -> None:

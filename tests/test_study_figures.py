@@ -29,7 +29,7 @@ from blindspot.storage.store import Store
 from blindspot.tools.data.datasets import DataSource, inspect
 from blindspot.tools.evidence.evaluate import differences
 from blindspot.tools.evidence.figure import Scope
-from blindspot.tools.evidence.outcomes import ModelOutcomes, Outcomes
+from blindspot.tools.evidence.outcomes import ModelOutcomes, Outcomes, joined
 from blindspot.tools.evidence.study import Comparison, Measured, compare
 
 TAU = 0.65
@@ -178,6 +178,21 @@ def test_a_text_that_one_methods_attack_broke_on_is_left_out_for_all() -> None:
     assert [find(rows, who, "uus").value for who in ("original", "new")] == [1, 1]
 
 
+def test_a_text_that_broke_under_one_of_several_recipes_is_left_out_of_all() -> None:
+    twice = joined([made([WRONG, WRONG, RIGHT]), made([WRONG, WRONG, RIGHT])])
+    once = joined([made([WRONG, WRONG, RIGHT]), made([WRONG, RIGHT]).take([0])])  # the second text broke, and the third
+    whole = Measured(made([RIGHT] * 3), twice, {})
+    rows = compare(compared({"original": {0: whole}, "new": {0: replace(whole, perturbed=once)}}))
+    assert [(find(rows, who, "uus").value, find(rows, who, "uus").n) for who in ("original", "new")] == [(2, 2), (2, 2)]
+
+
+@pytest.mark.parametrize("seeds", [1, 40])
+def test_there_may_be_many_seeds(seeds: int) -> None:
+    each = {seed: measured([WRONG, RIGHT]) for seed in range(seeds)}
+    rows = compare(replace(compared({"original": each, "new": each}), resamples=20))
+    assert find(rows, "new", "uus").seeds == seeds
+
+
 def test_without_uus_before_there_is_no_reduction_and_without_an_attack_the_clean_split_counts() -> None:
     nothing = Measured(made([RIGHT] * 3), None, {"rows_added": 4.0})
     rows = compare(compared({"original": {0: nothing}, "new": {0: nothing}}))
@@ -232,7 +247,7 @@ def test_the_dose_curve_has_a_column_for_each_share() -> None:
         results=Path("results.duckdb"),
         methods=tuple(methods),
         seeds=(0,),
-        taus={"data": TAU},
+        taus={("data", "model"): TAU},
         cells=5,
         runs={"finished": 5},
         failures=(("small-3", "a | b"),),
@@ -259,7 +274,7 @@ def test_accuracy_is_told_once_where_a_run_has_several_recipes() -> None:
         results=Path("results.duckdb"),
         methods=("original", "none"),
         seeds=(0,),
-        taus={"data": TAU},
+        taus={("data", "model"): TAU},
         cells=2,
         runs={"finished": 2},
         failures=(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ class FoundStudy:
     results: Path
     methods: tuple[str, ...]  # in the order of the file, the original first
     seeds: tuple[int, ...]
-    taus: Mapping[str, float]  # data set -> tau
+    taus: Mapping[tuple[str, str], float]  # data set, classifier -> tau
     cells: int  # that the file has
     runs: Mapping[str, int]  # status -> runs
     failures: tuple[tuple[str, str], ...]  # run -> why it failed
@@ -54,7 +54,7 @@ class FoundStudy:
         return [method for method in self.methods if method in there]
 
     def tau(self, place: Place) -> float:
-        return self.taus[place[0]]
+        return self.taus[place[:2]]
 
 
 def read_study(results: Results, plan: StudyPlan) -> FoundStudy:
@@ -70,9 +70,10 @@ def read_study(results: Results, plan: StudyPlan) -> FoundStudy:
     study_id = known[0]["study_id"]
     names = [field.name for field in fields(StudyFigure)]
     rows = rows_of(results, f"SELECT {', '.join(names)} FROM study_figures WHERE study_id = ?", [study_id])
-    runs = rows_of(results, "SELECT run_id, status, stop_reason FROM runs WHERE study_id = ?", [study_id])
+    runs = runs_of(results, study_id, (ORIGINAL, *plan.arms))
     statuses = [run["status"] for run in runs]
-    figures = [StudyFigure(**row) for row in rows]
+    taus = {(cell.dataset, cell.classifier): cell.settings.run.tau for cell in plan.cells}
+    figures = [row for row in (StudyFigure(**row) for row in rows) if (row.dataset, row.classifier) in taus]
     order = order_of(plan)
     figures.sort(key=lambda row: [order.get(name, len(order)) for name in (row.dataset, row.classifier, row.recipe)])
     return FoundStudy(
@@ -81,7 +82,7 @@ def read_study(results: Results, plan: StudyPlan) -> FoundStudy:
         results=results.path.resolve(),
         methods=(ORIGINAL, *plan.arms),
         seeds=plan.axes.seeds,
-        taus={cell.dataset: cell.settings.run.tau for cell in plan.cells},
+        taus=taus,
         cells=len(plan.cells),
         runs={status: statuses.count(status) for status in dict.fromkeys(statuses)},
         failures=tuple((run["run_id"], run["stop_reason"] or "") for run in runs if run["status"] == "failed"),
@@ -89,6 +90,25 @@ def read_study(results: Results, plan: StudyPlan) -> FoundStudy:
             ((row.dataset, row.classifier, row.recipe), row.method, row.metric, row.threshold, row.baseline): row
             for row in figures
         },
+    )
+
+
+def runs_of(results: Results, study_id: str, methods: Sequence[str]) -> list[dict[str, Any]]:
+    """The runs of a study's methods, but for those in whose place a later one stands, of other settings."""
+    from blindspot.cli.summary.summary import rows_of
+
+    return rows_of(
+        results,
+        """
+        SELECT run_id, status, stop_reason FROM runs r JOIN datasets d USING (dataset_id)
+        WHERE study_id = ? AND list_contains(?, method)
+        QUALIFY row_number() OVER (
+            PARTITION BY method, seed, d.name, settings->'$.attack.recipes', settings->'$.classifier.model'
+            ORDER BY started_at DESC
+        ) = 1
+        ORDER BY started_at
+        """,
+        [study_id, list(methods)],
     )
 
 

@@ -28,7 +28,7 @@ def evaluate_original(context: Context, state: State, report: Report) -> tuple[d
     measured = measure_version(context, state["model_id"], report)
     scope = scope_of(context, 0)
     rows = [*figures(measured.outcomes, measured.outcomes.clean, scope), *statistics_of(measured.attacks, scope)]
-    context.store.add(rows)
+    context.store.put_many(rows)  # a study may measure a version again, on more samples
     return {}, headline(rows, context)
 
 
@@ -61,7 +61,8 @@ def evaluate(context: Context, state: State, report: Report) -> tuple[dict[str, 
     rows += repaired_kept(repaired, new_id, scope) if repaired else []
     logged = untaught_fixed(context, (original_id, state["model_id"], new_id), scope)
     spots = spots_of(context, new, measured[state["model_id"]], scope)
-    context.store.add([*rows, *logged, *spots])
+    context.store.put_many([*rows, *logged])
+    context.store.renew(BlindSpot, spots, run_id=context.run_id, round=state["round"])
     return {}, headline(rows, context) | fixed_in_words(logged, new_id)
 
 

@@ -15,7 +15,7 @@ from blindspot.graphs.study.figures import FigureWriter
 from blindspot.graphs.study.forecast import Ended, Outlook, look_ahead, seconds_spent
 from blindspot.storage.errors import BlindspotError, Cancelled, SettingsError, StoreError, Waiting
 from blindspot.storage.records import Event, Run, Study, make_id, now
-from blindspot.storage.settings.sections import check_settings
+from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.settings.study_cells import Cell
 from blindspot.storage.store import Store
 from blindspot.storage.workspace import Workspace
@@ -173,8 +173,17 @@ def runs_by_identity(store: Store, study_id: str) -> dict[str, Run]:
     return found
 
 
+def is_taught_autonomously(settings: Settings) -> bool:
+    return settings.method.name == "teacher" and settings.teacher.autonomy == "autonomous"
+
+
 def covers(run: Run, lot: Lot) -> bool:
-    """Whether a run has all the recipes of a cell, and attacks as many test samples."""
+    """Whether a run has all the recipes of a cell, and attacks as many test samples.
+
+    A run whose teacher chose the steps has all that it will ever have: its teacher would have to choose them anew.
+    """
     attack, evaluate = run.settings["attack"], run.settings["evaluate"]
     settings = lot.cell.settings
+    if lot.cell.kind != "original" and is_taught_autonomously(settings):
+        return True
     return set(settings.attack.recipes) <= set(attack["recipes"]) and settings.evaluate.samples <= evaluate["samples"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from blindspot.graphs.state import samples_of
 from blindspot.graphs.study.cells import Lot
-from blindspot.storage.records import Attack, ModelVersion, Prediction, Round, Run, Study, StudyFigure
+from blindspot.storage.records import Attack, ModelVersion, Prediction, Round, Run, Study, StudyFigure, ToolCall
 from blindspot.storage.settings.study import ORIGINAL
 from blindspot.storage.settings.study_cells import dose_of
 from blindspot.storage.store import Store
@@ -69,7 +69,7 @@ class FigureWriter:
 
         runs = [run for lot in self.lots if (run := self.run_of(lot)) and run.status == "finished"]
         finished = frozenset((run.run_id, run.finished_at) for run in runs)
-        if finished == self.written:
+        if finished == self.written or any(map(self.is_extended, self.lots)):
             return
         began = time.monotonic()
         rows = [row for comparison in self.comparisons() for row in compare(comparison)]
@@ -78,6 +78,13 @@ class FigureWriter:
         self.written = finished
         self.written_at = time.monotonic()
         self.took_s = self.written_at - began
+
+    def is_extended(self, lot: Lot) -> bool:
+        """Whether an original that was measured once is being measured on more: what was written of it stands."""
+        run = self.run_of(lot)
+        if lot.cell.kind != "original" or run is None or run.status == "finished":
+            return False
+        return self.store.count(ToolCall, run_id=run.run_id, tool="evaluate_original") > 0
 
     def comparisons(self) -> list[Comparison]:
         """What can be compared by now: the finished cells, by data set, classifier and view."""
@@ -177,6 +184,11 @@ def read_measured(store: Store, lot: Lot, run: Run, view: View) -> Measured:
         version = store.one(ModelVersion, model_id=model_id)
         others["rows_added"] = float(version.rows_synthetic) if version else 0.0
         others["accepted"] = float(accepted)
+    # Seeds that each draw a part of the split share rows of the source, not ids of samples.
+    rows = {sample.sample_id: f"row {sample.row:09}" for sample in samples}
+    clean, *parts = (
+        replace(one, sample_ids=tuple(rows[sample_id] for sample_id in one.sample_ids)) for one in (clean, *parts)
+    )
     return Measured(clean, joined(parts) if parts else None, others)
 
 

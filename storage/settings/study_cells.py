@@ -18,8 +18,8 @@ from blindspot.storage.settings.study import ORIGINAL, Arm, StudySection, Table,
 ADDS_NOTHING = ("none", "temperature")  # methods without a dose
 FREE = ("none", "temperature", "random", "typos", "recorded")  # methods that learn nothing of attacks
 OF_STUDY = ("run.name", "run.seed", "run.workspace", "attack.recipes", "study")  # keys that no axis may change
-OF_ARM = ("run.rounds", "attack.samples", "attack.train_samples", "attack.stop_uus", "attack.stop_queries",
-          "attack.stop_s", "method", "select", "teacher", "filter", "retrain", "accept")  # fmt: skip
+OF_ARM = ("run.rounds", "attack.samples", "attack.train_samples", "method", "select", "teacher", "filter", "retrain",
+          "accept")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,7 @@ def place(outcomes: Outcomes, columns: Mapping[str, int]) -> Ints:
 
 def membership(columns: Mapping[str, int], parts: Mapping[str, Outcomes]) -> Ints:
     """Number the samples by which of the parts they are in, (samples,)."""
-    codes = np.zeros(len(columns), dtype=np.int64)
-    for position, recipe in enumerate(sorted(parts)):
-        codes[np.unique(place(parts[recipe], columns))] += 1 << position
-    return codes
+    inside = np.zeros((len(parts) + 1, len(columns)), dtype=np.bool_)
+    for row, name in enumerate(sorted(parts, reverse=True)):
+        inside[row, place(parts[name], columns)] = True
+    return np.unique(inside, axis=1, return_inverse=True)[1].reshape(-1).astype(np.int64)

@@ -7,6 +7,7 @@ An interval tells what other samples could have said of these models; the spread
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -77,13 +78,20 @@ def compare(comparison: Comparison) -> list[StudyFigure]:
 
 
 def with_common_rows(methods: Mapping[str, Seeds]) -> dict[str, dict[int, Measured]]:
-    """Keep, of each seed, the samples that every method has a row of: an attack that broke leaves its sample out."""
-    common: dict[int, set[str]] = {}
+    """Keep, of each seed, the samples that every method has all rows of: an attack that broke leaves its sample out.
+
+    A sample has a row for each recipe that is counted.
+    """
+    counts: defaultdict[int, list[Counter[str]]] = defaultdict(list)
     for seeds in methods.values():
         for seed, measured in seeds.items():
             if measured.perturbed is not None:
-                ids = set(measured.perturbed.sample_ids)
-                common[seed] = common.get(seed, ids) & ids
+                counts[seed].append(Counter(measured.perturbed.sample_ids))
+    common: dict[int, set[str]] = {}
+    for seed, found in counts.items():
+        most = max((count for one in found for count in one.values()), default=0)
+        whole = [{sample_id for sample_id, count in one.items() if count == most} for one in found]
+        common[seed] = set.intersection(*whole)
     return {
         method: {
             seed: replace(
