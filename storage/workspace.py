@@ -46,6 +46,11 @@ class Workspace:
         path = self.folder / folder
         return path if path.parent == self.models and path.name not in ("", "..") else None
 
+    def locate(self, folder: str) -> str:
+        """Where weights are: a folder, given relative to the workspace where it is in it, or a hub's id."""
+        inside = self.folder / folder
+        return str(inside) if inside.is_dir() else folder
+
     def remove_weights(self, folder: Path) -> None:
         """Remove a folder of weights; a kill leaves the whole of it under its name, or nothing.
 

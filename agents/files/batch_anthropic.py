@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from blindspot.agents.files.batch import TIMEOUT_S, BatchState
 from blindspot.agents.files.questions import Line
-from blindspot.agents.providers.anthropic import Answer, connect, told_as
+from blindspot.agents.providers.anthropic import ERRORS, Answer, connect
 from blindspot.agents.providers.provider import Unavailable
 from blindspot.agents.teachers.teacher import TeacherSpec
 
@@ -49,13 +49,13 @@ class AnthropicBatches:
 
     async def buy(self, uploaded: object) -> str:
         """Begin a batch."""
-        with told_as(self._peer):
+        with self._peer.telling(ERRORS):
             raw = await self._client.messages.batches.with_raw_response.create(requests=cast(list[Request], uploaded))
         return self._peer.read(raw.http_response.text, State).id
 
     async def look(self, batch_id: str) -> BatchState:
         """See how far a batch is."""
-        with told_as(self._peer):
+        with self._peer.telling(ERRORS):
             raw = await self._client.messages.batches.with_raw_response.retrieve(batch_id)
         state = self._peer.read(raw.http_response.text, State)
         counts = state.request_counts
@@ -64,7 +64,7 @@ class AnthropicBatches:
 
     async def fetch(self, batch_id: str) -> list[Line]:
         """Get the results."""
-        with told_as(self._peer):
+        with self._peer.telling(ERRORS):
             results = await self._client.messages.batches.results(batch_id)
             try:
                 return [self._peer.blot(answer_line(cast(Any, entry).to_dict(mode="json"))) async for entry in results]

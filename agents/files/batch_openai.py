@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from blindspot.agents.files.batch import TIMEOUT_S, BatchState
 from blindspot.agents.files.questions import Line, json_lines
-from blindspot.agents.providers.openai import connect, limit_name, told_as
+from blindspot.agents.providers.openai import ERRORS, connect, limit_name
 from blindspot.agents.providers.peer import Peer
 from blindspot.agents.providers.provider import Unavailable
 from blindspot.agents.teachers.teacher import TeacherSpec
@@ -60,13 +60,13 @@ class OpenAIBatches:
     async def upload(self, questions: Sequence[Line]) -> object:
         """Send a file of requests. Returns: its id."""
         content = json_lines(map(self._request, questions)).encode()
-        with told_as(self._peer):
+        with self._peer.telling(ERRORS):
             raw = await self._client.files.with_raw_response.create(file=("questions.jsonl", content), purpose="batch")
         return self._peer.read(raw.http_response.text, Named).id
 
     async def buy(self, uploaded: object) -> str:
         """Begin a batch of an uploaded file."""
-        with told_as(self._peer):
+        with self._peer.telling(ERRORS):
             raw = await self._client.batches.with_raw_response.create(
                 input_file_id=str(uploaded),
                 endpoint="/v1/chat/completions",
@@ -87,7 +87,7 @@ class OpenAIBatches:
         lines: list[Line] = []
         for file_id in (state.output_file_id, state.error_file_id):
             if file_id:
-                with told_as(self._peer):
+                with self._peer.telling(ERRORS):
                     raw = await self._client.files.with_raw_response.content(file_id)
                 lines += self._read(raw.http_response.text)
         return lines
@@ -103,7 +103,7 @@ class OpenAIBatches:
         return {**line, "body": body}
 
     async def _state(self, batch_id: str) -> State:
-        with told_as(self._peer):
+        with self._peer.telling(ERRORS):
             raw = await self._client.batches.with_raw_response.retrieve(batch_id)
         return self._peer.read(raw.http_response.text, State)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, cast
 
 from anthropic import (
@@ -19,13 +18,14 @@ from anthropic import (
 from anthropic.types import MessageParam, ToolParam
 from pydantic import BaseModel, model_validator
 
-from blindspot.agents.providers.peer import Peer, check_key
+from blindspot.agents.providers.peer import Peer, SdkErrors, check_key
 from blindspot.agents.providers.provider import Endpoint, Message, Reply, Tool, ToolUse
 from blindspot.agents.providers.tool_wire import sendable_arguments, sendable_name, with_ids
 from blindspot.storage.errors import TeacherError
 
 KEY = "ANTHROPIC_API_KEY"
 OWN_URL = "https://api.anthropic.com"  # always given: the SDK would take ANTHROPIC_BASE_URL in its place
+ERRORS = SdkErrors(APIStatusError, APIConnectionError, AnthropicError)
 
 
 class Usage(BaseModel):
@@ -79,7 +79,7 @@ class AnthropicProvider:
         offered = [offer(tool) for tool in tools] or used(messages)
         # create() of this SDK has no parameter for the temperature
         extra = None if endpoint.temperature is None else {"temperature": endpoint.temperature}
-        with told_as(self._peer):
+        with self._peer.telling(ERRORS):
             response = await self._client.messages.with_raw_response.create(
                 model=endpoint.model,
                 messages=cast(list[MessageParam], turns),
@@ -115,19 +115,6 @@ def connect(model: str, base_url: str | None, timeout_s: float) -> tuple[Peer, A
         return AsyncAnthropic(api_key=key, base_url=url, timeout=timeout_s, max_retries=0, http_client=http)
 
     return peer, peer.connect(make)
-
-
-@contextmanager
-def told_as(peer: Peer) -> Iterator[None]:
-    """Tell the SDK's errors as a peer's. Raises: Refused, Unavailable, TeacherError, as the peer has them."""
-    try:
-        yield
-    except APIStatusError as error:
-        raise peer.refusal(error.response) from None
-    except APIConnectionError as error:
-        raise peer.unreachable(error) from None
-    except AnthropicError as error:
-        raise peer.unusable(error) from None
 
 
 def content_of(message: Message) -> str | list[dict[str, Any]]:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Annotated, Any, cast
 
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAsyncHttpxClient, OpenAIError, omit
 from openai.types.chat import ChatCompletionFunctionToolParam, ChatCompletionMessageParam
 from pydantic import BaseModel, Field, model_validator
 
-from blindspot.agents.providers.peer import Peer, check_key, is_own
+from blindspot.agents.providers.peer import Peer, SdkErrors, check_key, is_own
 from blindspot.agents.providers.provider import Endpoint, Message, Reply, Tool, ToolUse
 from blindspot.agents.providers.tool_wire import sendable_arguments, sendable_name, with_ids
 from blindspot.storage.errors import TeacherError
 
 KEY = "OPENAI_API_KEY"
 OWN_URL = "https://api.openai.com/v1"  # always given: the SDK would take OPENAI_BASE_URL in its place
+ERRORS = SdkErrors(APIStatusError, APIConnectionError, OpenAIError)
 
 
 class Usage(BaseModel):
@@ -75,7 +75,7 @@ class OpenAIProvider:
         offered = [offer(tool) for tool in tools]
         extra: dict[str, Any] = {limit_name(endpoint.base_url): endpoint.max_tokens}
         temperature = {} if endpoint.temperature is None else {"temperature": endpoint.temperature}
-        with told_as(self._peer):
+        with self._peer.telling(ERRORS):
             response = await self._client.chat.completions.with_raw_response.create(
                 model=endpoint.model,
                 messages=cast(list[ChatCompletionMessageParam], turns),
@@ -113,19 +113,6 @@ def connect(model: str, base_url: str | None, timeout_s: float) -> tuple[Peer, A
         return AsyncOpenAI(api_key=key or "none", base_url=url, timeout=timeout_s, max_retries=0, http_client=http)
 
     return peer, peer.connect(make)
-
-
-@contextmanager
-def told_as(peer: Peer) -> Iterator[None]:
-    """Tell the SDK's errors as a peer's. Raises: Refused, Unavailable, TeacherError, as the peer has them."""
-    try:
-        yield
-    except APIStatusError as error:
-        raise peer.refusal(error.response) from None
-    except APIConnectionError as error:
-        raise peer.unreachable(error) from None
-    except OpenAIError as error:
-        raise peer.unusable(error) from None
 
 
 def limit_name(base_url: str | None) -> str:

@@ -6,10 +6,11 @@ import json
 import math
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
@@ -27,6 +28,14 @@ SHORTEST_KEY = 8  # characters; a shorter one stands in for a key that no server
 
 C = TypeVar("C")
 B = TypeVar("B", bound=BaseModel)
+
+
+class SdkErrors(NamedTuple):
+    """The errors of an SDK by what they are about, the narrower ones first."""
+
+    status: type[Any]  # an HTTP status that is no success; has the `response`
+    connection: type[Exception]
+    any: type[Exception]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,18 @@ class Peer:
         if isinstance(found, dict):
             return {blot(name, self.key): self.blot(value) for name, value in found.items()}
         return [self.blot(value) for value in found] if isinstance(found, list) else found
+
+    @contextmanager
+    def telling(self, errors: SdkErrors) -> Iterator[None]:
+        """Turn an SDK's errors into those to raise: Unavailable, or TeacherError."""
+        try:
+            yield
+        except errors.status as error:
+            raise self.refusal(error.response) from None
+        except errors.connection as error:
+            raise self.unreachable(error) from None
+        except errors.any as error:
+            raise self.unusable(error) from None
 
     def refusal(self, response: Response) -> Unavailable | TeacherError:
         """Turn an HTTP error status into the error to raise."""

@@ -13,6 +13,7 @@ from blindspot.cli.summary.spend import PhaseSpend, cost_of, read_spend, spend_i
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import LOGGED, POOLED
 from blindspot.storage.results import Results
+from blindspot.storage.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,18 +142,13 @@ def read_summary(results: Results, run_id: str) -> Summary:
         original_model_id=original,
         new_model_id=new,
         final_model_id=final,
-        final_folder=weights_at(results.path.parent.resolve(), folders[0]["folder"]) if folders else None,
+        final_folder=Workspace(results.path.parent.resolve()).locate(folders[0]["folder"]) if folders else None,
         rounds=tuple(
             RoundEnd(*(row[name] for name in ("round", "new_model_id", "accepted", "verdict"))) for row in rounds
         ),
         changes=read_changes(results, run, new),
         spend=read_spend(results, run_id),
     )
-
-
-def weights_at(workspace: Path, folder: str) -> str:
-    """Where weights are: a folder, given relative to the workspace where it is in it, or a hub's id."""
-    return str(workspace / folder) if (workspace / folder).is_dir() else folder
 
 
 def read_changes(results: Results, run: dict[str, Any], new: str | None) -> tuple[Change, ...]:

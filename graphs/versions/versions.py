@@ -55,7 +55,7 @@ def load_version(context: Context, version: ModelVersion) -> Classifier:
     from blindspot.tools.classifier import load_classifier
 
     return load_classifier(
-        weights_of(context, version),
+        context.workspace.locate(version.folder),
         model_id=version.model_id,
         labels=context.dataset.labels,
         max_tokens=context.settings.classifier.max_tokens,
@@ -74,12 +74,6 @@ class OnDemand:
     def classifier(self) -> Classifier:
         """Raises: ModelError, as `load_version`."""
         return load_version(self._context, self._context.model(self.model_id))
-
-
-def weights_of(context: Context, version: ModelVersion) -> str:
-    """Where a version's weights are: a folder, given relative to the workspace where it is in it, or a hub's id."""
-    inside = context.workspace.folder / version.folder
-    return str(inside) if inside.is_dir() else version.folder
 
 
 def train_version(
@@ -115,7 +109,7 @@ def train_version(
     brought = context.original_id() if again and not classifier.fine_tune else None
     trained = retrain(
         Weights(
-            source=weights_of(context, parent) if parent else classifier.model,
+            source=context.workspace.locate(parent.folder) if parent else classifier.model,
             fine_tuned=parent is not None or not classifier.fine_tune,
             labels=labels,
             max_tokens=classifier.max_tokens,
@@ -196,7 +190,7 @@ def bring_version(context: Context) -> ModelVersion:
 
 def is_there(context: Context, version: ModelVersion) -> bool:
     """Whether a recorded version's weights are still where they were left; those on a hub count as there."""
-    return Path(weights_of(context, version)).is_dir() or version.rows_train == 0
+    return Path(context.workspace.locate(version.folder)).is_dir() or version.rows_train == 0
 
 
 def predict_once(
