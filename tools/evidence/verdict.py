@@ -90,7 +90,7 @@ def judge(
     decision = "took the new model" if accepted else "kept the old model"
     told = [*(count.tell() for count in parts.counts), accuracy, *parts.tell_more()]
     if len(parts.counts) == 1 and any(row.recipe == POOLED and row.metric == "uus" for row in evaluations):
-        told.insert(1, "UUs under attack are not compared: there is no sample that attacks broke on for neither model")
+        told.insert(1, "UUs under attack are not compared: attacks broke on every sample, on one model or the other")
     return Verdict(accepted, f"{decision}: {'; '.join(told)}", parts)
 
 
@@ -100,7 +100,9 @@ def find_counts(evaluations: Sequence[Evaluation], pair: Pair, tau: float) -> tu
     Raises: ValueError, when a figure of them is missing.
     """
     sorts: dict[str, str | None] = {"natural UUs": None}
-    if find(evaluations, pair, ("uus", POOLED, tau)):  # no sample may be left whose attacks broke on neither model
+    if find(
+        evaluations, pair, ("uus", POOLED, tau)
+    ):  # attacks may have broken on every sample, on one model or the other
         sorts["UUs under attack"] = POOLED
     return tuple(
         Count(
