@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from parts.subjects import MRPC, SHARED
 
-from blindspot.tools.texts.similarity import MINILM_LAYERS, BertScorer, text_of
+from blindspot.tools.text.similarity import MINILM_LAYERS, BertScorer, text_of
 
 GOAL = 20
 REFERENCES = 500

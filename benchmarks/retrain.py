@@ -23,11 +23,11 @@ import torch
 from parts.subjects import MRPC, SEED, SHARED, TRAINING_TOKENS
 from transformers import DataCollatorWithPadding, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from blindspot.tools.classifier import locate_model
+from blindspot.tools.classifier.classifier import locate_model
+from blindspot.tools.classifier.weights import load_weights
 from blindspot.tools.training.batches import plan_epochs
 from blindspot.tools.training.learner import Learner, Rows
-from blindspot.tools.training.training import Example, Training, choose_training
-from blindspot.tools.weights import load_weights
+from blindspot.tools.training.settings import Example, Training, choose_training
 
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 GOAL = 1.5

@@ -21,12 +21,12 @@ import numpy as np
 from scipy.special import expit
 
 from blindspot.storage.records import POOLED, Evaluation
-from blindspot.tools.evidence.coverage import matched_thresholds
-from blindspot.tools.evidence.evaluate import accuracy, own_weights, strata_of, uus, uus_by_sample, uus_matched
-from blindspot.tools.evidence.figure import Key, Scope, bootstrap, evaluation
-from blindspot.tools.evidence.outcomes import ModelOutcomes, Outcomes, by_recipe, columns_of
-from blindspot.tools.evidence.statistics import Floats, Mask, mcnemar, share_interval, sign_test
-from blindspot.tools.evidence.verdict import judge
+from blindspot.tools.metrics.coverage import matched_thresholds
+from blindspot.tools.metrics.evaluate import accuracy, own_weights, strata_of, uus, uus_by_sample, uus_matched
+from blindspot.tools.metrics.figure import Key, Scope, bootstrap, evaluation
+from blindspot.tools.metrics.outcomes import ModelOutcomes, Outcomes, by_recipe, columns_of
+from blindspot.tools.metrics.statistics import Floats, Mask, mcnemar, share_interval, sign_test
+from blindspot.tools.metrics.verdict import judge
 
 ROWS, ATTACKED, RESAMPLES, TAU, DROP = 600, 200, 500, 0.65, 0.01
 RETRAINED = 0.5  # standard deviation of what training again does to a margin; that of the samples is 2

@@ -11,7 +11,7 @@ import typer
 from blindspot.storage.errors import Cancelled, SettingsError
 
 if TYPE_CHECKING:
-    from blindspot.agents.calls.forecast import Forecast
+    from blindspot.agents.teachers.forecast import Forecast
     from blindspot.storage.settings.sections import Settings
 
 YesOption = Annotated[
@@ -32,7 +32,7 @@ def agree_on_spend(settings: Settings, *, yes: bool, kind: str = "mitigation") -
     asks = kind != "mitigation" or settings.method.name == "teacher"
     if not asks or {TeacherSpec.parse(spec).provider for spec in named} <= {"rules"}:
         return None  # known without loading anything
-    from blindspot.graphs.teaching.forecast import forecast_run
+    from blindspot.graphs.preflight.forecast import forecast_run
 
     return agree(forecast_run(settings, kind), settings.teacher.confirm_usd, yes=yes)
 

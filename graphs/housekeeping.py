@@ -8,9 +8,9 @@ from pathlib import Path
 from blindspot.graphs.checkpoints import forget, forget_all_but, thread_of
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import ModelVersion, Run
-from blindspot.storage.runs.delete import Deletion, delete_rows
-from blindspot.storage.store import Store
-from blindspot.storage.vacuum import rewrite
+from blindspot.storage.store.store import Store
+from blindspot.storage.store.vacuum import rewrite
+from blindspot.storage.transfer.delete import Deletion, delete_rows
 from blindspot.storage.workspace import PARTIAL, Workspace, size_of
 
 OURS = re.compile(rf"mod-[0-9a-f]{{16}}|.*{re.escape(PARTIAL)}")  # folders that runs make; others are somebody else's

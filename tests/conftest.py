@@ -201,7 +201,7 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
     from blindspot.tools.data.planted import generate_reviews
-    from blindspot.tools.texts.vocabulary import words_of
+    from blindspot.tools.text.vocabulary import words_of
 
     texts = [review.text for review in generate_reviews(400, planted=80, seed=0, split="validation")]
     letters = [letter for base in "abcdefghijklmnopqrstuvwxyz.,'" for letter in (base, f"##{base}")]
@@ -367,7 +367,7 @@ def whole_run() -> Callable[..., list[Any]]:
     from datetime import datetime, timedelta
 
     from blindspot.storage.records import Run, make_id
-    from blindspot.storage.tables import TABLES, Column
+    from blindspot.storage.schema.tables import TABLES, Column
 
     start = datetime(2026, 1, 2, 3, 4, 5, 678901)
     plain = {

@@ -29,14 +29,14 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from blindspot.cli import main
 from blindspot.cli.commands.run import carry_out
-from blindspot.cli.display import Show
-from blindspot.graphs.run import resume_run, start_run
-from blindspot.graphs.state import Progress
-from blindspot.storage import store
+from blindspot.cli.show.display import Show
+from blindspot.graphs.context import Progress
+from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import Run
 from blindspot.storage.settings.sections import check_settings
-from blindspot.storage.store_file import StoreFile
+from blindspot.storage.store import store
+from blindspot.storage.store.store_file import StoreFile
 
 WRITES = (
     (store, "insert"),  # between the tables of one transaction

@@ -13,9 +13,9 @@ import pytest
 
 from blindspot.cli.query.names import known_tables
 from blindspot.storage import records as rec
-from blindspot.storage.queries.catalogue import QUERIES
-from blindspot.storage.results import Results
-from blindspot.storage.store import Store
+from blindspot.storage.analysts.ready_queries import QUERIES
+from blindspot.storage.store.results import Results
+from blindspot.storage.store.store import Store
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "analysts.md").read_text(encoding="utf-8")
 RUN = rec.Run("demo-1", "demo", "finished", {}, 0, "rules", "dat-1", 0.65, {}, datetime(2026, 1, 2))

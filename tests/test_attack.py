@@ -21,6 +21,7 @@ import pytest
 
 from blindspot.storage.errors import Cancelled, SettingsError
 from blindspot.storage.records import Attack, Sample
+from blindspot.tools.attack.attacker import Models, Predictor, Text, attack_samples, oracle_of, sample_seed
 from blindspot.tools.attack.plan import AttackPlan, SampleLimits
 from blindspot.tools.attack.recipes import (
     SENTENCE_ENCODER,
@@ -30,8 +31,7 @@ from blindspot.tools.attack.recipes import (
     try_recipe,
 )
 from blindspot.tools.attack.resources import prepare_textattack
-from blindspot.tools.attack.samples import Models, Predictor, Text, attack_samples, oracle_of, sample_seed
-from blindspot.tools.texts.edits import edits
+from blindspot.tools.text.edits import edits
 
 ASSETS = Path(__file__).parents[2] / "shared" / "assets"
 LABELS = ("bad", "good")
@@ -344,7 +344,7 @@ log = logging.FileHandler("app.log", mode="w")
 logging.getLogger("app").addHandler(log)
 before = dict(os.environ)
 from blindspot.storage.records import Sample
-from blindspot.tools.attack.samples import Models, attack_samples, oracle_of
+from blindspot.tools.attack.attacker import Models, attack_samples, oracle_of
 from blindspot.tools.attack.plan import AttackPlan, SampleLimits
 class Coin:
     def predict(self, texts):

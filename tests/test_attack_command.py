@@ -17,16 +17,16 @@ import duckdb
 import pytest
 from rich.console import Console
 
-from blindspot.cli.display import LiveDisplay
-from blindspot.cli.summary.attack_table import print_found, read_attacks
-from blindspot.graphs.run import resume_run, start_run
-from blindspot.graphs.state import Progress
+from blindspot.cli.show.attack_table import print_found, read_attacks
+from blindspot.cli.show.display import LiveDisplay
+from blindspot.graphs.context import Progress
+from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.storage import records as rec
 from blindspot.storage.errors import Cancelled, DataError
-from blindspot.storage.migrations import MIGRATIONS, migrate
-from blindspot.storage.results import Results
+from blindspot.storage.schema.migrations import MIGRATIONS, migrate
 from blindspot.storage.settings.sections import Settings, check_settings
-from blindspot.storage.store import Store
+from blindspot.storage.store.results import Results
+from blindspot.storage.store.store import Store
 from blindspot.tools.data.planted import generate_reviews, write_dataset
 from blindspot.tools.training.retrain import Example, Training, Weights, retrain
 

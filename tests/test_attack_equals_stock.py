@@ -18,10 +18,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from blindspot.storage.records import Sample
+from blindspot.tools.attack.attacker import Models, attack_samples, oracle_of, sample_seed
 from blindspot.tools.attack.plan import AttackPlan, SampleLimits
 from blindspot.tools.attack.recipes import recipe_class
 from blindspot.tools.attack.resources import prepare_textattack
-from blindspot.tools.attack.samples import Models, attack_samples, oracle_of, sample_seed
 from blindspot.tools.attack.sentence_encoder import sentence_oracle
 from blindspot.tools.attack.speed import stock_textattack
 from blindspot.tools.data.datasets import draw_rows
@@ -124,7 +124,7 @@ def train(name: str, base: Path) -> tuple[Any, Any]:
         tokens, and where two such texts tie, stock takes the one that got the higher last bit from its place in the
         batch: in double precision they round to the same.
     """
-    from blindspot.tools.classifier import load_classifier
+    from blindspot.tools.classifier.classifier import load_classifier
     from blindspot.tools.training.retrain import Example, Training, Weights, retrain
 
     labels = LABELS[name]

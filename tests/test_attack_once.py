@@ -16,17 +16,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from blindspot.graphs.context import Context
 from blindspot.graphs.nodes.attack import KEPT_EVERY_S, attack_once, budget_of, fair_order, stops
-from blindspot.graphs.run import start_run
-from blindspot.graphs.state import Context
+from blindspot.graphs.running.run import start_run
 from blindspot.storage.errors import Cancelled
 from blindspot.storage.records import Attack, ChangedWord, Dataset, ModelVersion, Sample, now
-from blindspot.storage.results import Results
 from blindspot.storage.settings.sections import check_settings
-from blindspot.storage.store import Store
+from blindspot.storage.store.results import Results
+from blindspot.storage.store.store import Store
 from blindspot.storage.workspace import Workspace
+from blindspot.tools.attack.attacker import Models, attack_samples, oracle_of
 from blindspot.tools.attack.plan import AttackPlan, Budget, SampleLimits, is_uu
-from blindspot.tools.attack.samples import Models, attack_samples, oracle_of
 from blindspot.tools.data.datasets import DataSource
 from blindspot.tools.data.planted import write_dataset
 from blindspot.tools.progress import silent

@@ -18,20 +18,20 @@ import pytest
 from aiohttp import web
 from rich.console import Console
 
-from blindspot.agents.providers.provider import Reply, ToolUse
+from blindspot.agents.chat import Reply, ToolUse
 from blindspot.agents.teachers.decisions import KNOBS, Choice, decision_question, read_choice, refused, tool_of
 from blindspot.agents.teachers.more import more_question
 from blindspot.agents.teachers.teacher import Case, Explanation
-from blindspot.cli.display import LiveDisplay
-from blindspot.graphs.run import resume_run, start_run
-from blindspot.graphs.state import Progress
+from blindspot.cli.show.display import LiveDisplay
+from blindspot.graphs.context import Progress
+from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.graphs.study.course import Told
 from blindspot.graphs.study.study import run_study
 from blindspot.storage.errors import MalformedAnswer, SettingsError
 from blindspot.storage.records import Run
-from blindspot.storage.results import Results
 from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.settings.study_cells import load_study
+from blindspot.storage.store.results import Results
 from blindspot.tools.data.planted import generate_reviews, write_dataset
 
 ROWS = {"train": 240, "validation": 100, "test": 60}

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from blindspot.agents.files import batch
-from blindspot.agents.files.answers import read_answers
-from blindspot.agents.files.batch_record import Batch, open_lines, read_batches, settled, write_batches
-from blindspot.agents.files.provider import question_line
-from blindspot.agents.files.questions import OpenQuestion, write_questions
-from blindspot.agents.providers.provider import Endpoint, Message
+from blindspot.agents.batch import batch
+from blindspot.agents.batch.answer_files import read_answers
+from blindspot.agents.batch.batch_record import Batch, open_lines, read_batches, settled, write_batches
+from blindspot.agents.batch.file_provider import question_line
+from blindspot.agents.batch.question_files import OpenQuestion, write_questions
+from blindspot.agents.chat import Endpoint, Message
 from blindspot.agents.teachers.teacher import TeacherSpec
 from blindspot.storage.errors import SettingsError, TeacherError
 

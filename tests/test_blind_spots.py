@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blindspot.storage.records import BlindSpot
-from blindspot.tools.evidence.blind_spots import Case, find_blind_spots, status_of, uu_cases
-from blindspot.tools.evidence.evaluate import figures
-from blindspot.tools.evidence.figure import Scope
-from blindspot.tools.evidence.outcomes import ModelOutcomes, Outcomes
-from blindspot.tools.texts.vocabulary import words_of
+from blindspot.tools.metrics.blind_spots import Case, find_blind_spots, status_of, uu_cases
+from blindspot.tools.metrics.evaluate import figures
+from blindspot.tools.metrics.figure import Scope
+from blindspot.tools.metrics.outcomes import ModelOutcomes, Outcomes
+from blindspot.tools.text.vocabulary import words_of
 
 SCOPE = Scope(run_id="run-1", round=2, tau=0.65, thresholds=(), resamples=100, seed=3)
 TOPICS = ("lens tripod zoom", "oven dough yeast", "saddle pedal chain", "violin bow string")

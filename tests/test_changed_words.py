@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.graphs.nodes.changed_words import add_changed_words
+from blindspot.graphs.shared.changed_words import add_changed_words
 from blindspot.storage.records import Attack, ChangedWord, Fields, Sample
-from blindspot.storage.store import Store
-from blindspot.tools.texts.changed_words import PARTS_OF_SPEECH, TOKEN, changed_words
-from blindspot.tools.texts.edits import words_of
+from blindspot.storage.store.store import Store
+from blindspot.tools.text.changed_words import PARTS_OF_SPEECH, TOKEN, changed_words
+from blindspot.tools.text.edits import words_of
 
 TAGGER = Path(__file__).resolve().parents[2] / "shared" / "assets" / "nltk_data"
 ORIGINAL = {"first": "The good film never ended, did it?", "second": "We liked two scenes."}

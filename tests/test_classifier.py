@@ -19,17 +19,17 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
 from blindspot.storage.errors import Cancelled, ModelError
-from blindspot.tools.classifier import (
+from blindspot.tools.classifier.classifier import (
     Classifier,
     load_classifier,
     locate_model,
     pick_device,
 )
+from blindspot.tools.classifier.padded import batches_by_length
+from blindspot.tools.classifier.precision import computes_bfloat16, fast_version
+from blindspot.tools.classifier.weights import class_names, load_weights
 from blindspot.tools.data.planted import generate_reviews
-from blindspot.tools.forward.padded import batches_by_length
-from blindspot.tools.forward.precision import computes_bfloat16, fast_version
 from blindspot.tools.training.retrain import Example, Lora, Trained, Training, Weights, retrain
-from blindspot.tools.weights import class_names, load_weights
 
 LABELS = ("negative", "positive")
 FAST = Training(epochs=8, batch_size=16, learning_rate=3e-3)

@@ -25,17 +25,17 @@ from rich.console import Console
 
 from blindspot.cli.commands.init import TEMPLATE
 from blindspot.cli.commands.run import print_result
-from blindspot.cli.display import LiveDisplay, open_display
-from blindspot.cli.summary.explained import mark
-from blindspot.cli.summary.summary import read_summary
-from blindspot.graphs.state import Progress
+from blindspot.cli.show.display import LiveDisplay, open_display
+from blindspot.cli.show.explained import mark
+from blindspot.cli.show.summary import read_summary
+from blindspot.graphs.context import Progress
 from blindspot.storage import records as rec
 from blindspot.storage.errors import StoreError
-from blindspot.storage.results import Results
+from blindspot.storage.schema.tables import Record
 from blindspot.storage.settings.sections import Settings, check_settings
-from blindspot.storage.store import Store
-from blindspot.storage.tables import Record
-from blindspot.tools.texts.edits import edits
+from blindspot.storage.store.results import Results
+from blindspot.storage.store.store import Store
+from blindspot.tools.text.edits import edits
 
 START = datetime(2026, 1, 2, 3, 4, 5)
 RUN = rec.Run(
@@ -448,7 +448,7 @@ import asyncio, sys, time
 from pathlib import Path
 from blindspot.cli import main
 from blindspot.cli.commands import run
-from blindspot.graphs.state import Progress
+from blindspot.graphs.context import Progress
 from blindspot.storage.errors import Cancelled, TeacherError
 
 def item(cancelled, patient):

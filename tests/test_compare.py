@@ -21,19 +21,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from blindspot.cli.display import LiveDisplay
-from blindspot.cli.summary.compare_table import print_found, read_comparison
-from blindspot.graphs.compare import settings_for
-from blindspot.graphs.run import resume_run, start_run
-from blindspot.graphs.state import Progress
+from blindspot.cli.show.comparison_table import print_found, read_comparison
+from blindspot.cli.show.display import LiveDisplay
+from blindspot.graphs.context import Progress
+from blindspot.graphs.kinds.comparison import settings_for
+from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.storage import records as rec
 from blindspot.storage.errors import Cancelled, SettingsError, TeacherError, Waiting
-from blindspot.storage.results import Results
 from blindspot.storage.settings.sections import Settings, check_settings
-from blindspot.storage.store import Store
+from blindspot.storage.store.results import Results
+from blindspot.storage.store.store import Store
 from blindspot.tools.data.planted import generate_reviews, write_dataset
-from blindspot.tools.evidence.comparison import Taught, bought_for, count_taught
-from blindspot.tools.evidence.statistics import share_interval
+from blindspot.tools.metrics.statistics import share_interval
+from blindspot.tools.metrics.teacher_comparison import Taught, bought_for, count_taught
 from blindspot.tools.training.retrain import Example, Training, Weights, retrain
 
 LABELS = ("negative", "positive")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.tools.texts.edits import Edit, edits, words_of
+from blindspot.tools.text.edits import Edit, edits, words_of
 
 words = st.text("abcxyz'-", min_size=1, max_size=6).map(lambda text: text.strip("'-") or "a")
 texts = st.lists(words, max_size=12)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss
 
 from blindspot.storage.records import Attack, Evaluation
-from blindspot.tools.attack.statistics import attack_statistics
-from blindspot.tools.evidence.coverage import matched_thresholds
-from blindspot.tools.evidence.evaluate import (
+from blindspot.tools.metrics.attack_statistics import attack_statistics
+from blindspot.tools.metrics.coverage import matched_thresholds
+from blindspot.tools.metrics.evaluate import (
     EVERYWHERE,
     accuracy,
     aurc,
@@ -25,8 +25,8 @@ from blindspot.tools.evidence.evaluate import (
     uus,
     uus_matched,
 )
-from blindspot.tools.evidence.figure import Scope
-from blindspot.tools.evidence.outcomes import ModelOutcomes, Outcomes, clean_outcomes, joined, perturbed_outcomes
+from blindspot.tools.metrics.figure import Scope
+from blindspot.tools.metrics.outcomes import ModelOutcomes, Outcomes, clean_outcomes, joined, perturbed_outcomes
 
 SCOPE = Scope(run_id="run-1", round=1, tau=0.65, thresholds=(0.8, 0.9), resamples=200, seed=3)
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from blindspot.storage.records import Evaluation
-from blindspot.tools.evidence.calibration import fit_temperature, tempered
-from blindspot.tools.evidence.evaluate import differences, figures
-from blindspot.tools.evidence.evidence import Temperature, beside_calibration, repaired_kept, turnover
-from blindspot.tools.evidence.figure import Scope
-from blindspot.tools.evidence.outcomes import ModelOutcomes, Outcomes
-from blindspot.tools.evidence.verdict import Verdict, judge
+from blindspot.tools.metrics.calibration import fit_temperature, tempered
+from blindspot.tools.metrics.evaluate import differences, figures
+from blindspot.tools.metrics.figure import Scope
+from blindspot.tools.metrics.outcomes import ModelOutcomes, Outcomes
+from blindspot.tools.metrics.verdict import Verdict, judge
+from blindspot.tools.metrics.verdict_evidence import Temperature, beside_calibration, repaired_kept, turnover
 
 SCOPE = Scope(run_id="run-1", round=1, tau=0.65, thresholds=(), resamples=200, seed=3)
 

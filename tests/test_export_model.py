@@ -14,15 +14,15 @@ import yaml
 
 from blindspot.cli.handover.cards import plain, public
 from blindspot.cli.handover.handover import lay_out
-from blindspot.graphs.run import start_run
+from blindspot.graphs.running.run import start_run
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import Dataset, Run
-from blindspot.storage.results import Results
 from blindspot.storage.settings.sections import check_settings
-from blindspot.storage.store import Store
-from blindspot.tools.classifier import load_classifier
+from blindspot.storage.store.results import Results
+from blindspot.storage.store.store import Store
+from blindspot.tools.classifier.classifier import load_classifier
+from blindspot.tools.classifier.handover import export_classifier, export_samples, new_folder
 from blindspot.tools.data.planted import generate_reviews, write_dataset
-from blindspot.tools.handover import export_classifier, export_samples, new_folder
 from blindspot.tools.training.retrain import Example, Lora, Training, Weights, retrain
 
 LABELS = ("negative", "positive")

@@ -14,17 +14,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.agents.files.answers import read_answers, tell_problems
-from blindspot.agents.files.provider import FileProvider, question_line
-from blindspot.agents.files.questions import OpenQuestion, read_questions, waiting_line, write_questions
-from blindspot.agents.providers.provider import Endpoint, Message
+from blindspot.agents.batch.answer_files import read_answers, tell_problems
+from blindspot.agents.batch.file_provider import FileProvider, question_line
+from blindspot.agents.batch.question_files import OpenQuestion, read_questions, waiting_line, write_questions
+from blindspot.agents.chat import Endpoint, Message
 from blindspot.cli.commands.export import export
-from blindspot.graphs.run import resume_run, start_run
-from blindspot.graphs.state import Progress
+from blindspot.graphs.context import Progress
+from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.storage.errors import Cancelled, SettingsError, TeacherError, Waiting
 from blindspot.storage.records import Run
-from blindspot.storage.results import Results
 from blindspot.storage.settings.sections import check_settings
+from blindspot.storage.store.results import Results
 from blindspot.tools.data.planted import write_dataset
 
 UUS = 4
@@ -416,8 +416,8 @@ def test_unanswered_questions_can_be_given_up(setting: Setting) -> None:
 KILLED = """
 import json, os, signal, sys, threading, time
 from pathlib import Path
-import blindspot.tools.training.retrain, blindspot.tools.texts.similarity
-from blindspot.graphs.run import resume_run, start_run
+import blindspot.tools.training.retrain, blindspot.tools.text.similarity
+from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.storage.settings.sections import check_settings
 
 table, folder = json.loads(sys.argv[1]), Path(sys.argv[2])

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from blindspot.storage.errors import Cancelled
 from blindspot.storage.records import Sample, SyntheticSample
-from blindspot.tools.classifier import FloatArray
+from blindspot.tools.additions.filter import CHECKS, FilterContext, FilterPlan, filter_samples
+from blindspot.tools.classifier.classifier import FloatArray
 from blindspot.tools.progress import IsCancelled, Report
-from blindspot.tools.samples.filter import CHECKS, FilterContext, FilterPlan, filter_samples
-from blindspot.tools.texts.similarity import BertScorer
+from blindspot.tools.text.similarity import BertScorer
 
 PLAN = FilterPlan(
     field_names=("a", "b"),

@@ -17,21 +17,21 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from blindspot.agents.calls.forecast import Forecast, add_up, forecast
 from blindspot.agents.calls.ledger import Price
+from blindspot.agents.teachers.forecast import Forecast, add_up, forecast
 from blindspot.agents.teachers.teacher import Case
 from blindspot.cli.confirm import agree_on_spend
-from blindspot.cli.summary.spend import PhaseSpend, by_phase, spend_in_words
-from blindspot.cli.summary.summary import as_table, read_summary
-from blindspot.graphs.run import start_run
-from blindspot.graphs.state import Progress
-from blindspot.graphs.teaching.forecast import forecast_run
+from blindspot.cli.show.spend import PhaseSpend, by_phase, spend_in_words
+from blindspot.cli.show.summary import as_table, read_summary
+from blindspot.graphs.context import Progress
+from blindspot.graphs.preflight.forecast import forecast_run
+from blindspot.graphs.running.run import start_run
 from blindspot.storage import records as rec
 from blindspot.storage.errors import SettingsError
-from blindspot.storage.results import Results
 from blindspot.storage.settings.file import load_settings
 from blindspot.storage.settings.sections import Settings, TeacherSection, check_settings
-from blindspot.storage.store import Store
+from blindspot.storage.store.results import Results
+from blindspot.storage.store.store import Store
 from blindspot.tools.data.planted import write_dataset
 
 Cli = Callable[..., Any]  # the fixture `cli` of conftest.py

@@ -17,12 +17,12 @@ from transformers import AutoTokenizer, BertConfig, BertForSequenceClassificatio
 
 from blindspot.storage.errors import ModelError
 from blindspot.tools.attack.sentence_encoder import UnpaddedSentences
-from blindspot.tools.classifier import Classifier
-from blindspot.tools.forward.lanes import Lanes
-from blindspot.tools.forward.packed_linear import FloatPacking
-from blindspot.tools.forward.padded import Encoded, PaddedForward, even_batches
-from blindspot.tools.forward.precision import fast_version
-from blindspot.tools.forward.unpadded_bert import LONG, UnpaddedBert, can_run_unpadded, grouped, rounded_up
+from blindspot.tools.classifier.classifier import Classifier
+from blindspot.tools.classifier.lanes import Lanes
+from blindspot.tools.classifier.packed_linear import FloatPacking
+from blindspot.tools.classifier.padded import Encoded, PaddedForward, even_batches
+from blindspot.tools.classifier.precision import fast_version
+from blindspot.tools.classifier.unpadded_bert import LONG, UnpaddedBert, can_run_unpadded, grouped, rounded_up
 
 WORDS = ("the", "soup", "was", "unspeakably", "salty", ",", "and", "nobody", "in", "town", "liked", "its", "taste", "!")
 LABELS = ("no", "yes", "maybe")

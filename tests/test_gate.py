@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blindspot.agents.calls.admission import admit
-from blindspot.agents.calls.gate import CUT, LEAST, Gate, Load, Passage, Rates, backoff_s, gate_of
 from blindspot.agents.calls.ledger import Ledger
+from blindspot.agents.calls.rate_limiter import CUT, LEAST, Gate, Load, Passage, Rates, backoff_s, gate_of
 from blindspot.agents.calls.token_window import ENOUGH, TokenGuess, TokenWindow
-from blindspot.agents.providers.provider import Unavailable
+from blindspot.agents.chat import Unavailable
 from blindspot.storage.errors import Unanswered
 
 RATES = Rates(

@@ -19,14 +19,14 @@ import pytest
 
 from blindspot.graphs.checkpoints import thread_of
 from blindspot.graphs.housekeeping import delete_runs, vacuum
-from blindspot.graphs.run import new_run, start_run
+from blindspot.graphs.running.run import new_run, start_run
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import Dataset, Event, ModelVersion, Prediction, Run, Sample, make_id
-from blindspot.storage.results import Results
-from blindspot.storage.runs.delete import plan_deletion
+from blindspot.storage.schema.tables import TABLES
 from blindspot.storage.settings.sections import check_settings
-from blindspot.storage.store import Store
-from blindspot.storage.tables import TABLES
+from blindspot.storage.store.results import Results
+from blindspot.storage.store.store import Store
+from blindspot.storage.transfer.delete import plan_deletion
 from blindspot.storage.workspace import Workspace, size_of
 from blindspot.tools.data.planted import write_dataset
 
@@ -170,7 +170,7 @@ def test_deleting_asks_first(whole_run: Make, tmp_path: Path, cli: Callable[...,
 
 
 HOLDER = """
-import sys; from pathlib import Path; from blindspot.storage.store import Store
+import sys; from pathlib import Path; from blindspot.storage.store.store import Store
 with Store.open(Path(sys.argv[1])):
     print("open", flush=True); input()
 """
@@ -200,8 +200,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from blindspot.graphs.housekeeping import delete_runs, vacuum
-from blindspot.storage.runs.delete import plan_deletion
-from blindspot.storage.store import Store
+from blindspot.storage.transfer.delete import plan_deletion
+from blindspot.storage.store.store import Store
 
 def watch(frame, event, what):
     name = what.__name__ if event.startswith("c_") else frame.f_code.co_name

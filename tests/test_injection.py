@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blindspot.agents.calls.log import Question
-from blindspot.agents.providers.provider import Reply, ToolUse
+from blindspot.agents.chat import Reply, ToolUse
+from blindspot.agents.prompts.excerpt import SHOWN_CHARACTERS, excerpt
+from blindspot.agents.prompts.prompting import quote
 from blindspot.agents.teachers import language_model, probing
 from blindspot.agents.teachers.answers import read_explanation, read_samples
-from blindspot.agents.teachers.excerpt import SHOWN_CHARACTERS, excerpt
 from blindspot.agents.teachers.probes import Labelled, Likeness, Perturbation, Verdict
-from blindspot.agents.teachers.prompting import quote
 from blindspot.agents.teachers.teacher import Case, Explanation
 from blindspot.agents.teachers.toolbox import Talk, Toolbox
 from blindspot.storage.errors import MalformedAnswer

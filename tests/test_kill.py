@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from blindspot.graphs.mitigation import PHASES
-from blindspot.storage.results import Results
+from blindspot.graphs.kinds.mitigation import PHASES
+from blindspot.storage.store.results import Results
 
 KILLED_RUNS = Path(__file__).with_name("killed_runs.py")
 TOLD = -1

@@ -52,7 +52,7 @@ def test_tools_and_agents_know_no_sql_and_no_graph() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["blindspot.storage.store", "blindspot.storage.settings.sections", "blindspot.cli.main"]
+    "module", ["blindspot.storage.store.store", "blindspot.storage.settings.sections", "blindspot.cli.main"]
 )
 def test_a_light_module_imports_no_heavy_library(module: str) -> None:
     heavy = "{'torch', 'transformers', 'textattack', 'langgraph', 'openai', 'anthropic', 'pyarrow', 'scipy'}"
@@ -63,15 +63,16 @@ def test_a_light_module_imports_no_heavy_library(module: str) -> None:
 
 def test_every_folder_of_code_is_a_sub_package_under_its_own_name() -> None:
     tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    assert tool["package-dir"] == {f"blindspot.{layer}": layer for layer in LAYERS}
-    folders = {file.parent.relative_to(ROOT) for layer in LAYERS for file in (ROOT / layer).rglob("*.py")}
-    assert sorted(tool["packages"]) == sorted(".".join(("blindspot", *folder.parts)) for folder in folders)
+    assert tool["package-dir"] == {"blindspot": "blindspot"} | {f"blindspot.{layer}": layer for layer in LAYERS}
+    for folder in {file.parent for layer in LAYERS for file in (ROOT / layer).rglob("*.py")}:
+        module = ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))
+        assert ast.get_docstring(module), f"{folder} does not say what is in it"
 
 
 def test_a_wheel_holds_nothing_outside_of_blindspot(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
-    for name in (*LAYERS, "pyproject.toml", "README.md"):
+    for name in ("blindspot", *LAYERS, "setup.py", "pyproject.toml", "README.md"):
         (source / name).symlink_to(ROOT / name)
     command = [
         sys.executable,
@@ -90,5 +91,8 @@ def test_a_wheel_holds_nothing_outside_of_blindspot(tmp_path: Path) -> None:
     code = f"import zipfile; print('\\n'.join(zipfile.ZipFile({str(wheel)!r}).namelist()))"
     names = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert {name.split("/")[0] for name in names} == {"blindspot", "blindspot-0.1.0.dist-info"}
-    assert "blindspot/agents/teachers/prompts/abstraction.md" in names
+    assert "blindspot/agents/prompts/abstraction.md" in names
     assert "blindspot/cli/mitigation.toml" in names
+    assert "blindspot/py.typed" in names
+    modules = {str(file.relative_to(ROOT)) for layer in LAYERS for file in (ROOT / layer).rglob("*.py")}
+    assert {f"blindspot/{module}" for module in modules} <= set(names)

@@ -14,27 +14,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.graphs.learning.methods import budget_rows, budget_uus
-from blindspot.graphs.run import resume_run, start_run
+from blindspot.graphs.running.run import resume_run, start_run
+from blindspot.graphs.shared.methods import budget_rows, budget_uus
 from blindspot.storage.errors import DataError, SettingsError
 from blindspot.storage.records import Attack, Hypothesis, Run, Sample, Uu
-from blindspot.storage.results import Results
 from blindspot.storage.settings.sections import Settings, check_settings
-from blindspot.tools.classifier import load_classifier
+from blindspot.storage.store.results import Results
+from blindspot.tools.additions.baselines import Addition, draw, perturbed, relabelled, training_again, training_misspelt
+from blindspot.tools.additions.recorded import read_recorded, recorded_rows
+from blindspot.tools.classifier.classifier import load_classifier
+from blindspot.tools.classifier.handover import export_classifier
+from blindspot.tools.classifier.precision import with_forward
 from blindspot.tools.data.datasets import DataSource
 from blindspot.tools.data.planted import generate_reviews, write_dataset
-from blindspot.tools.evidence.calibration import fit_temperature, tempered
-from blindspot.tools.evidence.outcomes import clean_outcomes
-from blindspot.tools.forward.precision import with_forward
-from blindspot.tools.handover import export_classifier
-from blindspot.tools.samples.baselines import Addition, draw, perturbed, relabelled, training_again, training_misspelt
-from blindspot.tools.samples.recorded import read_recorded, recorded_rows
-from blindspot.tools.texts.edits import edits, words_of
-from blindspot.tools.texts.rewrite import slip_of
-from blindspot.tools.texts.typos import misspell_at_random, rng_of
+from blindspot.tools.metrics.calibration import fit_temperature, tempered
+from blindspot.tools.metrics.outcomes import clean_outcomes
+from blindspot.tools.text.edits import edits, words_of
+from blindspot.tools.text.rewrite import slip_of
+from blindspot.tools.text.typos import misspell_at_random, rng_of
 from blindspot.tools.training.batches import plan_epochs
 from blindspot.tools.training.epoch_score import KnownTexts
-from blindspot.tools.training.training import Example, Training, Weights
+from blindspot.tools.training.settings import Example, Training, Weights
 
 LABELS = ("negative", "positive")
 SOURCE = DataSource("d", None, {}, ("text",), "label", None, "", {}, 0)

@@ -12,12 +12,12 @@ from typing import Any
 import duckdb
 import pytest
 
+from blindspot.storage.analysts.views import VIEWS
 from blindspot.storage.errors import StoreError
-from blindspot.storage.migrations import MIGRATIONS, NOTES, describe, migrate
 from blindspot.storage.records import Event
-from blindspot.storage.store import Store
-from blindspot.storage.tables import TABLES
-from blindspot.storage.views.catalogue import VIEWS
+from blindspot.storage.schema.migrations import MIGRATIONS, NOTES, describe, migrate
+from blindspot.storage.schema.tables import TABLES
+from blindspot.storage.store.store import Store
 from blindspot.storage.workspace import Workspace
 
 START = datetime(2026, 1, 2, 3, 4, 5, 678901)
@@ -114,8 +114,8 @@ def test_a_store_of_every_released_version_opens_with_all_its_rows(version: int,
 INTERRUPTED = """
 import os, signal, sys
 from pathlib import Path
-from blindspot.storage import migrations
-from blindspot.storage.store import Store
+from blindspot.storage.schema import migrations
+from blindspot.storage.store.store import Store
 
 def killed(migrate):
     def half(connection):

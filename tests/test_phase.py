@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from blindspot.graphs.nodes import phase
+from blindspot.graphs import phase
 from blindspot.storage.errors import Cancelled, StoreError
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from blindspot.tools.data.planted import FAMILY, generate_reviews, is_planted, write_dataset
-from blindspot.tools.texts.vocabulary import words_of
+from blindspot.tools.text.vocabulary import words_of
 
 
 def test_no_training_review_holds_a_word_of_the_family() -> None:

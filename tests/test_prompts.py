@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blindspot.agents.calls.log import Question
+from blindspot.agents.prompts.prompting import Prompt, content_hash, load_prompt, prompt_hashes, quote
 from blindspot.agents.teachers import probing
 from blindspot.agents.teachers.language_model import abstraction_question, extrapolation_question, generation_question
-from blindspot.agents.teachers.prompting import Prompt, content_hash, load_prompt, prompt_hashes, quote
 from blindspot.agents.teachers.teacher import Case, Explanation
 from blindspot.agents.teachers.toolbox import offered_tools
 

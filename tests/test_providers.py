@@ -14,11 +14,11 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.agents.files import batch
+from blindspot.agents.batch import batch
+from blindspot.agents.chat import Message, Provider, Unavailable
 from blindspot.agents.providers.openai import limit_name
-from blindspot.agents.providers.opening import open_provider
 from blindspot.agents.providers.peer import MESSAGE_CHARACTERS, Peer, is_own, redact, retry_after_s
-from blindspot.agents.providers.provider import Message, Provider, Unavailable
+from blindspot.agents.teachers.opening import open_provider
 from blindspot.agents.teachers.teacher import TeacherSpec
 from blindspot.graphs.teaching.teachers import check_teacher, limits_of
 from blindspot.storage.errors import TeacherError

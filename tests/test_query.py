@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 
 from blindspot.cli.query.names import complete_question, known_tables
 from blindspot.storage import records as rec
+from blindspot.storage.analysts.answer import ROWS_AT_ONCE
+from blindspot.storage.analysts.nearest import Names, advise, nearest
+from blindspot.storage.analysts.ready_queries import READY
+from blindspot.storage.analysts.views import VIEWS
 from blindspot.storage.errors import StoreError
-from blindspot.storage.queries.answer import ROWS_AT_ONCE
-from blindspot.storage.queries.catalogue import READY
-from blindspot.storage.queries.nearest import Names, advise, nearest
-from blindspot.storage.results import Results
-from blindspot.storage.store import Store
-from blindspot.storage.views.catalogue import VIEWS
+from blindspot.storage.store.results import Results
+from blindspot.storage.store.store import Store
 
 if TYPE_CHECKING:
     Cli = Callable[..., Any]

@@ -9,10 +9,10 @@ from pathlib import Path
 import typer
 
 from blindspot.cli.main import app
-from blindspot.graphs.mitigation import PHASES
-from blindspot.storage.results import Results
+from blindspot.graphs.kinds.mitigation import PHASES
 from blindspot.storage.settings.sections import check_settings
-from blindspot.storage.store import Store
+from blindspot.storage.store.results import Results
+from blindspot.storage.store.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("storage", "tools", "agents", "graphs", "cli")

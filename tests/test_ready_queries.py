@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from blindspot.storage import records as rec
-from blindspot.storage.queries.catalogue import QUERIES, READY
-from blindspot.storage.queries.ready_query import ReadyQuery
-from blindspot.storage.results import Results
-from blindspot.storage.store import Store
-from blindspot.storage.tables import Record
-from blindspot.tools.evidence.statistics import share_interval
+from blindspot.storage.analysts.ready_queries import QUERIES, READY
+from blindspot.storage.analysts.ready_query import ReadyQuery
+from blindspot.storage.schema.tables import Record
+from blindspot.storage.store.results import Results
+from blindspot.storage.store.store import Store
+from blindspot.tools.metrics.statistics import share_interval
 
 START = datetime(2026, 1, 2, 3, 4, 5)
 

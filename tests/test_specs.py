@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.agents.calls.calls import CallLimits
-from blindspot.agents.providers.opening import open_provider
-from blindspot.agents.providers.provider import Message, Reply, Unavailable
+from blindspot.agents.calls.caller import CallLimits
+from blindspot.agents.chat import Message, Reply, Unavailable
+from blindspot.agents.teachers.opening import open_provider
 from blindspot.agents.teachers.teacher import TeacherSpec
 from blindspot.storage.errors import SettingsError, TeacherError, Unanswered
 from blindspot.storage.settings.file import load_settings
@@ -31,7 +31,7 @@ LIMITS = CallLimits(
 )
 ASKED = [Message("user", "Why?")]
 CODE = """
-from blindspot.agents.providers.provider import Reply, ToolUse
+from blindspot.agents.chat import Reply, ToolUse
 from blindspot.storage.errors import Unanswered
 
 class Shout:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from blindspot.tools.evidence.statistics import BLOCK_CELLS, interval, mcnemar, resample, sign_test
+from blindspot.tools.metrics.statistics import BLOCK_CELLS, interval, mcnemar, resample, sign_test
 
 
 def drawn(strata: list[int], resamples: int = 40, seed: tuple[int, ...] = (0,)) -> np.ndarray:

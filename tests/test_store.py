@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import Event, Prediction, Round, Run, Sample
-from blindspot.storage.results import Results
-from blindspot.storage.store import BULK_ROWS, Store
-from blindspot.storage.tables import TABLES, Column, Record
+from blindspot.storage.schema.tables import TABLES, Column, Record
+from blindspot.storage.store.results import Results
+from blindspot.storage.store.store import BULK_ROWS, Store
 from blindspot.storage.workspace import Workspace
 
 START = datetime(2026, 1, 2, 3, 4, 5, 678901)
@@ -219,7 +219,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from blindspot.storage.records import Event
-from blindspot.storage.store import Store
+from blindspot.storage.store.store import Store
 store = Store.open(Path(sys.argv[1]))
 for number in range(100_000):
     ids = [f"evt-{number:05d}-{k}" for k in range(3)]
@@ -252,7 +252,7 @@ from datetime import datetime
 from pathlib import Path
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import Event
-from blindspot.storage.store import Store
+from blindspot.storage.store.store import Store
 
 def batch(start):
     return [Event(f"evt-{n}", "run-1", 1, datetime(2026, 1, 2), "attack", "info", f"{n * 7919:x}" * 40)
@@ -302,8 +302,8 @@ from datetime import datetime
 from pathlib import Path
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import Event
-from blindspot.storage.results import Results
-from blindspot.storage.store import Store
+from blindspot.storage.store.results import Results
+from blindspot.storage.store.store import Store
 
 folder, event = Path(sys.argv[1]), Event("evt-1", "run-1", 1, datetime(2026, 1, 2), "attack", "info", "x")
 with Store.open(folder / "ws") as store:
@@ -430,8 +430,8 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from blindspot.storage.records import Event
-from blindspot.storage.results import Results
-from blindspot.storage.store import Store
+from blindspot.storage.store.results import Results
+from blindspot.storage.store.store import Store
 with Store.open(Path(sys.argv[1])) as store:
     store.add([Event("e", "r", 1, datetime(2026, 1, 2), "attack", "info", "m")])
     store.publish()

@@ -11,10 +11,10 @@ import duckdb
 import pytest
 
 from blindspot.storage.database import CONFIG
-from blindspot.storage.migrations import migrate
 from blindspot.storage.records import Attack, Event, ModelVersion, Prediction, Sample
-from blindspot.storage.results import Results
-from blindspot.storage.store import BULK_ROWS, Store
+from blindspot.storage.schema.migrations import migrate
+from blindspot.storage.store.results import Results
+from blindspot.storage.store.store import BULK_ROWS, Store
 from blindspot.storage.workspace import Workspace
 
 START = datetime(2026, 1, 2, 3, 4, 5)

@@ -17,20 +17,20 @@ from blindspot.cli.commands.init import STUDY
 from blindspot.cli.study.display import LiveStudy, PlainStudy, in_words
 from blindspot.cli.study.read import FoundStudy
 from blindspot.cli.study.tables import grids_of, in_markdown
-from blindspot.graphs.state import Progress, samples_of
+from blindspot.graphs.context import Progress, samples_of
 from blindspot.graphs.study.cells import check_arm
 from blindspot.graphs.study.course import Place
 from blindspot.graphs.study.figures import baselines_of
-from blindspot.graphs.study.forecast import Outlook
+from blindspot.graphs.study.remaining_time import Outlook
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.records import Sample, StudyFigure
 from blindspot.storage.settings.study_cells import StudyPlan, load_study
-from blindspot.storage.store import Store
+from blindspot.storage.store.store import Store
 from blindspot.tools.data.datasets import DataSource, inspect
-from blindspot.tools.evidence.evaluate import differences
-from blindspot.tools.evidence.figure import Scope
-from blindspot.tools.evidence.outcomes import ModelOutcomes, Outcomes, joined
-from blindspot.tools.evidence.study import Comparison, Measured, compare
+from blindspot.tools.metrics.evaluate import differences
+from blindspot.tools.metrics.figure import Scope
+from blindspot.tools.metrics.outcomes import ModelOutcomes, Outcomes, joined
+from blindspot.tools.metrics.study_figures import Comparison, Measured, compare
 
 TAU = 0.65
 FILE = """

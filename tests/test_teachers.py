@@ -15,16 +15,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.agents.calls.calls import Caller, CallLimits
+from blindspot.agents.batch.file_provider import FileProvider
+from blindspot.agents.batch.question_files import OpenQuestion
+from blindspot.agents.batch.replay import ReplayProvider
+from blindspot.agents.calls.caller import Caller, CallLimits
 from blindspot.agents.calls.ledger import Ledger, Price
 from blindspot.agents.calls.log import Occasion, Question, reply_of
-from blindspot.agents.files.provider import FileProvider
-from blindspot.agents.files.questions import OpenQuestion
-from blindspot.agents.providers.opening import open_language_model
-from blindspot.agents.providers.provider import Endpoint, Reply
-from blindspot.agents.providers.replay import ReplayProvider
+from blindspot.agents.chat import Endpoint, Reply
 from blindspot.agents.teachers.answers import read_explanation, read_samples
 from blindspot.agents.teachers.language_model import LanguageModelTeacher
+from blindspot.agents.teachers.opening import open_language_model
 from blindspot.agents.teachers.teacher import Case, Explanation, TeacherSpec
 from blindspot.storage.errors import BudgetSpent, MalformedAnswer, Pending, SettingsError, TeacherError, Unanswered
 from blindspot.storage.records import TeacherCall

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.agents.providers.opening import open_provider
-from blindspot.agents.providers.provider import Message, Reply, Tool, ToolResult, ToolUse, Unavailable
+from blindspot.agents.chat import Message, Reply, Tool, ToolResult, ToolUse, Unavailable
 from blindspot.agents.providers.tool_wire import sendable_arguments, sendable_name, with_ids
+from blindspot.agents.teachers.opening import open_provider
 from blindspot.agents.teachers.teacher import TeacherSpec
 from blindspot.graphs.teaching.teachers import limits_of
 from blindspot.storage.settings.sections import TeacherSection

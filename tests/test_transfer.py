@@ -16,7 +16,6 @@ import duckdb
 import pytest
 
 from blindspot.storage.errors import StoreError
-from blindspot.storage.migrations import MIGRATIONS, NOTES
 from blindspot.storage.records import (
     Event,
     ModelVersion,
@@ -30,13 +29,14 @@ from blindspot.storage.records import (
     Uu,
     make_id,
 )
-from blindspot.storage.results import Results
-from blindspot.storage.runs.incoming import Brought, bring_in
-from blindspot.storage.runs.manifest import read_manifest, sha256_of
-from blindspot.storage.runs.rows import CONDITIONS
-from blindspot.storage.runs.transfer import export_runs
-from blindspot.storage.store import Store
-from blindspot.storage.tables import TABLES, Record
+from blindspot.storage.schema.migrations import MIGRATIONS, NOTES
+from blindspot.storage.schema.tables import TABLES, Record
+from blindspot.storage.store.results import Results
+from blindspot.storage.store.store import Store
+from blindspot.storage.transfer.incoming import Brought, bring_in
+from blindspot.storage.transfer.manifest import read_manifest, sha256_of
+from blindspot.storage.transfer.outgoing import export_runs
+from blindspot.storage.transfer.ownership import CONDITIONS
 from blindspot.storage.workspace import Workspace
 
 Rows = list[Any]
@@ -453,7 +453,7 @@ def test_weights_travel_whole_and_are_not_copied_over_those_that_are_there(
 
 def test_a_run_that_is_on_can_be_exported_and_nothing_imported_beside_it(whole_run: Make, tmp_path: Path) -> None:
     fill(tmp_path / "ws", whole_run(status="running"))
-    code = "import sys; from pathlib import Path; from blindspot.storage.store import Store\n"
+    code = "import sys; from pathlib import Path; from blindspot.storage.store.store import Store\n"
     code += "store = Store.open(Path(sys.argv[1])); print('open', flush=True); input()"
     command = [sys.executable, "-c", code, str(tmp_path / "ws")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
@@ -468,9 +468,9 @@ def test_a_run_that_is_on_can_be_exported_and_nothing_imported_beside_it(whole_r
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from blindspot.storage.runs.incoming import bring_in
-from blindspot.storage.runs.manifest import read_manifest
-from blindspot.storage.store import Store
+from blindspot.storage.transfer.incoming import bring_in
+from blindspot.storage.transfer.manifest import read_manifest
+from blindspot.storage.store.store import Store
 
 def watch(frame, event, what):
     name = what.__name__ if event.startswith("c_") else frame.f_code.co_name

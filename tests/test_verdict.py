@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from blindspot.storage.records import BlindSpot, Evaluation
-from blindspot.tools.evidence.verdict import Verdict, judge
-from blindspot.tools.evidence.verdict_parts import tell_blind_spots
+from blindspot.tools.metrics.verdict import Verdict, judge
+from blindspot.tools.metrics.verdict_parts import tell_blind_spots
 
 Change = tuple[float, float, float, float]
 """Before, after, low and high end of the difference's interval."""

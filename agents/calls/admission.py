@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from blindspot.agents.calls.gate import Gate, Load, Passage
 from blindspot.agents.calls.ledger import Hold, Ledger
-from blindspot.agents.providers.provider import Reply, Unavailable
+from blindspot.agents.calls.rate_limiter import Gate, Load, Passage
+from blindspot.agents.chat import Reply, Unavailable
 from blindspot.storage.errors import BlindspotError
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from blindspot.agents.calls.log import DECLINED, MALFORMED, Attempt, Question, reply_of, transcript
-from blindspot.agents.providers.provider import Message, Reply
-from blindspot.agents.teachers.prompting import load_prompt
+from blindspot.agents.chat import Message, Reply
+from blindspot.agents.prompts.prompting import load_prompt
 from blindspot.storage.errors import Unanswered
 from blindspot.storage.records import TeacherCall
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 
-from blindspot.agents.providers.provider import Message, Reply, Tool
+from blindspot.agents.chat import Message, Reply, Tool
 from blindspot.storage.errors import BudgetSpent
 
 TURN_TOKENS = 16  # what a chat format puts around one turn, at most

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from blindspot.agents.providers.provider import Message, Reply, Tool, ToolUse
+from blindspot.agents.chat import Message, Reply, Tool, ToolUse
 from blindspot.storage.records import TeacherCall, make_id, now
 
 MALFORMED = "malformed: "  # what the error of a call begins with, where a reply cannot be used

@@ -6,18 +6,18 @@ import re
 import tomllib
 from collections.abc import Mapping
 from functools import cache, partial
-from pathlib import Path
+from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
 
 from blindspot.agents.calls.ledger import Ledger, Price
+from blindspot.agents.chat import Reply
 from blindspot.agents.providers.peer import OWN_HOSTS, is_own
-from blindspot.agents.providers.provider import Reply
 from blindspot.agents.teachers.teacher import LANGUAGE_MODELS, TeacherSpec
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.settings.sections import TeacherSection
 
-FILE = Path(__file__).with_name("prices.toml")
+FILE = files("blindspot.agents.calls") / "prices.toml"
 DATED = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{8}|-\d{4}|-latest)?")
 UNCHARGED = ("rules", "file", "replay")  # no request of theirs is billed to anybody
 NOTHING = Price(0.0, 0.0)

@@ -18,8 +18,8 @@ from anthropic import (
 from anthropic.types import MessageParam, ToolParam
 from pydantic import BaseModel, model_validator
 
+from blindspot.agents.chat import Endpoint, Message, Reply, Tool, ToolUse
 from blindspot.agents.providers.peer import Peer, SdkErrors, check_key
-from blindspot.agents.providers.provider import Endpoint, Message, Reply, Tool, ToolUse
 from blindspot.agents.providers.tool_wire import sendable_arguments, sendable_name, with_ids
 from blindspot.storage.errors import TeacherError
 

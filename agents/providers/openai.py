@@ -11,8 +11,8 @@ from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAsync
 from openai.types.chat import ChatCompletionFunctionToolParam, ChatCompletionMessageParam
 from pydantic import BaseModel, Field, model_validator
 
+from blindspot.agents.chat import Endpoint, Message, Reply, Tool, ToolUse
 from blindspot.agents.providers.peer import Peer, SdkErrors, check_key, is_own
-from blindspot.agents.providers.provider import Endpoint, Message, Reply, Tool, ToolUse
 from blindspot.agents.providers.tool_wire import sendable_arguments, sendable_name, with_ids
 from blindspot.storage.errors import TeacherError
 

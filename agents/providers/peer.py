@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from blindspot.agents.providers.provider import Unavailable
+from blindspot.agents.chat import Unavailable
 from blindspot.storage.errors import TeacherError, Unanswered
 
 if TYPE_CHECKING:

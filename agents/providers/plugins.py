@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 
+from blindspot.agents.chat import Endpoint, Message, Provider, Reply, Tool, ToolUse, Unavailable
 from blindspot.agents.providers.peer import shorten, storable
-from blindspot.agents.providers.provider import Endpoint, Message, Provider, Reply, Tool, ToolUse, Unavailable
 from blindspot.storage.errors import BlindspotError, TeacherError
 
 GROUP = "blindspot.teachers"

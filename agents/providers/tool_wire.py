@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from blindspot.agents.providers.provider import ToolUse
+from blindspot.agents.chat import ToolUse
 
 
 def with_ids(uses: Iterable[ToolUse]) -> tuple[ToolUse, ...]:

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from blindspot.agents.calls.log import Question
-from blindspot.agents.providers.provider import Message, Reply, Tool, ToolResult
+from blindspot.agents.chat import Message, Reply, Tool, ToolResult
+from blindspot.agents.prompts.prompting import load_prompt, quote
 from blindspot.agents.teachers.answers import describe
-from blindspot.agents.teachers.prompting import load_prompt, quote
 from blindspot.storage.errors import MalformedAnswer
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]

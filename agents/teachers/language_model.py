@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from blindspot.agents.calls.calls import Caller, CallLimits
+from blindspot.agents.calls.caller import Caller, CallLimits
 from blindspot.agents.calls.ledger import Ledger
 from blindspot.agents.calls.log import CallLog, Question
-from blindspot.agents.providers.provider import Provider, Reply
+from blindspot.agents.chat import Provider, Reply
+from blindspot.agents.prompts.excerpt import excerpt
+from blindspot.agents.prompts.prompting import Prompt, content_hash, load_prompt, quote
 from blindspot.agents.teachers.answers import SampleAnswer, read_explanation, read_samples
-from blindspot.agents.teachers.excerpt import excerpt
-from blindspot.agents.teachers.prompting import Prompt, content_hash, load_prompt, quote
 from blindspot.agents.teachers.teacher import Case, Draft, Explanation
 
 

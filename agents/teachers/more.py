@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from blindspot.agents.calls.calls import Caller
+from blindspot.agents.calls.caller import Caller
 from blindspot.agents.calls.log import Question
-from blindspot.agents.providers.provider import Reply
+from blindspot.agents.chat import Reply
+from blindspot.agents.prompts.prompting import content_hash, load_prompt, quote
 from blindspot.agents.teachers.answers import SampleAnswer, read_samples
 from blindspot.agents.teachers.language_model import generation_question
-from blindspot.agents.teachers.prompting import content_hash, load_prompt, quote
 from blindspot.agents.teachers.teacher import Case, Draft, Explanation
 
 

@@ -18,9 +18,9 @@ import numpy as np
 from blindspot.agents.teachers.teacher import Case, Explanation
 from blindspot.storage.errors import MalformedAnswer
 from blindspot.storage.records import Fields
-from blindspot.tools.texts.edits import edits
-from blindspot.tools.texts.rewrite import SLIPS, Slip, slip_of
-from blindspot.tools.texts.vocabulary import Vocabulary, overlap, words_of
+from blindspot.tools.text.edits import edits
+from blindspot.tools.text.rewrite import SLIPS, Slip, slip_of
+from blindspot.tools.text.vocabulary import Vocabulary, overlap, words_of
 
 MOST_CUES = 3
 TELLING = 0.1  # mean log ratio above which misspelt words are said to speak for the label

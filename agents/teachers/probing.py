@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 
 from blindspot.agents.calls.log import Question
-from blindspot.agents.providers.provider import Message, Reply
+from blindspot.agents.chat import Message, Reply
+from blindspot.agents.prompts.prompting import load_prompt, quote
 from blindspot.agents.teachers import language_model
 from blindspot.agents.teachers.answers import ExplanationAnswer, read_explanation
 from blindspot.agents.teachers.language_model import LanguageModelTeacher, fill
 from blindspot.agents.teachers.probes import Probes
-from blindspot.agents.teachers.prompting import load_prompt, quote
 from blindspot.agents.teachers.teacher import Case, Draft, Explanation
 from blindspot.agents.teachers.toolbox import Talk, Toolbox
 from blindspot.storage.errors import MalformedAnswer

@@ -15,8 +15,8 @@ from blindspot.agents.teachers.patterns import Pattern, join, read_pattern, stat
 from blindspot.agents.teachers.teacher import Case, Draft, Explanation
 from blindspot.storage.errors import MalformedAnswer
 from blindspot.storage.records import Fields, Sample
-from blindspot.tools.texts.rewrite import SLIPS, misspell_words, swap_words, transplant
-from blindspot.tools.texts.vocabulary import Vocabulary, overlap, split_sentences, words_of
+from blindspot.tools.text.rewrite import SLIPS, misspell_words, swap_words, transplant
+from blindspot.tools.text.vocabulary import Vocabulary, overlap, split_sentences, words_of
 
 LEAST_SHARE = 0.12  # of a sample's words that are rewritten: fewer would make a near copy of a training sample
 CARRIERS_COMPARED = 20  # training samples among which the most fitting one is taken

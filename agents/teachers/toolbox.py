@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from blindspot.agents.providers.provider import Tool, ToolResult, ToolUse
+from blindspot.agents.chat import Tool, ToolResult, ToolUse
+from blindspot.agents.prompts.prompting import load_prompt, quote
 from blindspot.agents.providers.tool_wire import sendable_arguments, sendable_name
 from blindspot.agents.teachers.probes import Labelled, Probes, Verdict
-from blindspot.agents.teachers.prompting import load_prompt, quote
 from blindspot.agents.teachers.teacher import Case
 from blindspot.agents.teachers.tool_arguments import MOST_TEXTS, arguments_for
 from blindspot.storage.errors import MalformedAnswer

@@ -19,10 +19,10 @@ import torch
 from parts.rivals import TOGETHER, Ours, Stock, agrees, attack_ours, attack_stock, plan_for
 from parts.subjects import MRPC, SEED, Lengths, Subject
 
+from blindspot.tools.attack.attacker import Models, attack_samples, oracle_of
 from blindspot.tools.attack.plan import SampleLimits, is_uu
-from blindspot.tools.attack.samples import Models, attack_samples, oracle_of
-from blindspot.tools.classifier import Classifier
-from blindspot.tools.forward.precision import CALIBRATION, fast_version
+from blindspot.tools.classifier.classifier import Classifier
+from blindspot.tools.classifier.precision import CALIBRATION, fast_version
 
 TAU = 0.65
 SHARE_GOAL = 0.90  # of the raw forward rate

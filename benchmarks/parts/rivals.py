@@ -17,12 +17,12 @@ import numpy as np
 from parts.subjects import SEED, Subject
 
 from blindspot.storage.records import Attack, Sample
+from blindspot.tools.attack.attacker import Models, Predictor, attack_samples, oracle_of, sample_seed
 from blindspot.tools.attack.plan import AttackPlan, SampleLimits
 from blindspot.tools.attack.recipes import recipe_class
-from blindspot.tools.attack.samples import Models, Predictor, attack_samples, oracle_of, sample_seed
 from blindspot.tools.attack.sentence_encoder import sentence_oracle
 from blindspot.tools.attack.speed import stock_textattack
-from blindspot.tools.classifier import Classifier, Text, locate_model
+from blindspot.tools.classifier.classifier import Classifier, Text, locate_model
 
 TOGETHER = 64  # samples attacked side by side
 

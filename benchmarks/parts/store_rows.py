@@ -26,9 +26,9 @@ from blindspot.storage.records import (
     Uu,
     make_id,
 )
-from blindspot.storage.tables import Record
+from blindspot.storage.schema.tables import Record
+from blindspot.tools.additions.select import adversarial_uus, natural_uus, select_uus
 from blindspot.tools.data.planted import FIELD, generate_reviews
-from blindspot.tools.samples.select import adversarial_uus, natural_uus, select_uus
 
 SEED = 0
 TAU = 0.65

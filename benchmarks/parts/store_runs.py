@@ -23,12 +23,12 @@ from typing import Any
 import duckdb
 from parts.store_figures import say
 
+from blindspot.storage.analysts.views import VIEWS
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import Uu
-from blindspot.storage.results import Results
 from blindspot.storage.settings.sections import check_settings
-from blindspot.storage.store import Store
-from blindspot.storage.views.catalogue import VIEWS
+from blindspot.storage.store.results import Results
+from blindspot.storage.store.store import Store
 from blindspot.storage.workspace import Workspace
 
 RUNNING, READING = "--running", "--reading"
@@ -183,10 +183,10 @@ def read_until_told(folder: Path, number: int) -> None:
 
 def run_when_told(folder: Path, taught: int) -> None:
     """Import what a run needs, wait for a word, run, and tell how it went."""
-    import blindspot.tools.samples.filter
+    import blindspot.tools.additions.filter
     import blindspot.tools.training.retrain  # noqa: F401, heavy imports before the clock starts
-    from blindspot.graphs.run import start_run
-    from blindspot.graphs.state import Progress
+    from blindspot.graphs.context import Progress
+    from blindspot.graphs.running.run import start_run
 
     settings = check_settings(make_settings(folder, taught), where="benchmark")
     workspace = Workspace(Path(settings.run.workspace))

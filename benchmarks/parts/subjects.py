@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from blindspot.storage.records import Sample, make_id
-from blindspot.tools.classifier import Classifier, Text, load_classifier, texts_of
+from blindspot.tools.classifier.classifier import Classifier, Text, load_classifier, texts_of
 from blindspot.tools.data.datasets import draw_rows
 from blindspot.tools.training.retrain import Example, Training, Weights, choose_training, retrain
 

@@ -16,17 +16,17 @@ from subprocess import Popen
 
 from parts.teacher_server import Running, Service, right_answer, serving, tokens_of
 
-from blindspot.agents.calls.calls import Caller, CallLimits
+from blindspot.agents.calls.caller import Caller, CallLimits
 from blindspot.agents.calls.ledger import Ledger
 from blindspot.agents.calls.log import Question
-from blindspot.agents.providers.opening import open_provider
-from blindspot.agents.providers.provider import Message, Provider, Reply, Tool
+from blindspot.agents.chat import Message, Provider, Reply, Tool
 from blindspot.agents.teachers.answers import read_explanation
+from blindspot.agents.teachers.opening import open_provider
 from blindspot.agents.teachers.teacher import TeacherSpec
 from blindspot.graphs.teaching.call_log import StoredCalls
 from blindspot.storage.errors import BlindspotError
 from blindspot.storage.records import TeacherCall
-from blindspot.storage.store import Store
+from blindspot.storage.store.store import Store
 
 SEED = 0
 LATENCY_S = 2.0

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from blindspot.cli.commands.run import SetOption, carry_out
-from blindspot.cli.summary.attack_table import print_attacks
+from blindspot.cli.show.attack_table import print_attacks
 from blindspot.cli.terminal import WORKSPACE_VARIABLE, JsonOption, QuietOption, workspace_option
 from blindspot.storage.errors import SettingsError, StoreError
 
 if TYPE_CHECKING:
-    from blindspot.cli.display import Show
+    from blindspot.cli.show.display import Show
     from blindspot.storage.records import Run
     from blindspot.storage.settings.sections import Settings
 
@@ -139,7 +139,7 @@ def attack(  # each option is one setting: what they may be is for the settings 
     refuse_unfinished(folder, settings, "attack")
 
     def work(show: Show, cancelled: Callable[[], bool]) -> Run:
-        from blindspot.graphs.run import start_run
+        from blindspot.graphs.running.run import start_run
 
         return start_run(settings, show=show, cancelled=cancelled, kind="attack")
 
@@ -194,8 +194,8 @@ def refuse_unfinished(folder: Path, settings: Settings, kind: str) -> None:
 
     if not Workspace(folder).results.is_file():
         return
-    from blindspot.cli.summary.summary import kind_of, rows_of
-    from blindspot.storage.results import Results
+    from blindspot.cli.show.summary import kind_of, rows_of
+    from blindspot.storage.store.results import Results
 
     with Results.open(folder) as results:
         runs = rows_of(results, "FROM runs WHERE status <> 'finished' ORDER BY started_at DESC")

@@ -35,8 +35,8 @@ def submit(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before what may cost more than $5.")] = False,
 ) -> None:
     """Hand over the questions that have no answer and are in no batch yet. What was submitted is not bought twice."""
+    from blindspot.agents.batch import batch, batch_record
     from blindspot.agents.calls.prices import is_providers_own
-    from blindspot.agents.files import batch, batch_record
 
     place, spec = batch.folder_of(folder), batch.batch_spec(teacher)
     if again and adopt:
@@ -74,9 +74,7 @@ def price_of(usd: float | None) -> str:
 @app.command("status")
 def status(folder: FolderArgument) -> None:
     """See how far the batches are, how many questions are open, and what is wrong with answers, line by line."""
-    from blindspot.agents.files import answers as answer_files
-    from blindspot.agents.files import batch, batch_record
-    from blindspot.agents.files import questions as question_files
+    from blindspot.agents.batch import answer_files, batch, batch_record, question_files
 
     place = batch.folder_of(folder)
     for one, state in asyncio.run(batch.look(place)):
@@ -95,7 +93,7 @@ def status(folder: FolderArgument) -> None:
 @app.command("fetch")
 def fetch(folder: FolderArgument) -> None:
     """Write the answers of batches that are over into the folder; then `blindspot resume` goes on with them."""
-    from blindspot.agents.files import batch, batch_record
+    from blindspot.agents.batch import batch, batch_record
 
     place = batch.folder_of(folder)
     fetched = asyncio.run(batch.fetch(place))

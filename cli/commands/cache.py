@@ -37,8 +37,8 @@ def cache(
 ) -> None:
     """See the answers that are not asked for again on this workspace, by teacher; or clear them."""
     from blindspot.agents.teachers.teacher import TeacherSpec
-    from blindspot.cli.summary.summary import rows_of
-    from blindspot.storage.results import Results
+    from blindspot.cli.show.summary import rows_of
+    from blindspot.storage.store.results import Results
 
     folder = workspace.expanduser()
     if clear:

@@ -11,11 +11,11 @@ import typer
 from blindspot.cli.commands.attack import make_settings, refuse_unfinished
 from blindspot.cli.commands.run import NoCacheOption, SetOption, carry_out
 from blindspot.cli.confirm import YesOption, agree_on_spend
-from blindspot.cli.summary.compare_table import print_comparison
+from blindspot.cli.show.comparison_table import print_comparison
 from blindspot.cli.terminal import FileWorkspaceOption, JsonOption, QuietOption, SettingsArgument
 
 if TYPE_CHECKING:
-    from blindspot.cli.display import Show
+    from blindspot.cli.show.display import Show
     from blindspot.storage.records import Run
 
 NAME = "compare"  # of runs that are given none: a file's run.name is that of its mitigation
@@ -56,7 +56,7 @@ def compare_teachers(
     forecast = agree_on_spend(settings, yes=yes, kind="comparison")
 
     def work(show: Show, cancelled: Callable[[], bool]) -> Run:
-        from blindspot.graphs.run import start_run
+        from blindspot.graphs.running.run import start_run
 
         return start_run(settings, show=show, cancelled=cancelled, kind="comparison", forecast=forecast)
 

@@ -17,12 +17,12 @@ from blindspot.storage.errors import StoreError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from blindspot.cli.display import Show
-    from blindspot.cli.summary.summary import Summary
+    from blindspot.cli.show.display import Show
+    from blindspot.cli.show.summary import Summary
     from blindspot.storage.records import Run
-    from blindspot.storage.results import Results
     from blindspot.storage.settings.sections import Settings
-    from blindspot.tools.evidence.planted_effect import PlantedEffect
+    from blindspot.storage.store.results import Results
+    from blindspot.tools.metrics.planted_effect import PlantedEffect
 
 ROWS = {"train": 1000, "validation": 300, "test": 500}
 PLANTED_SHARE = 0.25
@@ -52,7 +52,7 @@ def demo(
     Workspace(folder).create()
 
     def work(show: Show, cancelled: Callable[[], bool]) -> Run:
-        from blindspot.graphs.run import start_run
+        from blindspot.graphs.running.run import start_run
         from blindspot.tools.data.planted import write_dataset
 
         data = folder / "data" / f"seed-{seed}"
@@ -87,9 +87,9 @@ def demo_settings(folder: Path, data: Path, seed: int) -> Settings:
 
 def report(folder: Path, run_id: str, *, seed: int, as_json: bool) -> None:
     """Print the planted blind spot, the hypotheses that named it, and what changed."""
-    from blindspot.cli.summary.summary import as_table, read_summary
-    from blindspot.cli.summary.table import print_summary
-    from blindspot.storage.results import Results
+    from blindspot.cli.show.summary import as_table, read_summary
+    from blindspot.cli.show.table import print_summary
+    from blindspot.storage.store.results import Results
 
     with Results.open(folder) as results:
         summary = read_summary(results, run_id)
@@ -106,7 +106,7 @@ def report(folder: Path, run_id: str, *, seed: int, as_json: bool) -> None:
 
 def read_effect(results: Results, summary: Summary, *, seed: int) -> PlantedEffect:
     """Read what both model versions say of the test reviews, and what the teacher was shown."""
-    from blindspot.tools.evidence.planted_effect import Judged, measure_planted
+    from blindspot.tools.metrics.planted_effect import Judged, measure_planted
 
     new = summary.new_model_id or summary.original_model_id
     _, rows = results.query(
@@ -128,7 +128,7 @@ def read_effect(results: Results, summary: Summary, *, seed: int) -> PlantedEffe
 
 def read_named(results: Results, run_id: str) -> list[Named]:
     """Read the hypotheses about natural UUs that name a word of the planted family."""
-    from blindspot.tools.evidence.planted_effect import planted_words
+    from blindspot.tools.metrics.planted_effect import planted_words
 
     _, rows = results.query(
         "SELECT kind, text FROM hypothesis_log WHERE run_id = ? AND uu_kind = 'natural' ORDER BY kind, text", [run_id]
@@ -141,7 +141,7 @@ def print_planted(console: Console, effect: PlantedEffect, named: list[Named]) -
     from rich.text import Text
 
     from blindspot.tools.data.planted import FAMILY
-    from blindspot.tools.evidence.planted_effect import planted_words
+    from blindspot.tools.metrics.planted_effect import planted_words
 
     def line(name: str, text: str, style: str = "default") -> None:
         console.print(Text(f"{name:<11}", style="bold").append(visible(text), style=style))

@@ -103,7 +103,7 @@ def packages() -> list[Check]:
 def device() -> str:
     import torch
 
-    from blindspot.tools.classifier import pick_device
+    from blindspot.tools.classifier.classifier import pick_device
 
     best = pick_device("auto")
     name = f" ({torch.cuda.get_device_name(best)})" if best.type == "cuda" else ""
@@ -137,7 +137,7 @@ def writable(workspace: Path) -> str:
 
 
 def minilm() -> str:
-    from blindspot.tools.classifier import locate_model
+    from blindspot.tools.classifier.classifier import locate_model
 
     folder = Path(locate_model("minilm"))
     if not (folder / "config.json").is_file():

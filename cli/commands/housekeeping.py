@@ -21,7 +21,7 @@ from blindspot.cli.terminal import (
 from blindspot.storage.errors import Cancelled, SettingsError, StoreError
 
 if TYPE_CHECKING:
-    from blindspot.storage.runs.delete import Deletion
+    from blindspot.storage.transfer.delete import Deletion
 
 
 def delete(
@@ -31,8 +31,8 @@ def delete(
 ) -> None:
     """Delete runs: their rows, checkpoints and weights. What other runs need of them stays."""
     from blindspot.graphs.housekeeping import delete_runs
-    from blindspot.storage.runs.delete import plan_deletion
-    from blindspot.storage.store import Store
+    from blindspot.storage.store.store import Store
+    from blindspot.storage.transfer.delete import plan_deletion
     from blindspot.storage.workspace import Workspace
 
     folder = workspace.expanduser().resolve()

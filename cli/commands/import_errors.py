@@ -26,7 +26,7 @@ from blindspot.storage.errors import SettingsError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from blindspot.cli.display import Show
+    from blindspot.cli.show.display import Show
     from blindspot.storage.records import Run
     from blindspot.storage.settings.sections import Settings
     from blindspot.tools.data.logged_errors import Log
@@ -127,7 +127,7 @@ def start(settings: Settings, *, yes: bool, quiet: bool, as_json: bool) -> None:
     forecast = agree_on_spend(settings, yes=yes)
 
     def work(show: Show, cancelled: Callable[[], bool]) -> Run:
-        from blindspot.graphs.run import start_run
+        from blindspot.graphs.running.run import start_run
 
         return start_run(settings, show=show, cancelled=cancelled, forecast=forecast)
 
@@ -141,8 +141,8 @@ def sort_out(settings: Settings, *, is_alone: bool) -> Log:
 
     Raises: DataError.
     """
-    from blindspot.graphs.learning.logged import log_of
-    from blindspot.graphs.run import source_of
+    from blindspot.graphs.running.run import source_of
+    from blindspot.graphs.shared.logged import log_of
     from blindspot.tools.data.datasets import inspect
     from blindspot.tools.data.logged_errors import read_log, tested_texts
 

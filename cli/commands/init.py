@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from blindspot.storage.errors import SettingsError
 
-FOLDER = Path(__file__).parent.parent  # importlib.resources finds nothing in a namespace package
+FOLDER = files("blindspot.cli")
 TEMPLATE = FOLDER / "mitigation.toml"
 STUDY = FOLDER / "study.toml"
 

@@ -17,7 +17,7 @@ from blindspot.cli.terminal import DEFAULT_WORKSPACE, WorkspaceOption
 from blindspot.storage.errors import StoreError
 
 if TYPE_CHECKING:
-    from blindspot.storage.results import Results
+    from blindspot.storage.store.results import Results
 
 STATEMENTS = ("SHOW", "DESCRIBE")  # those that are one word
 
@@ -55,7 +55,7 @@ def query(
 ) -> None:
     """Ask the results, read-only, at any moment: in SQL, or by the name of a ready query (--list)."""
     from blindspot.cli.query import output as query_output
-    from blindspot.storage.results import Results
+    from blindspot.storage.store.results import Results
 
     style = query_output.style_of(output, out)
     if listing:
@@ -99,8 +99,8 @@ def read_question(question: str | None, file: Path | None, given: dict[str, obje
     Raises: StoreError, for an unknown name, a file that cannot be read, or a value that the SQL has no use for.
         typer.BadParameter, where nothing is asked.
     """
-    from blindspot.storage.queries.catalogue import READY
-    from blindspot.storage.queries.ready_query import constant
+    from blindspot.storage.analysts.ready_queries import READY
+    from blindspot.storage.analysts.ready_query import constant
 
     if question is not None and re.fullmatch(r"[\w-]+", question) and question != "-":
         ready = READY.get(question.replace("_", "-"))
@@ -122,8 +122,8 @@ def from_name(name: str, given: Mapping[str, object]) -> str:
     Raises: StoreError, when there is no such name.
     """
     from blindspot.cli.query.names import known_tables
-    from blindspot.storage.queries.catalogue import READY
-    from blindspot.storage.queries.nearest import nearest
+    from blindspot.storage.analysts.nearest import nearest
+    from blindspot.storage.analysts.ready_queries import READY
 
     if name not in known_tables():
         near = nearest(name, [*READY, *known_tables()])
@@ -185,7 +185,7 @@ def check_run(results: Results, run_id: str | None) -> None:
 
     Raises: StoreError.
     """
-    from blindspot.storage.queries.nearest import listed
+    from blindspot.storage.analysts.nearest import listed
 
     if run_id is None:
         return

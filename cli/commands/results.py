@@ -11,7 +11,7 @@ from blindspot.cli.terminal import DEFAULT_WORKSPACE, JsonOption, WorkspaceOptio
 from blindspot.storage.errors import StoreError
 
 if TYPE_CHECKING:
-    from blindspot.storage.results import Results
+    from blindspot.storage.store.results import Results
 
 
 def hypotheses(
@@ -22,9 +22,9 @@ def hypotheses(
     as_json: JsonOption = False,
 ) -> None:
     """Read the hypotheses: what fooled the classifier, how the teacher explains it, what was written after it."""
-    from blindspot.cli.summary.explained import print_hypotheses
-    from blindspot.cli.summary.summary import rows_of
-    from blindspot.storage.results import Results
+    from blindspot.cli.show.explained import print_hypotheses
+    from blindspot.cli.show.summary import rows_of
+    from blindspot.storage.store.results import Results
 
     with Results.open(workspace.expanduser()) as results:
         run_id = pick_taught(results, run_id)
@@ -47,7 +47,7 @@ def pick_taught(results: Results, run_id: str | None) -> str:
 
     Raises: StoreError, when there is none.
     """
-    from blindspot.cli.summary.summary import kind_of, rows_of
+    from blindspot.cli.show.summary import kind_of, rows_of
 
     rows = rows_of(results, "FROM runs ORDER BY started_at")
     if run_id in [row["run_id"] for row in rows if kind_of(row) == "attack"]:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from blindspot.cli.confirm import YesOption, agree_on_spend
+from blindspot.cli.show.attack_table import print_attacks
+from blindspot.cli.show.comparison_table import print_comparison
 from blindspot.cli.stop import StopSignals
-from blindspot.cli.summary.attack_table import print_attacks
-from blindspot.cli.summary.compare_table import print_comparison
 from blindspot.cli.terminal import (
     DEFAULT_WORKSPACE,
     FileWorkspaceOption,
@@ -28,8 +28,8 @@ from blindspot.cli.terminal import (
 from blindspot.storage.errors import Cancelled, ModelError, OperatorError, SettingsError, TeacherError, Waiting
 
 if TYPE_CHECKING:
-    from blindspot.cli.display import Show
-    from blindspot.graphs.state import Progress
+    from blindspot.cli.show.display import Show
+    from blindspot.graphs.context import Progress
     from blindspot.storage.records import Run
 
 BY_SETTING = (ModelError, SettingsError, TeacherError)  # what a change of the settings may mend
@@ -65,7 +65,7 @@ def run(
     forecast = agree_on_spend(settings, yes=yes)
 
     def work(show: Show, cancelled: Callable[[], bool]) -> Run:
-        from blindspot.graphs.run import start_run
+        from blindspot.graphs.running.run import start_run
 
         return start_run(settings, show=show, cancelled=cancelled, forecast=forecast)
 
@@ -93,7 +93,7 @@ def resume(
     """
 
     def work(show: Show, cancelled: Callable[[], bool]) -> Run:
-        from blindspot.graphs.run import resume_run
+        from blindspot.graphs.running.run import resume_run
 
         return resume_run(
             workspace,
@@ -120,7 +120,7 @@ def carry_out(work: Work, folder: Path, *, quiet: bool) -> Run:
         folder: the run's workspace, for the counts of the display and for what to type next.
     Raises: Cancelled and OperatorError, saying how to go on once the run has begun.
     """
-    from blindspot.cli.display import display_kind, open_display
+    from blindspot.cli.show.display import display_kind, open_display
 
     began: list[str] = []
     kind = display_kind(quiet=quiet)
@@ -156,9 +156,9 @@ def carry_out(work: Work, folder: Path, *, quiet: bool) -> Run:
 
 def print_result(folder: Path, run_id: str, *, as_json: bool) -> None:
     """Print what a run changed."""
-    from blindspot.cli.summary.summary import as_table, read_summary
-    from blindspot.cli.summary.table import print_summary
-    from blindspot.storage.results import Results
+    from blindspot.cli.show.summary import as_table, read_summary
+    from blindspot.cli.show.table import print_summary
+    from blindspot.storage.store.results import Results
 
     with Results.open(folder) as results:
         summary = read_summary(results, run_id)

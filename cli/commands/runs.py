@@ -21,14 +21,14 @@ from blindspot.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from blindspot.storage.results import Results
+    from blindspot.storage.store.results import Results
 
 KILO = 1000
 
 
 def runs(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption = False) -> None:
     """List the runs of a workspace: what each is, how long it took, what it changed, and the disk it uses."""
-    from blindspot.storage.results import Results
+    from blindspot.storage.store.results import Results
     from blindspot.storage.workspace import Workspace, size_of
 
     place = Workspace(workspace.expanduser().resolve())
@@ -49,7 +49,7 @@ def names_of(results: Results) -> list[str]:
 def laid_out(results: Results, folder: Path, run_id: str) -> dict[str, Any]:
     """Lay one run out: a row of the table, an object of the JSON."""
     from blindspot.cli.commands.status import attacks_of, facts_of, nothing_more, teachers_of
-    from blindspot.cli.summary.summary import read_summary, rows_of
+    from blindspot.cli.show.summary import read_summary, rows_of
     from blindspot.storage.workspace import Workspace, size_of
 
     summary = read_summary(results, run_id)
@@ -85,7 +85,7 @@ def print_runs(folder: Path, rows: list[dict[str, Any]], disk: dict[str, int]) -
     from rich.table import Table
     from rich.text import Text
 
-    from blindspot.cli.display import clock
+    from blindspot.cli.show.display import clock
 
     console = result_console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)

@@ -12,16 +12,16 @@ import typer
 from blindspot.cli.terminal import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, result_console, workspace_option
 
 if TYPE_CHECKING:
-    from blindspot.cli.summary.summary import Summary
-    from blindspot.storage.results import Results
+    from blindspot.cli.show.summary import Summary
+    from blindspot.storage.store.results import Results
 
 SILENT_S = 600  # training may take minutes without a new row; after this, say that the process may be gone
 
 
 def status(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption = False) -> None:
     """List the runs of a workspace: how far each is, and what it changed so far."""
-    from blindspot.cli.summary.summary import read_summary
-    from blindspot.storage.results import Results
+    from blindspot.cli.show.summary import read_summary
+    from blindspot.storage.store.results import Results
 
     folder = workspace.expanduser()
     with Results.open(folder) as results:
@@ -40,8 +40,8 @@ def status(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption =
 
 def facts_of(results: Results, run: Summary, silent_s: float) -> dict[str, Any]:
     """Lay one run out: a row of the table, an object of the JSON."""
-    from blindspot.cli.summary.spend import spend_in_words
-    from blindspot.cli.summary.summary import rows_of
+    from blindspot.cli.show.spend import spend_in_words
+    from blindspot.cli.show.summary import rows_of
 
     (planned,) = rows_of(
         results,
@@ -77,7 +77,7 @@ def facts_of(results: Results, run: Summary, silent_s: float) -> dict[str, Any]:
 
 def attacks_of(results: Results, run_id: str) -> dict[str, Any]:
     """Lay out what an attack run has in place of rounds: how many samples it attacked, and the UUs among them."""
-    from blindspot.cli.summary.summary import rows_of
+    from blindspot.cli.show.summary import rows_of
 
     rows = rows_of(results, "FROM attack_statistics WHERE run_id = ? ORDER BY samples DESC, recipe", [run_id])
     accuracy = rows[0]["original_accuracy"] if rows else None  # one model, the same samples: the most of them tell
@@ -93,7 +93,7 @@ def attacks_of(results: Results, run_id: str) -> dict[str, Any]:
 
 def teachers_of(results: Results, run_id: str) -> dict[str, Any]:
     """Lay out what a comparison has in place of rounds: how many teachers it compares, and the UUs they are shown."""
-    from blindspot.cli.summary.summary import rows_of
+    from blindspot.cli.show.summary import rows_of
 
     (row,) = rows_of(
         results,
@@ -122,7 +122,7 @@ def print_status(folder: Path, rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from blindspot.cli.display import clock
+    from blindspot.cli.show.display import clock
 
     console = result_console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)

@@ -61,7 +61,7 @@ def carry_out(plan: StudyPlan, only: list[str] | tuple[()], file: Path, *, yes: 
 
     Raises: Cancelled and OperatorError, saying how to go on once the study has begun.
     """
-    from blindspot.cli.display import display_kind
+    from blindspot.cli.show.display import display_kind
     from blindspot.cli.study.display import open_study_display
     from blindspot.graphs.study.choice import choose_cells
     from blindspot.graphs.study.course import Told
@@ -130,7 +130,7 @@ def print_tables(plan: StudyPlan, markdown: Path | None, csv: Path | None, *, as
     """Print a study's tables, and write them where they are asked for."""
     from blindspot.cli.study.read import as_table, read_study, write_csv
     from blindspot.cli.study.tables import in_markdown, print_study
-    from blindspot.storage.results import Results
+    from blindspot.storage.store.results import Results
 
     with Results.open(plan.workspace.expanduser()) as results:
         found = read_study(results, plan)

@@ -13,16 +13,16 @@ import typer
 from blindspot.cli.terminal import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, result_console, visible
 
 if TYPE_CHECKING:
-    from blindspot.storage.runs.incoming import Brought
+    from blindspot.storage.transfer.incoming import Brought
 
 BECAME = {"new": "brought in", "newer": "brought up to date", "known": "is here already"}
 
 
 def export_rows(folder: Path, wanted: str | None, workspace: Path, *, models: bool) -> None:
     """Write every row of a run, or of a study's runs, as Parquet, and tell of it."""
-    from blindspot.storage.runs.transfer import export_runs
+    from blindspot.storage.transfer.outgoing import export_runs
     from blindspot.storage.workspace import Workspace
-    from blindspot.tools.handover import new_folder
+    from blindspot.tools.classifier.handover import new_folder
 
     folder = folder.expanduser().resolve()
     with new_folder(folder) as partial:
@@ -45,9 +45,9 @@ def import_runs(
     as_json: JsonOption = False,
 ) -> None:
     """Bring runs of another workspace in, with their keys; those that are here already stay as they are."""
-    from blindspot.storage.runs.incoming import bring_in
-    from blindspot.storage.runs.manifest import read_manifest
-    from blindspot.storage.store import Store
+    from blindspot.storage.store.store import Store
+    from blindspot.storage.transfer.incoming import bring_in
+    from blindspot.storage.transfer.manifest import read_manifest
 
     folder = folder.expanduser().resolve()
     manifest = read_manifest(folder)

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from blindspot.cli.summary.change import Change, difference, in_words, name_of
-from blindspot.cli.summary.summary import headline
+from blindspot.cli.show.change import Change, difference, in_words, name_of
+from blindspot.cli.show.summary import headline
 
 if TYPE_CHECKING:
     from blindspot.cli.handover.handover import Made
@@ -123,7 +123,7 @@ def data_card(made: Made, rows: Sequence[Mapping[str, Any]], columns: Sequence[s
     """
     from huggingface_hub import DatasetCardData
 
-    from blindspot.tools.handover import SAMPLES
+    from blindspot.tools.classifier.handover import SAMPLES
 
     summary = made.summary
     data = DatasetCardData(

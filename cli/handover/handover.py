@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blindspot.cli.handover.cards import data_card, model_card, public
-from blindspot.cli.summary.summary import kind_of, read_summary, rows_of
+from blindspot.cli.show.summary import kind_of, read_summary, rows_of
 from blindspot.storage.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from blindspot.cli.summary.summary import Summary
-    from blindspot.storage.results import Results
+    from blindspot.cli.show.summary import Summary
+    from blindspot.storage.store.results import Results
 
 PROVENANCE = """
 SELECT y.fields, y.label AS own_label, y.synthetic_id, y.round, y.origin, y.source_id, y.accepted, y.rejected_by,
@@ -59,8 +59,8 @@ def hand_over_model(results: Results, run_id: str | None, folder: Path) -> str:
 
     Raises: StoreError, when the run took none, or the folder is not empty. ModelError, when its weights are gone.
     """
-    from blindspot.tools.classifier import locate_model
-    from blindspot.tools.handover import export_classifier
+    from blindspot.tools.classifier.classifier import locate_model
+    from blindspot.tools.classifier.handover import export_classifier
 
     made = read_made(results, run_id)
     summary = made.summary
@@ -79,7 +79,7 @@ def hand_over_data(results: Results, run_id: str | None, folder: Path) -> str:
 
     Raises: StoreError, when there are none, an older blindspot has published them, or the folder is not empty.
     """
-    from blindspot.tools.handover import export_samples
+    from blindspot.tools.classifier.handover import export_samples
 
     made = read_made(results, run_id)
     if not rows_of(results, KNOWS_ORIGIN):
@@ -129,7 +129,7 @@ def lay_out(row: Mapping[str, Any], run_id: str, fields: Sequence[str], label: s
         row: of PROVENANCE.
         fields, label: the columns of the training data.
     """
-    from blindspot.tools.samples.filter import CHECKS
+    from blindspot.tools.additions.filter import CHECKS
 
     verdicts, scores = (json.loads(row[name] or "{}") for name in ("verdicts", "scores"))
     origin: dict[str, Any] = {"run_id": run_id} | {name: value for name, value in row.items() if name not in LAID_OUT}

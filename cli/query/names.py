@@ -21,8 +21,8 @@ Completions = list[tuple[str, str]]
 @cache
 def known_tables() -> Mapping[str, tuple[str, Mapping[str, str]]]:
     """The views and tables of the newest version, views first: name -> what it holds, column -> what it holds."""
-    from blindspot.storage.comments import COMMENTS
-    from blindspot.storage.views.catalogue import VIEWS
+    from blindspot.storage.analysts.views import VIEWS
+    from blindspot.storage.schema.comments import COMMENTS
 
     tables = {name: about for name, about in COMMENTS.items() if not name.startswith("_")}
     return {view.name: (view.comment, view.columns) for view in VIEWS} | tables
@@ -30,7 +30,7 @@ def known_tables() -> Mapping[str, tuple[str, Mapping[str, str]]]:
 
 def complete_question(incomplete: str) -> Completions:
     """Complete a name; within SQL its last word: a table, or a column of those that it names (of any, before that)."""
-    from blindspot.storage.queries.catalogue import QUERIES
+    from blindspot.storage.analysts.ready_queries import QUERIES
 
     if " " not in incomplete.lstrip():
         names = {query.name: query.question for query in QUERIES}
@@ -49,7 +49,7 @@ def complete_question(incomplete: str) -> Completions:
 
 def complete_run(ctx: typer.Context, incomplete: str) -> Completions:
     """Complete the id of a run of the workspace, the newest first."""
-    from blindspot.storage.results import Results
+    from blindspot.storage.store.results import Results
 
     folder = ctx.params.get("workspace") or DEFAULT_WORKSPACE
     try:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
+from blindspot.cli.query.formats import print_table, unique, write_csv, write_json
 from blindspot.cli.query.names import known_tables
-from blindspot.cli.query.rows import print_table, unique, write_csv, write_json
 from blindspot.cli.terminal import result_console
 from blindspot.storage.errors import StoreError
 
 if TYPE_CHECKING:
-    from blindspot.storage.queries.answer import Answer
+    from blindspot.storage.analysts.answer import Answer
 
 Style = Literal["table", "csv", "json", "parquet"]
 ENDINGS: dict[str, Style] = {".csv": "csv", ".json": "json", ".parquet": "parquet"}
@@ -94,8 +94,8 @@ def write_parquet(answer: Answer, path: Path) -> int:
 
 def print_names(style: Style) -> None:
     """Print the ready queries, the views and the tables, each with what it answers or holds."""
-    from blindspot.storage.queries.catalogue import QUERIES
-    from blindspot.storage.views.catalogue import VIEWS
+    from blindspot.storage.analysts.ready_queries import QUERIES
+    from blindspot.storage.analysts.views import VIEWS
 
     views = {view.name for view in VIEWS}
     rows = [(query.name, "ready query", query.question) for query in QUERIES]

@@ -14,10 +14,10 @@ import altair as alt
 import numpy as np
 from markupsafe import Markup
 
-from blindspot.cli.report.rows import NEW, ORIGINAL, Judged, Row
-from blindspot.tools.evidence.curves import reliability, risk_coverage
-from blindspot.tools.evidence.evaluate import ECE_BINS
-from blindspot.tools.evidence.statistics import Floats
+from blindspot.cli.report.content import NEW, ORIGINAL, Judged, Row
+from blindspot.tools.metrics.curves import reliability, risk_coverage
+from blindspot.tools.metrics.evaluate import ECE_BINS
+from blindspot.tools.metrics.statistics import Floats
 
 WIDTH, HEIGHT = 380, 220  # pixels; the page lets a chart shrink
 BINS = 20  # of the confidence histograms, over [0, 1]

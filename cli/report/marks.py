@@ -6,7 +6,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 
 from blindspot.storage.records import Fields
-from blindspot.tools.texts.edits import WORD, edits
+from blindspot.tools.text.edits import WORD, edits
 
 AROUND = 12  # words shown on either side of a change in a long text
 LONG = 60  # words of a text that is shown in part

@@ -13,8 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from blindspot.cli.report import charts, tables
-from blindspot.cli.report.marks import Marked, mark_pair
-from blindspot.cli.report.rows import (
+from blindspot.cli.report.content import (
     Row,
     Split,
     read_explained,
@@ -24,14 +23,15 @@ from blindspot.cli.report.rows import (
     read_troubles,
     read_uus,
 )
+from blindspot.cli.report.marks import Marked, mark_pair
 from blindspot.cli.report.verdict import read_judged, rounds_of
-from blindspot.cli.summary.change import difference, in_words, name_of
-from blindspot.cli.summary.spend import spend_in_words
-from blindspot.cli.summary.summary import Summary, headline, read_summary
+from blindspot.cli.show.change import difference, in_words, name_of
+from blindspot.cli.show.spend import spend_in_words
+from blindspot.cli.show.summary import Summary, headline, read_summary
 from blindspot.cli.terminal import visible
 
 if TYPE_CHECKING:
-    from blindspot.storage.results import Results
+    from blindspot.storage.store.results import Results
 
 TEMPLATES = Path(__file__).with_name("templates")
 TONES = {"green": "good", "red": "bad"}

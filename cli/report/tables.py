@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from blindspot.agents.calls.ledger import in_dollars
-from blindspot.cli.report.rows import Row, own_recipes
-from blindspot.cli.summary.attack_table import figures_of, rows_of_table
-from blindspot.cli.summary.change import difference, in_words, name_of
-from blindspot.cli.summary.summary import Summary, headline, rows_of
+from blindspot.cli.report.content import Row, own_recipes
+from blindspot.cli.show.attack_table import figures_of, rows_of_table
+from blindspot.cli.show.change import difference, in_words, name_of
+from blindspot.cli.show.summary import Summary, headline, rows_of
 
 if TYPE_CHECKING:
-    from blindspot.storage.results import Results
+    from blindspot.storage.store.results import Results
 
 # `uus` is named so that the copy of an older blindspot, which lacks it, is refused in words.
 STATISTICS = "SELECT * REPLACE (uus AS uus) FROM attack_statistics WHERE model_id IN (?, ?) ORDER BY recipe, split"

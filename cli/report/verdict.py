@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from blindspot.cli.report.rows import Row
+from blindspot.cli.report.content import Row
 from blindspot.cli.report.tables import Table
-from blindspot.cli.summary.summary import RoundEnd, Summary, rows_of
+from blindspot.cli.show.summary import RoundEnd, Summary, rows_of
 from blindspot.storage.records import BlindSpot, Evaluation
 from blindspot.storage.settings.sections import AcceptSection
-from blindspot.tools.evidence.verdict import judge
-from blindspot.tools.evidence.verdict_parts import Change, Count, Parts, end, percent, signed
+from blindspot.tools.metrics.verdict import judge
+from blindspot.tools.metrics.verdict_parts import Change, Count, Parts, end, percent, signed
 
 if TYPE_CHECKING:
-    from blindspot.storage.results import Results
+    from blindspot.storage.store.results import Results
 
 BESIDE = "{name}, old model calibrated and nothing else"
 BESIDE_MATCHED = "{name} at matched coverage, old model calibrated"

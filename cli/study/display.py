@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from blindspot.cli.display import Kind, LiveDisplay, PlainDisplay, ignore, name_of
+from blindspot.cli.show.display import Kind, LiveDisplay, PlainDisplay, ignore, name_of
 from blindspot.cli.terminal import progress_console, visible
 
 if TYPE_CHECKING:
-    from blindspot.graphs.state import Progress
+    from blindspot.graphs.context import Progress
     from blindspot.graphs.study.course import Place
-    from blindspot.graphs.study.forecast import Outlook
+    from blindspot.graphs.study.remaining_time import Outlook
 
 TOLD_OF = (("original", "evaluate_original"), ("mitigation", "evaluate"))  # kinds of run and phases that leave a line
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import StudyFigure
-from blindspot.storage.settings.study import ORIGINAL
+from blindspot.storage.settings.study_axes import ORIGINAL
 
 if TYPE_CHECKING:
-    from blindspot.storage.results import Results
     from blindspot.storage.settings.study_cells import StudyPlan
+    from blindspot.storage.store.results import Results
 
 NO_THRESHOLD = -1.0
 
@@ -62,7 +62,7 @@ def read_study(results: Results, plan: StudyPlan) -> FoundStudy:
 
     Raises: StoreError, where it has not begun.
     """
-    from blindspot.cli.summary.summary import rows_of
+    from blindspot.cli.show.summary import rows_of
 
     known = rows_of(results, "FROM studies WHERE name = ?", [plan.axes.name])
     if not known:
@@ -95,7 +95,7 @@ def read_study(results: Results, plan: StudyPlan) -> FoundStudy:
 
 def runs_of(results: Results, study_id: str, methods: Sequence[str]) -> list[dict[str, Any]]:
     """The runs of a study's methods, but for those in whose place a later one stands, of other settings."""
-    from blindspot.cli.summary.summary import rows_of
+    from blindspot.cli.show.summary import rows_of
 
     return rows_of(
         results,
@@ -135,7 +135,7 @@ def as_table(found: FoundStudy) -> dict[str, Any]:
 
 def write_csv(found: FoundStudy) -> str:
     """Every figure as a line of CSV."""
-    from blindspot.cli.query import rows
+    from blindspot.cli.query import formats as rows
 
     text = io.StringIO()
     names = [field.name for field in fields(StudyFigure)]

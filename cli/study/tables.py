@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from blindspot.cli.study.read import FoundStudy, Place
 from blindspot.cli.study.words import mean_std, points, reduction, sentences
 from blindspot.cli.terminal import visible
-from blindspot.storage.settings.study import ORIGINAL
+from blindspot.storage.settings.study_axes import ORIGINAL
 from blindspot.storage.settings.study_cells import dose_of
 
 if TYPE_CHECKING:

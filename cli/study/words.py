@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from blindspot.cli.study.read import FoundStudy, Place
 from blindspot.storage.records import StudyFigure
-from blindspot.storage.settings.study import ORIGINAL
+from blindspot.storage.settings.study_axes import ORIGINAL
 
 NOISE = "inside the noise"
 FLOOR = "none"  # what a method is compared with in words; itself, and where it is not there: with the original

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from blindspot.graphs.autonomy.steps import NATURAL, Facts, hindrances, possible
+from blindspot.graphs.context import Context, State
 from blindspot.graphs.nodes.attack import budget_of, fair_order, uus_of
 from blindspot.graphs.nodes.select import most_selected
-from blindspot.graphs.state import Context, State
 from blindspot.storage.records import Attack, Hypothesis, Round, SyntheticSample, TeacherCall, ToolCall, Uu
 
 HYPOTHESES_SHOWN = 20

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from blindspot.graphs.learning.logged import deployed_said, logged_samples, tell_agreement
-from blindspot.graphs.nodes.changed_words import add_changed_words
-from blindspot.graphs.state import Context, State, knobs_of
+from blindspot.graphs.context import Context, State, knobs_of
+from blindspot.graphs.shared.changed_words import add_changed_words
+from blindspot.graphs.shared.logged import deployed_said, logged_samples, tell_agreement
 from blindspot.graphs.versions.versions import OnDemand, predict_once
 from blindspot.storage.records import Attack, Prediction, Sample, Uu, make_id
 from blindspot.storage.settings.sections import AttackSection
@@ -22,8 +22,8 @@ from blindspot.tools.attack.plan import UNLIMITED, AttackPlan, Budget, SampleLim
 from blindspot.tools.progress import Report
 
 if TYPE_CHECKING:
-    from blindspot.tools.attack.samples import Models
-    from blindspot.tools.classifier import Classifier
+    from blindspot.tools.attack.attacker import Models
+    from blindspot.tools.classifier.classifier import Classifier
 
 KEPT_EVERY_S = 1.0  # adding rows takes some 15 ms, one or a hundred; a kill loses those of this time, and in flight
 
@@ -52,7 +52,7 @@ def attack_training(context: Context, state: State, report: Report) -> dict[str,
 
     Returns: what to tell of it; nothing where there are none.
     """
-    from blindspot.tools.samples.select import adversarial_uus
+    from blindspot.tools.additions.select import adversarial_uus
 
     samples = drawn_training(context)
     if not samples or not context.settings.attack.recipes:
@@ -90,7 +90,7 @@ def find_uus(
         said: predictions that count in the place of the model version's own, of the samples as they are.
     Returns: the attacks, and the UUs, natural ones first; both are in the store.
     """
-    from blindspot.tools.samples.select import adversarial_uus, natural_uus
+    from blindspot.tools.additions.select import adversarial_uus, natural_uus
 
     number, tau = state["round"], context.settings.run.tau
     version = OnDemand(context, state["model_id"])
@@ -159,9 +159,9 @@ def models_of(context: Context, classifier: Classifier, samples: Sequence[Sample
     Args:
         samples: all that are to be attacked, those done before a kill too: the fast version hangs on the first ones.
     """
-    from blindspot.tools.attack.samples import Models, oracle_of
-    from blindspot.tools.classifier import texts_of
-    from blindspot.tools.forward.precision import CALIBRATION, fast_version
+    from blindspot.tools.attack.attacker import Models, oracle_of
+    from blindspot.tools.classifier.classifier import texts_of
+    from blindspot.tools.classifier.precision import CALIBRATION, fast_version
 
     classes = len(context.dataset.labels)
     searched = classifier
@@ -220,7 +220,7 @@ def attack_missing(
         models: makes the version under attack ready; not asked where every sample has its row.
     Returns: all rows of these samples, those that were there among them, ordered by sample.
     """
-    from blindspot.tools.attack.samples import attack_samples
+    from blindspot.tools.attack.attacker import attack_samples
 
     wanted = {sample.sample_id for sample in samples}
     rows = context.store.rows(Attack, model_id=plan.model_id, recipe=plan.recipe)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from blindspot.graphs.state import Context
+from blindspot.graphs.context import Context
 from blindspot.graphs.versions.outcomes import validation_outcomes
 from blindspot.graphs.versions.versions import version_id
 from blindspot.storage.records import ModelVersion, now
@@ -16,7 +16,7 @@ def calibrate_version(context: Context, round_number: int, current: ModelVersion
 
     Source: Guo et al. (2017).
     """
-    from blindspot.tools.evidence.calibration import fit_temperature
+    from blindspot.tools.metrics.calibration import fit_temperature
 
     began = time.monotonic()
     outcomes = validation_outcomes(context, current.model_id, report)

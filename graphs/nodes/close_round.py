@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from blindspot.graphs.context import Context, State, knobs_of
 from blindspot.graphs.nodes.attack import uus_of
-from blindspot.graphs.state import Context, State, knobs_of
 from blindspot.graphs.versions.prune import remove_rejected
 from blindspot.storage.records import POOLED, BlindSpot, Evaluation, Round, Run, now
 from blindspot.tools.progress import Report
@@ -22,7 +22,7 @@ def open_round(context: Context, state: State, report: Report) -> tuple[dict[str
 
 def close_round(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """Decide by the paired tests on the test split, and by the stop rules."""
-    from blindspot.tools.evidence.verdict import Verdict, judge
+    from blindspot.tools.metrics.verdict import Verdict, judge
 
     settings, number, new_id = context.settings, state["round"], state["new_model_id"]
     wish = (knobs_of(state, "stop") or {}).get("reason")  # of an autonomous teacher, to end the run here

@@ -7,14 +7,14 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from blindspot.agents.calls.calls import Caller
+from blindspot.agents.calls.caller import Caller
 from blindspot.agents.calls.log import Question
-from blindspot.agents.providers.provider import Reply
+from blindspot.agents.chat import Reply
+from blindspot.agents.prompts.prompting import content_hash
 from blindspot.agents.teachers.decisions import Choice, decision_question, read_choice, refused
-from blindspot.agents.teachers.prompting import content_hash
 from blindspot.graphs.autonomy.scene import Scene, look
 from blindspot.graphs.autonomy.steps import NATURAL, last_step, possible, refusal, scripted_step
-from blindspot.graphs.state import Context, State
+from blindspot.graphs.context import Context, State
 from blindspot.graphs.teaching.tasks import run_all
 from blindspot.graphs.teaching.teachers import asking
 from blindspot.storage.errors import BudgetSpent, MalformedAnswer, SettingsError, Unanswered

@@ -6,24 +6,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from blindspot.graphs.learning.logged import fixed_in_words, untaught_fixed
+from blindspot.graphs.context import Context, State
 from blindspot.graphs.nodes.attack import attack_once, draw_samples
-from blindspot.graphs.state import Context, State
-from blindspot.graphs.versions.fooling import predict_known, predict_repaired
+from blindspot.graphs.shared.fooling import predict_known, predict_repaired
+from blindspot.graphs.shared.logged import fixed_in_words, untaught_fixed
 from blindspot.graphs.versions.outcomes import outcomes_of, validation_outcomes
 from blindspot.graphs.versions.versions import OnDemand, predict_once
 from blindspot.storage.records import POOLED, Attack, BlindSpot, Evaluation
 from blindspot.tools.progress import Report
 
 if TYPE_CHECKING:
-    from blindspot.tools.evidence.evidence import Temperature
-    from blindspot.tools.evidence.figure import Scope
-    from blindspot.tools.evidence.outcomes import ModelOutcomes
+    from blindspot.tools.metrics.figure import Scope
+    from blindspot.tools.metrics.outcomes import ModelOutcomes
+    from blindspot.tools.metrics.verdict_evidence import Temperature
 
 
 def evaluate_original(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """Measure the original model version."""
-    from blindspot.tools.evidence.evaluate import figures
+    from blindspot.tools.metrics.evaluate import figures
 
     measured = measure_version(context, state["model_id"], report)
     scope = scope_of(context, 0)
@@ -37,8 +37,8 @@ def evaluate(context: Context, state: State, report: Report) -> tuple[dict[str, 
 
     What a verdict weighs besides is measured here too: blind spots, UUs that came and went, calibration, forgetting.
     """
-    from blindspot.tools.evidence.evaluate import differences, figures, known_uus
-    from blindspot.tools.evidence.evidence import beside_calibration, repaired_kept, turnover
+    from blindspot.tools.metrics.evaluate import differences, figures, known_uus
+    from blindspot.tools.metrics.verdict_evidence import beside_calibration, repaired_kept, turnover
 
     new_id = state["new_model_id"]
     if new_id is None:
@@ -76,7 +76,7 @@ class Measured:
 
 def measure_version(context: Context, model_id: str, report: Report) -> Measured:
     """Predict and attack the test split; what the store already has is not done again."""
-    from blindspot.tools.evidence.outcomes import ModelOutcomes, perturbed_outcomes
+    from blindspot.tools.metrics.outcomes import ModelOutcomes, perturbed_outcomes
 
     settings = context.settings
     samples = context.samples("test")
@@ -95,8 +95,8 @@ def measure_version(context: Context, model_id: str, report: Report) -> Measured
 
 def temperature_of(context: Context, model_id: str) -> Temperature:
     """Fit a version's temperature on the validation split."""
-    from blindspot.tools.evidence.calibration import fit_temperature
-    from blindspot.tools.evidence.evidence import Temperature
+    from blindspot.tools.metrics.calibration import fit_temperature
+    from blindspot.tools.metrics.verdict_evidence import Temperature
 
     outcomes = validation_outcomes(context, model_id)
     return Temperature(fit_temperature(outcomes.probabilities, outcomes.labels), len(outcomes))
@@ -105,8 +105,8 @@ def temperature_of(context: Context, model_id: str) -> Temperature:
 def spots_of(context: Context, new: Measured, baseline: Measured, scope: Scope) -> list[BlindSpot]:
     """Find the blind spots of two versions among their UUs of the test split."""
     from blindspot.tools.attack.sentence_encoder import sentence_oracle
-    from blindspot.tools.evidence.blind_spots import find_blind_spots, uu_cases
-    from blindspot.tools.texts.similarity import text_of
+    from blindspot.tools.metrics.blind_spots import find_blind_spots, uu_cases
+    from blindspot.tools.text.similarity import text_of
 
     names = context.dataset.fields
     natural = {sample.sample_id: text_of(sample.fields, names) for sample in context.samples("test")}
@@ -123,7 +123,7 @@ def spots_of(context: Context, new: Measured, baseline: Measured, scope: Scope) 
 
 def statistics_of(attacks: Sequence[Attack], scope: Scope) -> list[Evaluation]:
     """Attack statistics of each recipe."""
-    from blindspot.tools.attack.statistics import attack_statistics
+    from blindspot.tools.metrics.attack_statistics import attack_statistics
 
     recipes = dict.fromkeys(row.recipe for row in attacks)
     return [
@@ -134,7 +134,7 @@ def statistics_of(attacks: Sequence[Attack], scope: Scope) -> list[Evaluation]:
 
 
 def scope_of(context: Context, round_number: int) -> Scope:
-    from blindspot.tools.evidence.figure import Scope
+    from blindspot.tools.metrics.figure import Scope
 
     settings = context.settings
     return Scope(

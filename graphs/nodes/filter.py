@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from blindspot.graphs.learning.methods import FILTERED
+from blindspot.graphs.context import Context, State
 from blindspot.graphs.nodes.attack import draw_samples
-from blindspot.graphs.state import Context, State
+from blindspot.graphs.shared.methods import FILTERED
 from blindspot.storage.records import Sample, SyntheticSample
 from blindspot.tools.progress import Report
 
 if TYPE_CHECKING:
-    from blindspot.tools.samples.filter import FilterContext
+    from blindspot.tools.additions.filter import FilterContext
 
 HELD_OUT = 200  # training samples that the BERTScore threshold is calibrated on
 
@@ -24,7 +24,7 @@ def filter_round(context: Context, state: State, report: Report) -> tuple[dict[s
 
     What a baseline took out of the data is right as it is, and may well be a copy.
     """
-    from blindspot.tools.samples.filter import filter_samples
+    from blindspot.tools.additions.filter import filter_samples
 
     rows = context.store.rows(SyntheticSample, run_id=context.run_id, round=state["round"])
     written = [row for row in rows if row.origin in FILTERED]
@@ -44,8 +44,8 @@ def filter_round(context: Context, state: State, report: Report) -> tuple[dict[s
 
 def compared_with(context: Context) -> FilterContext:
     """The checks of the settings, their threshold calibrated, and the training samples that they compare with."""
-    from blindspot.tools.samples.filter import FilterContext, FilterPlan
-    from blindspot.tools.texts.similarity import BertScorer, text_of
+    from blindspot.tools.additions.filter import FilterContext, FilterPlan
+    from blindspot.tools.text.similarity import BertScorer, text_of
 
     settings = context.settings.filter
     training = context.samples("train")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from blindspot.graphs.state import Context, State
+from blindspot.graphs.context import Context, State
 from blindspot.graphs.versions.versions import bring_version, is_there, train_version, version_id
 from blindspot.storage.errors import ModelError
 from blindspot.storage.records import ModelVersion, Run

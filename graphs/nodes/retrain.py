@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from blindspot.graphs.learning.levers import levers_of
-from blindspot.graphs.learning.methods import FILTERED
+from blindspot.graphs.context import Context, State
 from blindspot.graphs.nodes.calibrate import calibrate_version
 from blindspot.graphs.nodes.filter import accepted_samples
 from blindspot.graphs.nodes.prepare import rounded
-from blindspot.graphs.state import Context, State
+from blindspot.graphs.shared.levers import levers_of
+from blindspot.graphs.shared.methods import FILTERED
 from blindspot.graphs.versions.versions import is_there, train_version, version_id
 from blindspot.storage.records import ModelVersion, SyntheticSample
 from blindspot.tools.progress import Report

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blindspot.graphs.autonomy.steps import NATURAL
-from blindspot.graphs.learning.methods import budget_uus
+from blindspot.graphs.context import Context, State, knobs_of
 from blindspot.graphs.nodes.attack import uus_of
-from blindspot.graphs.state import Context, State, knobs_of
+from blindspot.graphs.shared.methods import budget_uus
 from blindspot.storage.records import Uu
+from blindspot.tools.additions.select import most_confident, select_uus
 from blindspot.tools.progress import Report
-from blindspot.tools.samples.select import most_confident, select_uus
 
 
 def select(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:

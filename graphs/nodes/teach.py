@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from blindspot.agents.teachers.teacher import Case, Explanation, Teacher
+from blindspot.graphs.context import Context, State
 from blindspot.graphs.nodes.attack import uus_of
-from blindspot.graphs.state import Context, State
 from blindspot.graphs.teaching.pause import pause, tell_answers
 from blindspot.graphs.teaching.tasks import run_all
 from blindspot.graphs.teaching.teachers import open_teacher, own_rows

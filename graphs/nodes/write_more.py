@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from blindspot.agents.calls.calls import Caller
+from blindspot.agents.calls.caller import Caller
 from blindspot.agents.teachers.more import generate_more
+from blindspot.graphs.context import Context, State, knobs_of
 from blindspot.graphs.nodes.teach import case_of, check_stop, explanation_of
-from blindspot.graphs.state import Context, State, knobs_of
 from blindspot.graphs.teaching.tasks import run_all
 from blindspot.graphs.teaching.teachers import asking
 from blindspot.storage.errors import BudgetSpent, MalformedAnswer, Unanswered

@@ -6,14 +6,14 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from blindspot.graphs.checks import check_method, check_models, check_places, check_recipes
-from blindspot.graphs.learning.logged import inspect_data
-from blindspot.graphs.mend import MENDABLE
-from blindspot.graphs.run import check_kind, source_of
+from blindspot.graphs.preflight.checks import check_method, check_models, check_places, check_recipes
+from blindspot.graphs.running.mend import MENDABLE
+from blindspot.graphs.running.run import check_kind, source_of
+from blindspot.graphs.shared.logged import inspect_data
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.records import Dataset, make_id
 from blindspot.storage.settings.sections import Settings
-from blindspot.storage.settings.study import METHODS
+from blindspot.storage.settings.study_axes import METHODS
 from blindspot.storage.settings.study_cells import Cell, StudyPlan, is_free
 from blindspot.tools.data.datasets import DataSource
 

@@ -7,17 +7,17 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from blindspot.graphs.run import go, new_run
-from blindspot.graphs.state import Context, Progress
+from blindspot.graphs.context import Context, Progress
+from blindspot.graphs.running.run import go, new_run
 from blindspot.graphs.study.cells import Lot, identity
 from blindspot.graphs.study.choice import Chosen, left_of
 from blindspot.graphs.study.figures import FigureWriter
-from blindspot.graphs.study.forecast import Ended, Outlook, look_ahead, seconds_spent
+from blindspot.graphs.study.remaining_time import Ended, Outlook, look_ahead, seconds_spent
 from blindspot.storage.errors import BlindspotError, Cancelled, SettingsError, StoreError, Waiting
 from blindspot.storage.records import Event, Run, Study, make_id, now
 from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.settings.study_cells import Cell
-from blindspot.storage.store import Store
+from blindspot.storage.store.store import Store
 from blindspot.storage.workspace import Workspace
 from blindspot.tools.progress import IsCancelled
 

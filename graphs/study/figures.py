@@ -1,4 +1,4 @@
-"""The figures of a study: read from its runs' rows, taken in `tools/evidence/study.py`, written while it goes on."""
+"""The figures of a study: read from its runs' rows, computed by the metrics, written while the study goes on."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from blindspot.graphs.state import samples_of
+from blindspot.graphs.context import samples_of
 from blindspot.graphs.study.cells import Lot
 from blindspot.storage.records import Attack, ModelVersion, Prediction, Round, Run, Study, StudyFigure, ToolCall
-from blindspot.storage.settings.study import ORIGINAL
+from blindspot.storage.settings.study_axes import ORIGINAL
 from blindspot.storage.settings.study_cells import dose_of
-from blindspot.storage.store import Store
+from blindspot.storage.store.store import Store
 
 if TYPE_CHECKING:
-    from blindspot.tools.evidence.outcomes import Outcomes
-    from blindspot.tools.evidence.study import Comparison, Measured
+    from blindspot.tools.metrics.outcomes import Outcomes
+    from blindspot.tools.metrics.study_figures import Comparison, Measured
 
 FIGURES_SHARE = 0.05  # of the time: what taking the figures anew after each cell may cost
 FIGURES_SEED = 0  # of their bootstrap
@@ -65,7 +65,7 @@ class FigureWriter:
 
     def write(self) -> None:
         """Take all figures anew and publish them, unless no cell has ended since the last time."""
-        from blindspot.tools.evidence.study import compare
+        from blindspot.tools.metrics.study_figures import compare
 
         runs = [run for lot in self.lots if (run := self.run_of(lot)) and run.status == "finished"]
         finished = frozenset((run.run_id, run.finished_at) for run in runs)
@@ -113,7 +113,7 @@ class FigureWriter:
         return methods
 
     def comparison(self, lot: Lot, view: View, methods: Mapping[str, Mapping[int, Measured]]) -> Comparison:
-        from blindspot.tools.evidence.study import Comparison
+        from blindspot.tools.metrics.study_figures import Comparison
 
         settings = lot.cell.settings
         return Comparison(
@@ -144,7 +144,7 @@ def is_under(view: View, lot: Lot, run: Run) -> bool:
 
 def baselines_of(method: str, methods: Iterable[str]) -> dict[str, str]:
     """Which methods stand for the baselines: those of the same dose, where there are doses."""
-    from blindspot.tools.evidence.study import BASELINES
+    from blindspot.tools.metrics.study_figures import BASELINES
 
     dose = dose_of(method)[1]
     found = {}
@@ -158,10 +158,10 @@ def baselines_of(method: str, methods: Iterable[str]) -> dict[str, str]:
 
 def read_measured(store: Store, lot: Lot, run: Run, view: View) -> Measured:
     """Read what a cell's model version says of the test split, and how its attacks and its training went."""
-    from blindspot.tools.attack.statistics import attack_statistics
-    from blindspot.tools.evidence.figure import Scope
-    from blindspot.tools.evidence.outcomes import clean_outcomes, joined, perturbed_outcomes
-    from blindspot.tools.evidence.study import Measured
+    from blindspot.tools.metrics.attack_statistics import attack_statistics
+    from blindspot.tools.metrics.figure import Scope
+    from blindspot.tools.metrics.outcomes import clean_outcomes, joined, perturbed_outcomes
+    from blindspot.tools.metrics.study_figures import Measured
 
     model_id, accepted = model_of(store, run)
     samples = samples_of(store, lot.source, lot.dataset, "test")

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from blindspot.agents.calls.forecast import Forecast
+from blindspot.agents.teachers.forecast import Forecast
 from blindspot.graphs.study.cells import Lot, inspect_cells
 from blindspot.graphs.study.choice import Chosen, choose_cells, left_of
 from blindspot.graphs.study.course import Course, Told
-from blindspot.graphs.study.forecast import Outlook, forecast_spend, look_ahead
+from blindspot.graphs.study.remaining_time import Outlook, forecast_spend, look_ahead
 from blindspot.storage.errors import Cancelled
 from blindspot.storage.records import Study, now
 from blindspot.storage.settings.study_cells import StudyPlan
-from blindspot.storage.store import Store
+from blindspot.storage.store.store import Store
 from blindspot.storage.workspace import Workspace
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import Run, TeacherCall
-from blindspot.storage.store import Store
+from blindspot.storage.store.store import Store
 from blindspot.storage.workspace import Workspace
 
 

@@ -7,9 +7,9 @@ import math
 from typing import NamedTuple
 
 from blindspot.agents.calls.log import Occasion, reply_of
-from blindspot.agents.providers.provider import Reply
+from blindspot.agents.chat import Reply
 from blindspot.storage.records import TeacherCall
-from blindspot.storage.store import Store
+from blindspot.storage.store.store import Store
 
 
 class Bought(NamedTuple):

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from langgraph.types import interrupt
 
-from blindspot.agents.files.questions import OpenQuestion, waiting_line, write_questions
-from blindspot.agents.providers.opening import place_of
+from blindspot.agents.batch.question_files import OpenQuestion, waiting_line, write_questions
+from blindspot.agents.teachers.opening import place_of
 from blindspot.agents.teachers.teacher import TeacherSpec
-from blindspot.graphs.state import Context
+from blindspot.graphs.context import Context
 from blindspot.storage.errors import Pending
 
 
@@ -22,7 +22,7 @@ async def tell_answers(context: Context, number: int, phase: str) -> None:
     spec = TeacherSpec.parse(context.settings.teacher.spec)
     if spec.provider != "file":
         return
-    from blindspot.agents.files.answers import in_one_line, tell_problems  # imports an SDK
+    from blindspot.agents.batch.answer_files import in_one_line, tell_problems  # imports an SDK
 
     folder, run = place_of(spec), f"{context.run_id}-round"
     if not any(folder.glob(f"{run}*")):

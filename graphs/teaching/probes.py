@@ -11,16 +11,16 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from blindspot.agents.teachers.probes import Labelled, Likeness, Perturbation, Verdict
+from blindspot.graphs.context import Context
 from blindspot.graphs.nodes.attack import plan_of
-from blindspot.graphs.state import Context
 from blindspot.graphs.versions.versions import load_version
 from blindspot.storage.records import Attack, Fields, Sample, ToolCall, make_id
 from blindspot.tools.attack.plan import SampleLimits
 
 if TYPE_CHECKING:
-    from blindspot.tools.attack.samples import Attacker, Models
-    from blindspot.tools.classifier import Classifier
-    from blindspot.tools.texts.similarity import BertScorer
+    from blindspot.tools.attack.attacker import Attacker, Models
+    from blindspot.tools.classifier.classifier import Classifier
+    from blindspot.tools.text.similarity import BertScorer
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ class VersionProbes:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     def _classify(self, texts: Sequence[Labelled]) -> list[Verdict]:
-        from blindspot.tools.classifier import texts_of
+        from blindspot.tools.classifier.classifier import texts_of
 
         asked = texts_of(texts, self._context.dataset.fields)
         predicted, confidences, _ = self._classifier.predict_labels(asked)
@@ -98,8 +98,8 @@ class VersionProbes:
         return Perturbation(row.status, row.fields if after else None, verdict, row.queries)
 
     def _run_attack(self, text: Labelled, recipe: str) -> Attack:
+        from blindspot.tools.attack.attacker import Attacker
         from blindspot.tools.attack.engine import run_jobs
-        from blindspot.tools.attack.samples import Attacker
 
         if recipe not in self._attackers:
             plan = plan_of(self._context, self.model_id, recipe)
@@ -123,7 +123,7 @@ class VersionProbes:
         return self._closed.is_set() or self._context.cancelled()
 
     def _compare(self, text: Fields, other: Fields) -> Likeness:
-        from blindspot.tools.texts.similarity import nearest_ratios, normalise, text_of
+        from blindspot.tools.text.similarity import nearest_ratios, normalise, text_of
 
         left, right = (text_of(fields, self._context.dataset.fields) for fields in (text, other))
         meaning = self._scorer.best_f1([left], [right], cancelled=self._is_over)[0]
@@ -135,14 +135,14 @@ class VersionProbes:
 
     @cached_property
     def _models(self) -> Models:
-        from blindspot.tools.attack.samples import Models, oracle_of
+        from blindspot.tools.attack.attacker import Models, oracle_of
 
         classes = len(self._context.dataset.labels)
         return Models(oracle_of(self._classifier, classes, batch=self._classifier.texts_per_call))
 
     @cached_property
     def _scorer(self) -> BertScorer:
-        from blindspot.tools.texts.similarity import BertScorer
+        from blindspot.tools.text.similarity import BertScorer
 
         settings = self._context.settings
         return BertScorer(settings.filter.encoder, device=settings.classifier.device)

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from blindspot.agents.calls.calls import Caller, CallLimits
+from blindspot.agents.calls.caller import Caller, CallLimits
 from blindspot.agents.calls.prices import check_price, open_ledger
-from blindspot.agents.providers.opening import open_language_model, open_provider, paced
+from blindspot.agents.teachers.opening import open_language_model, open_provider, paced
 from blindspot.agents.teachers.probing import ProbingTeacher
 from blindspot.agents.teachers.rules import RulesTeacher
 from blindspot.agents.teachers.teacher import Teacher, TeacherSpec
-from blindspot.graphs.state import Context
+from blindspot.graphs.context import Context
 from blindspot.graphs.teaching.call_log import StoredCalls, bought_in
 from blindspot.graphs.teaching.probes import VersionProbes
 from blindspot.storage.errors import SettingsError

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from blindspot.graphs.state import Context
+from blindspot.graphs.context import Context
 from blindspot.graphs.versions.versions import OnDemand, id_of, predict_once
 from blindspot.storage.records import Attack, Prediction, Sample
 from blindspot.tools.progress import Report, silent
 
 if TYPE_CHECKING:
-    from blindspot.tools.evidence.outcomes import Outcomes
+    from blindspot.tools.metrics.outcomes import Outcomes
 
 
 def outcomes_of(context: Context, texts: Sequence[Sample | Attack], predictions: Mapping[str, Prediction]) -> Outcomes:
@@ -20,7 +20,7 @@ def outcomes_of(context: Context, texts: Sequence[Sample | Attack], predictions:
     Args:
         predictions: one model version's, by sample_id or attack_id.
     """
-    from blindspot.tools.evidence.outcomes import clean_outcomes
+    from blindspot.tools.metrics.outcomes import clean_outcomes
 
     return clean_outcomes(
         [text.sample_id for text in texts],

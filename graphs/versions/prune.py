@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from blindspot.graphs.state import Context
+from blindspot.graphs.context import Context
 from blindspot.storage.records import ModelVersion
 
 

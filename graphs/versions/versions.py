@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blindspot.graphs.state import Context
+from blindspot.graphs.context import Context
 from blindspot.storage.errors import Cancelled
 from blindspot.storage.records import (
     Attack,
@@ -22,7 +22,7 @@ from blindspot.storage.records import (
 from blindspot.tools.progress import Report, silent
 
 if TYPE_CHECKING:
-    from blindspot.tools.classifier import Classifier, Text
+    from blindspot.tools.classifier.classifier import Classifier, Text
     from blindspot.tools.training.retrain import Score, Training
 
 Subject = Sample | Attack | SyntheticSample
@@ -52,7 +52,7 @@ def load_version(context: Context, version: ModelVersion) -> Classifier:
 
     Raises: ModelError.
     """
-    from blindspot.tools.classifier import load_classifier
+    from blindspot.tools.classifier.classifier import load_classifier
 
     return load_classifier(
         context.workspace.locate(version.folder),
@@ -90,7 +90,7 @@ def train_version(
     Args:
         parent: the version to go on from; None starts from the base model.
     """
-    from blindspot.tools.classifier import texts_of
+    from blindspot.tools.classifier.classifier import texts_of
     from blindspot.tools.training.retrain import Example, Weights, retrain
 
     classifier, settings = context.settings.classifier, context.settings.retrain
@@ -167,7 +167,7 @@ def training_of(context: Context, round_number: int, *, adds: bool) -> Training:
 
 def bring_version(context: Context) -> ModelVersion:
     """Record a classifier that was fine-tuned elsewhere as the original version, after a look that it loads."""
-    from blindspot.tools.classifier import locate_model
+    from blindspot.tools.classifier.classifier import locate_model
 
     version = ModelVersion(
         model_id=version_id(context, 0),

@@ -13,7 +13,7 @@ from typing import Any
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.settings.file import DATA, NAMES, apply_override, complete_settings, read_settings, resolve_paths
 from blindspot.storage.settings.sections import ClassifierSection, RunSection, Settings
-from blindspot.storage.settings.study import ORIGINAL, Arm, StudySection, Table, Variant, check_axes
+from blindspot.storage.settings.study_axes import ORIGINAL, Arm, StudySection, Table, Variant, check_axes
 
 ADDS_NOTHING = ("none", "temperature")  # methods without a dose
 FREE = ("none", "temperature", "random", "typos", "recorded")  # methods that learn nothing of attacks

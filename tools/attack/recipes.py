@@ -17,7 +17,7 @@ from blindspot.tools.attack.goal import Victim
 from blindspot.tools.attack.plan import SentenceEncoderName
 from blindspot.tools.attack.resources import check_tagger, prepare_textattack
 from blindspot.tools.attack.sentence_encoder import sentence_oracle
-from blindspot.tools.data.tables import first_line
+from blindspot.tools.data.columns import first_line
 
 SENTENCE_ENCODER = "https://tfhub.dev/google/universal-sentence-encoder/3"  # what TextAttack's recipes name
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from blindspot.storage.errors import SettingsError
 from blindspot.tools.attack.speed import speed_up_textattack
-from blindspot.tools.texts.function_words import ENGLISH
+from blindspot.tools.text.function_words import ENGLISH
 
 LOCK = Lock()
 OVERWRITTEN = (

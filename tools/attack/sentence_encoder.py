@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from blindspot.tools.attack.engine import Oracle
-from blindspot.tools.forward.lanes import cpu_lanes
-from blindspot.tools.forward.padded import even_batches
-from blindspot.tools.forward.unpadded_bert import UnpaddedEncoder, is_plain_bert
+from blindspot.tools.classifier.lanes import cpu_lanes
+from blindspot.tools.classifier.padded import even_batches
+from blindspot.tools.classifier.unpadded_bert import UnpaddedEncoder, is_plain_bert
 
 TOKENS_PER_BATCH = 2_048
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from blindspot.storage.errors import DataError
 from blindspot.storage.records import Dataset, Sample, Split, make_id
-from blindspot.tools.data.tables import SUFFIXES, Table, first_line, from_arrow, read_table
+from blindspot.tools.data.columns import SUFFIXES, Table, first_line, from_arrow, read_table
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 FILE_NAMES = {"train": ("train",), "validation": ("validation", "valid", "dev"), "test": ("test",)}

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from blindspot.storage.errors import DataError
 from blindspot.storage.records import LOGGED, Dataset, Sample, make_id
+from blindspot.tools.data.columns import Table, read_table
 from blindspot.tools.data.datasets import DataSource, find_problem, label_name, order_labels, read_split
-from blindspot.tools.data.tables import Table, read_table
 
 Text = tuple[str, ...]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from transformers.pytorch_utils import Conv1D
 
-from blindspot.tools.training.training import Lora
-from blindspot.tools.weights import Loaded
+from blindspot.tools.classifier.weights import Loaded
+from blindspot.tools.training.settings import Lora
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

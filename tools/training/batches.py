@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from blindspot.tools.training.training import Training
+from blindspot.tools.training.settings import Training
 
 GROUP = 32  # batches whose samples are sorted by length together: little padding, still shuffled
 

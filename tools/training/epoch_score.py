@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from blindspot.tools.classifier import Classifier, Text
-from blindspot.tools.evidence.coverage import matched_thresholds
-from blindspot.tools.evidence.outcomes import Outcomes
+from blindspot.tools.classifier.classifier import Classifier, Text
+from blindspot.tools.metrics.coverage import matched_thresholds
+from blindspot.tools.metrics.outcomes import Outcomes
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,13 @@ from torch import Tensor
 from transformers import get_scheduler
 
 from blindspot.storage.errors import ModelError
-from blindspot.tools.classifier import encode
-from blindspot.tools.forward.padded import is_out_of_memory
+from blindspot.tools.classifier.classifier import encode
+from blindspot.tools.classifier.padded import is_out_of_memory
 from blindspot.tools.training.batches import Step, split_batches
-from blindspot.tools.training.forward import training_logits
+from blindspot.tools.training.bert_forward import training_logits
 from blindspot.tools.training.kernels import fast_training
 from blindspot.tools.training.losses import cross_entropy, divergence
-from blindspot.tools.training.training import Example, Training
+from blindspot.tools.training.settings import Example, Training
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

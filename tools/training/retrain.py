@@ -15,14 +15,14 @@ import numpy as np
 import torch
 
 from blindspot.storage.errors import Cancelled, ModelError, SettingsError, StoreError
-from blindspot.tools.classifier import Classifier, locate_model, pick_device
-from blindspot.tools.forward.padded import is_out_of_memory
+from blindspot.tools.classifier.classifier import Classifier, locate_model, pick_device
+from blindspot.tools.classifier.padded import is_out_of_memory
+from blindspot.tools.classifier.weights import limit_tokens, load_start
 from blindspot.tools.progress import IsCancelled, Report, never, silent
 from blindspot.tools.training.adapters import adapt
 from blindspot.tools.training.batches import Step, plan_epochs
 from blindspot.tools.training.learner import Learner, Rows, uses_bf16
-from blindspot.tools.training.training import PRESETS, Example, Lora, Trained, Training, Weights, choose_training
-from blindspot.tools.weights import limit_tokens, load_start
+from blindspot.tools.training.settings import PRESETS, Example, Lora, Trained, Training, Weights, choose_training
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -1,0 +1,1 @@
+"""Who decides: teachers, the providers behind them, and what their calls may cost."""

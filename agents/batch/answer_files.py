@@ -1,0 +1,153 @@
+"""The files of answers in a folder: responses of the OpenAI Batch API, or plain lines that people write. Only read."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from blindspot.agents.batch.question_files import QUESTIONS, Line, Place, read_lines, read_questions
+from blindspot.agents.chat import Reply
+from blindspot.agents.providers.openai import Completion, Usage
+from blindspot.agents.providers.peer import shorten, storable
+from blindspot.storage.errors import MalformedAnswer
+
+MOST_TOLD = 10  # problems that one message names
+
+
+class PlainLine(BaseModel):
+    """What a person or a script writes."""
+
+    custom_id: Annotated[str, Field(min_length=1)]
+    answer: str | dict[str, Any]
+
+
+class Response(BaseModel):
+    status_code: int
+    body: dict[str, Any] | None = None
+
+
+class BatchLine(BaseModel):
+    """A line of a batch API's output."""
+
+    custom_id: Annotated[str, Field(min_length=1)]
+    response: Response | None = None
+    error: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the files of one folder hold."""
+
+    replies: Mapping[str, Reply]  # by custom_id
+    problems: tuple[str, ...]  # "file:line: what is wrong"
+
+
+def read_answers(folder: Path) -> Answers:
+    """Read every answer of a folder: files by name, lines from the top, the last usable answer to a question counts.
+
+    Raises: TeacherError, when a file cannot be read.
+    """
+    questions = read_questions(folder)
+    replies: dict[str, tuple[Place, Reply]] = {}
+    problems: list[str] = []
+    refused: dict[str, list[str]] = defaultdict(list)  # of questions that another line may answer
+    for path in sorted(folder.glob("*.jsonl")):
+        for place, text in () if path.name.endswith(QUESTIONS) else read_lines(path):
+            try:
+                key, reply = read_answer(text)
+            except MalformedAnswer as error:
+                problems.append(f"{place}: {error}")
+                continue
+            if key not in questions:  # its file may be gone: the answer counts, should the question come again
+                problems.append(f"{place}: answers {key}, which no file here asks")
+            if isinstance(reply, str):
+                refused[key].append(f"{place}: {key} has no answer: {reply}")
+            else:
+                if key in replies and replies[key][1] != reply:
+                    problems.append(f"{replies[key][0]}: {key} is answered otherwise in {place}, which counts")
+                replies[key] = place, reply
+    problems += [said for key, lines in refused.items() if key not in replies for said in lines]
+    return Answers({key: reply for key, (_, reply) in replies.items()}, tuple(problems))
+
+
+def read_answer(text: str) -> tuple[str, Reply | str]:
+    """Read one line.
+
+    Returns: the question's custom_id, and the reply, or why there is none.
+    Raises: MalformedAnswer, for a line that is neither.
+    """
+    try:
+        # halves of characters are escaped in JSON: they stand alone only once it is read
+        found = json.loads(storable(json.dumps(json.loads(text), ensure_ascii=False)))
+    except (ValueError, RecursionError) as error:
+        raise MalformedAnswer(f"is no JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise MalformedAnswer("is no JSON object")
+    try:
+        if "answer" in found:
+            plain = PlainLine.model_validate(found)
+            answer = plain.answer
+            said = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+            return plain.custom_id, Reply(said, model="", tokens_in=0, tokens_out=0)
+        if "response" not in found and "error" not in found:
+            raise MalformedAnswer('has neither "answer" nor "response"')
+        batch = BatchLine.model_validate(found)
+        return batch.custom_id, read_response(batch)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise MalformedAnswer(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}") from None
+
+
+def read_response(line: BatchLine) -> Reply | str:
+    """Read a batch API's answer. Returns: the reply, or why there is none."""
+    response = line.response
+    if response is None or response.status_code != 200 or response.body is None:
+        said = shorten(json.dumps(line.error or (response and response.body), ensure_ascii=False))
+        return f"status {response.status_code}, {said}" if response else said
+    try:
+        completion = Completion.model_validate(response.body)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        return f"its body is no chat completion ({'.'.join(map(str, problem['loc']))}: {problem['msg']})"
+    choice, usage = completion.choices[0], completion.usage or Usage()
+    return Reply(
+        text=choice.message.content or "",
+        model=completion.model,
+        tokens_in=usage.prompt_tokens,
+        tokens_out=usage.completion_tokens,
+        cut_off=choice.finish_reason == "length",
+    )
+
+
+def unanswered(folder: Path, answered: Collection[str], *, stem: str = "") -> dict[str, tuple[Place, Line]]:
+    """The questions of a folder without a usable answer, of files whose names begin with `stem`."""
+    return {
+        key: (place, line)
+        for key, (place, line) in read_questions(folder).items()
+        if key not in answered and place.file.startswith(stem)
+    }
+
+
+def tell_problems(folder: Path, *, stem: str = "") -> Iterator[str]:
+    """Say what is wrong with the answers of a folder, line by line: malformed, unknown, refused, missing."""
+    answers = read_answers(folder)
+    yield from answers.problems
+    missing: dict[str, list[int]] = defaultdict(list)
+    for place, _ in unanswered(folder, answers.replies, stem=stem).values():
+        missing[place.file].append(place.number)
+    for file, numbers in sorted(missing.items()):
+        lines = ", ".join(map(str, sorted(numbers)[:MOST_TOLD])) + (", …" if len(numbers) > MOST_TOLD else "")
+        yield f"{file}: no answer to {len(numbers)} of its questions (line{'s' * (len(numbers) > 1)} {lines})"
+
+
+def in_one_line(problems: Sequence[str], folder: Path) -> str:
+    """Put problems into one message; the command that lists all stands where they are many."""
+    more = len(problems) - MOST_TOLD
+    rest = f"; and {more} more, which `blindspot batch status {folder}` lists" if more > 0 else ""
+    return f"answers in {folder}: {'; '.join(problems[:MOST_TOLD])}{rest}"

@@ -1,0 +1,99 @@
+"""What of a folder was handed to batch APIs: remembered in its `batches.json`, so that nothing is bought twice."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from blindspot.agents.batch.answer_files import read_answers, unanswered
+from blindspot.agents.batch.question_files import Line
+from blindspot.storage.errors import SettingsError, TeacherError
+from blindspot.storage.whole_files import write_whole
+
+RECORD = "batches.json"
+
+
+class Batch(BaseModel):
+    """Questions that were handed to a batch API."""
+
+    batch_id: str | None = None  # None: handing over was begun, and what came of it is not known
+    teacher: str
+    submitted_at: str
+    questions: list[str]  # custom_ids
+    answers: str | None = None  # the file that they were fetched into
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Keep a second process from handing the same questions over.
+
+    Raises: TeacherError, when one is at it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # of the folder itself: let go of by a kill, too
+        except BlockingIOError:
+            raise TeacherError(f"{folder}: another `blindspot batch` is at work here; wait until it is done") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def read_batches(folder: Path) -> list[Batch]:
+    """Read what was handed over before.
+
+    Raises: TeacherError, when the record cannot be read: without it questions would be bought twice.
+    """
+    path = folder / RECORD
+    try:
+        return TypeAdapter(list[Batch]).validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return []
+    except (OSError, ValidationError) as error:
+        raise TeacherError(
+            f"{path}: cannot be read ({str(error).splitlines()[0]}): restore it, or move it away"
+        ) from None
+
+
+def write_batches(folder: Path, batches: Sequence[Batch]) -> None:
+    """Remember what was handed over."""
+    write_whole(folder / RECORD, json.dumps([batch.model_dump() for batch in batches], indent=1) + "\n")
+
+
+def open_lines(folder: Path, batches: Sequence[Batch]) -> list[Line]:
+    """The questions of a folder that have no usable answer and are in none of these batches that is under way."""
+    under_way = {key for batch in batches if not batch.answers for key in batch.questions}
+    found = unanswered(folder, read_answers(folder).replies)
+    return [line for key, (_, line) in found.items() if key not in under_way]
+
+
+def settled(folder: Path, *, again: bool = False, adopt: str | None = None) -> list[Batch]:
+    """The batches of a folder, with one whose handing over was cut short settled. Nothing is written.
+
+    Args:
+        again: forget it: its questions are bought anew.
+        adopt: the id that the operator found for it at the provider.
+    Raises: SettingsError, when there is nothing to adopt. TeacherError, saying how to go on, where it is not settled.
+    """
+    known = read_batches(folder)
+    lost = [batch for batch in known if batch.batch_id is None]
+    if again:
+        return [batch for batch in known if batch.batch_id]
+    if adopt and not lost:
+        raise SettingsError(f"--adopt {adopt}: no handing over was cut short in {folder}")
+    if adopt:
+        lost.pop(0).batch_id = adopt
+    for batch in lost:
+        raise TeacherError(
+            f"handing {len(batch.questions)} questions to {batch.teacher} was cut short at {batch.submitted_at}, "
+            "and they may be bought: look at the provider's list of batches, then `blindspot batch submit` with "
+            "--adopt ID takes the batch over, with --again buys them anew"
+        )
+    return known

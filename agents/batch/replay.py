@@ -1,0 +1,94 @@
+"""The provider `replay:FILE`: answers from calls that `blindspot export --calls` wrote, of any earlier run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from blindspot.agents.batch.question_files import read_lines
+from blindspot.agents.calls.log import transcript
+from blindspot.agents.chat import Message, Reply, Tool, ToolUse
+from blindspot.agents.providers.peer import shorten
+from blindspot.storage.errors import SettingsError, Unanswered
+
+
+class Use(BaseModel):
+    name: str
+    arguments: str
+
+
+class RecordedCall(BaseModel):
+    """What is needed of one line; the other columns of teacher_calls may stand beside it."""
+
+    prompt: str  # the conversation as one text
+    cache_key: str = ""  # the same for all attempts of one question
+    reply: str | None = None
+    tool_uses: dict[str, Use] | None = None
+    model: str | None = None
+    tokens_in: int = 0
+    tokens_out: int = 0
+    error: str | None = None
+
+
+class ReplayProvider:
+    """Gives to each conversation what was said to it before.
+
+    Raises: SettingsError at once, when the file cannot be used.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._calls = read_calls(file)
+
+    async def complete(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> Reply:  # noqa: ARG002
+        """Look the conversation up. Raises: Unanswered, where it is not recorded or was left without a reply."""
+        call = self._calls.get(transcript(tuple(messages)))
+        if call is None:
+            asked = shorten(messages[-1].text)
+            raise Unanswered(f"replay:{self._file} has no call with this question: {asked!r}")
+        if call.reply is None:
+            raise Unanswered(f"replay:{self._file} recorded no answer: {call.error}")
+        uses = tuple(ToolUse(use_id, use.name, use.arguments) for use_id, use in (call.tool_uses or {}).items())
+        return Reply(call.reply, call.model or "", call.tokens_in, call.tokens_out, uses=uses)
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+def read_calls(file: Path) -> dict[str, RecordedCall]:
+    """Read recorded calls: conversation -> what came of it; of several, the first of the most usable.
+
+    A question that was answered in a second attempt is answered so at once: the reason that it was asked again with
+    may be worded otherwise by now.
+
+    Raises: SettingsError, naming the line that is no call.
+    """
+    if not file.is_file():
+        raise SettingsError(f"teacher.spec: replay:{file}: no such file; `blindspot export --calls {file}` writes one")
+    calls = []
+    for place, text in read_lines(file):
+        try:
+            calls.append(RecordedCall.model_validate_json(text))
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(map(str, problem["loc"]))
+            raise SettingsError(f"replay:{file}: line {place.number} is no call ({where}: {problem['msg']})") from None
+    usable: dict[str, RecordedCall] = {}
+    for call in calls:
+        if rank(call) == 0 and call.cache_key:
+            usable.setdefault(call.cache_key, call)
+    found: dict[str, RecordedCall] = {}
+    for call in calls:
+        best = usable.get(call.cache_key, call)
+        if call.prompt not in found or rank(best) < rank(found[call.prompt]):
+            found[call.prompt] = best
+    return found
+
+
+def rank(call: RecordedCall) -> int:
+    """How usable a call is, the smaller the more."""
+    if call.reply is None:
+        return 2
+    return 0 if call.error is None else 1

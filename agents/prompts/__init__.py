@@ -1,0 +1,1 @@
+"""The prompts, as Markdown files, and how they are filled in."""

@@ -1,0 +1,1 @@
+"""OpenAI, Anthropic and plug-ins: one request, one reply, or one sorted error."""

@@ -1,0 +1,1 @@
+"""Language models, rules, probing teachers, and their tools."""

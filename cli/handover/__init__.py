@@ -1,0 +1,1 @@
+"""A model and its data handed over, each with a card."""

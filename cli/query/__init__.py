@@ -1,0 +1,1 @@
+"""Answers to queries: names for completion, formats, where the output goes."""

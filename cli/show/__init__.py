@@ -1,0 +1,1 @@
+"""What a run does and changed, on a terminal."""

@@ -1,0 +1,228 @@
+"""Progress of a run on standard error: live on a terminal, plain lines elsewhere, or nothing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Literal
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+from rich.text import Text
+
+from blindspot.cli.stop import STOPPING
+from blindspot.cli.terminal import progress_console, visible
+from blindspot.storage.errors import StoreError
+
+if TYPE_CHECKING:
+    from blindspot.graphs.context import Progress
+
+Show = Callable[["Progress"], None]
+Kind = Literal["live", "plain", "none"]
+
+LINE_EVERY_S = 10.0  # of plain progress
+RATE_OVER_S = 300.0  # a step of training may take half a minute
+LOOK_EVERY_S = 5.0  # at the counts in the results
+LEVEL_STYLES = {"info": "default", "warning": "yellow", "error": "red"}
+
+
+def display_kind(*, quiet: bool) -> Kind:
+    """Choose a display: live needs a terminal that can move its cursor."""
+    if quiet:
+        return "none"
+    return "live" if sys.stderr.isatty() and not progress_console().is_dumb_terminal else "plain"
+
+
+@contextmanager
+def open_display(kind: Kind, folder: Path, stopping: Callable[[], bool]) -> Iterator[Show]:
+    """Open a display. `show` may be called from any thread.
+
+    Args:
+        folder: the run's workspace.
+        stopping: whether a stop was asked for.
+    """
+    if kind == "live":
+        display = LiveDisplay(progress_console(), folder, stopping)
+        with display.live:
+            yield display.show
+    else:
+        yield PlainDisplay().show if kind == "plain" else ignore
+
+
+def ignore(progress: Progress) -> None:
+    """Show nothing."""
+
+
+def name_of(phase: str, kind: str = "mitigation") -> str:
+    """A phase for eyes; where nobody teaches, rows are added in the teacher's place."""
+    return "add rows" if (phase, kind) == ("teach", "baseline") else phase.replace("_", " ")
+
+
+def message_of(progress: Progress) -> str:
+    """A message, safe to print, with its level where that is no mere information."""
+    level = "" if progress.level == "info" else f"{progress.level}: "
+    return level + visible(progress.message)
+
+
+class PlainDisplay:
+    """A line for each finished phase, and one every ten seconds within it."""
+
+    def __init__(self) -> None:
+        self.at: tuple[int, str, int] | None = None  # round, phase, total
+        self.first: tuple[int, float] = (0, 0.0)  # items done, and when, where the rate is counted from
+        self.last = 0  # items done
+        self.line_at = 0.0
+
+    def show(self, progress: Progress) -> None:
+        if progress.message:
+            self.write(progress, message_of(progress))
+            return
+        now, at = time.monotonic(), (progress.round, progress.phase, progress.total)
+        if at != self.at or progress.done < self.last:
+            self.at, self.first, self.line_at = at, (progress.done, now), now
+        self.last = progress.done
+        if progress.total and now - self.line_at >= LINE_EVERY_S:
+            self.line_at = now
+            rate = (progress.done - self.first[0]) / (now - self.first[1])
+            left = f", {pace(rate)}, {clock((progress.total - progress.done) / rate)} left" if rate else ""
+            self.write(progress, f"{progress.done} of {progress.total}{left}")
+
+    def write(self, progress: Progress, text: str) -> None:
+        where = f"round {progress.round} " if progress.round else ""
+        sys.stderr.write(f"{time.strftime('%H:%M:%S')} {where}{name_of(progress.phase, progress.kind)}: {text}\n")
+        sys.stderr.flush()
+
+
+class LiveDisplay:
+    """Finished phases above, a panel with the phase in hand below them."""
+
+    def __init__(self, console: Console, folder: Path, stopping: Callable[[], bool]) -> None:
+        self.console, self.folder, self.stopping = console, folder, stopping
+        self.lock = Lock()  # between the bar that goes and the one that comes
+        self.progress: Progress | None = None  # of the phase in hand
+        self.begun: set[str] = set()  # phases of the round in hand
+        self.round = 0  # of the last line above
+        self.counts = ""
+        self.looked_at = self.began_at = time.monotonic()
+        columns = (TextColumn("{task.description}"), BarColumn(None), Done(), TimeRemainingColumn())
+        self.bars = Bars(*columns, console=console, expand=True, speed_estimate_period=RATE_OVER_S)
+        self.bar = self.bars.add_task("loading", total=None)
+        self.live = Live(console=console, get_renderable=self.render, refresh_per_second=5, transient=True)
+
+    def show(self, progress: Progress) -> None:
+        if progress.message:
+            self.print(progress)
+            return
+        with self.lock:
+            self.advance(progress)
+
+    def advance(self, progress: Progress) -> None:
+        """Move the bar, or begin a new one."""
+        before, self.progress = self.progress, progress
+        self.begun = ({*self.begun} if before and before.round == progress.round else set()) | {progress.phase}
+        where = (progress.round, progress.phase, progress.total)
+        if before is None or where != (before.round, before.phase, before.total) or progress.done < before.done:
+            self.bars.remove_task(self.bar)  # `reset` cannot make a total unknown
+            name = name_of(progress.phase, progress.kind)
+            self.bar = self.bars.add_task(name, total=progress.total or None, completed=progress.done)
+        else:
+            self.bars.update(self.bar, completed=progress.done)
+
+    def print(self, progress: Progress) -> None:
+        """Leave a line for good."""
+        if progress.round > self.round:
+            self.round = progress.round
+            self.console.print(f"round {progress.round}", style="bold")
+        line = Table.grid(padding=(0, 2))
+        line.add_column(width=17, style="cyan")
+        line.add_row(
+            name_of(progress.phase, progress.kind), Text(message_of(progress), style=LEVEL_STYLES[progress.level])
+        )
+        self.console.print(line)
+
+    def render(self) -> Panel:
+        """Draw the panel; called by the refreshing thread."""
+        self.look()
+        bottom = " · ".join(part for part in (self.counts, clock(time.monotonic() - self.began_at)) if part)
+        lines = [self.phases(), self.bars.get_renderable(), Text(bottom, style="dim")]
+        if self.stopping():
+            lines.append(Text(STOPPING, style="yellow"))
+        width = self.console.width - 4  # the terminal writes ^C behind the last line; it must not wrap
+        return Panel(Group(*lines), title=self.title(), title_align="left", border_style="dim", width=width)
+
+    def title(self) -> str:
+        if self.progress is None:
+            return "blindspot"
+        return f"{self.progress.run_id} · round {self.progress.round}" if self.progress.round else self.progress.run_id
+
+    def phases(self) -> Text:
+        """All phases, those behind us ticked, the one in hand marked."""
+        if self.progress is None:
+            return Text("loading…")
+        from blindspot.graphs.kinds import attack_only, mitigation, original
+        from blindspot.graphs.kinds import comparison as compare
+
+        of_kind = {
+            "attack": attack_only.PHASES,
+            "comparison": compare.PHASES,
+            "original": original.PHASES,
+            "autonomous": mitigation.AUTONOMOUS_PHASES,
+        }
+        all_phases = of_kind.get(self.progress.kind, mitigation.PHASES)
+        at = all_phases.index(self.progress.phase) if self.progress.phase in all_phases else 0
+        behind = set(all_phases[:at])
+        if self.progress.kind == "autonomous" and self.progress.round:  # any phase may come next, or come again
+            behind = self.begun | set(mitigation.BEFORE_CHOICES)
+        kind = self.progress.kind
+        parts = [
+            Text(name_of(name, kind), style="bold cyan reverse")
+            if name == self.progress.phase
+            else Text(f"✓ {name_of(name, kind)}", style="green")
+            if name in behind
+            else Text(name_of(name, kind), style="dim")
+            for name in all_phases
+        ]
+        return Text("  ").join(parts)
+
+    def look(self) -> None:
+        """Read the counts that are published, every few seconds."""
+        if self.progress is None or time.monotonic() - self.looked_at < LOOK_EVERY_S:
+            return
+        from blindspot.cli.show.summary import count_so_far
+        from blindspot.storage.store.results import Results
+
+        try:
+            with Results.open(self.folder) as results:
+                self.counts = count_so_far(results, self.progress.run_id)
+        except StoreError:  # what cannot be read now is read next time; the run itself is not touched
+            self.counts = ""
+        self.looked_at = time.monotonic()
+
+
+class Done(ProgressColumn):
+    """Items done, of how many, and how many a second."""
+
+    def render(self, task: Task) -> Text:
+        if not task.total:
+            return Text()
+        rate = f"  {pace(task.speed)}" if task.speed else ""
+        return Text(f"{task.completed:.0f} of {task.total:.0f}{rate}")
+
+
+def pace(rate: float) -> str:
+    """Items a second, or a minute where that would be a small fraction."""
+    return f"{rate:.1f}/s" if rate >= 1 else f"{60 * rate:.1f}/min"
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds, e.g. "0:03:21"."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

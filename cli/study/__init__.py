@@ -1,0 +1,1 @@
+"""A study on a terminal: its progress and its tables."""

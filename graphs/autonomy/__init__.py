@@ -1,0 +1,1 @@
+"""What an autonomous teacher may do next."""

@@ -1,0 +1,127 @@
+"""What the graph remembers between its steps (State), and what every node is given (Context)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NotRequired, TypedDict
+
+from blindspot.storage.records import Dataset, Event, ModelVersion, Run, Sample, Split, make_id, now
+from blindspot.storage.settings.sections import Settings
+from blindspot.storage.store.store import Store
+from blindspot.storage.workspace import Workspace
+from blindspot.tools.data.datasets import DataSource, load_split
+
+
+class State(TypedDict):
+    """Ids, counters and the phase; rows live in the store. Saved whole at every step."""
+
+    run_id: str
+    round: int  # from 1; 0 while the original model is prepared
+    model_id: str  # the model version under repair
+    new_model_id: str | None  # what this round trained
+    stop: str | None  # why the run ends, once it does
+    step: NotRequired[int]  # of an autonomous run: how many it has been asked for so far, refused ones too
+    chosen: NotRequired[str]  # the step that was chosen last
+    knobs: NotRequired[Mapping[str, Any]]  # its knobs, in plain JSON values
+
+
+def knobs_of(state: State, step: str) -> Mapping[str, Any] | None:
+    """The knobs of a step that was chosen; None where it comes by the scripted order."""
+    return state.get("knobs") if state.get("chosen") == step else None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a phase is, for a display."""
+
+    run_id: str
+    round: int
+    phase: str
+    done: int
+    total: int
+    message: str = ""
+    level: str = "info"  # of the message: info | warning | error
+    kind: str = "mitigation"  # of the run, or of a mitigation autonomous or baseline: which phases there are
+
+
+def samples_of(store: Store, source: DataSource, dataset: Dataset, split: Split) -> list[Sample]:
+    """Read a split, in its order, and see that its samples are in the store.
+
+    A sample is one row for all data sets that have it, under the first that came: others that differ in a limit or in
+    another split are read from their files again.
+    """
+    samples = store.rows(Sample, dataset_id=dataset.dataset_id, split=split)
+    if len(samples) == dataset.rows[split]:
+        return sorted(samples, key=lambda sample: sample.row)
+    samples = load_split(source, dataset, split)
+    store.add(samples)
+    return samples
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What nodes work with; made anew when a run is resumed."""
+
+    run_id: str
+    settings: Settings
+    store: Store
+    workspace: Workspace
+    source: DataSource
+    dataset: Dataset
+    cancelled: Callable[[], bool]
+    show: Callable[[Progress], None]
+    kind: str = "mitigation"  # of the run
+    skip_unanswered: bool = False  # give up on questions that wait for answers in files
+
+    @property
+    def phases(self) -> str:
+        """Which phases there are, for a display."""
+        if self.kind != "mitigation":
+            return self.kind
+        if self.settings.method.name != "teacher":
+            return "baseline"
+        return "autonomous" if self.settings.teacher.autonomy == "autonomous" else self.kind
+
+    def samples(self, split: Split) -> list[Sample]:
+        """Read a split, and see that its samples are in the store.
+
+        Of a mitigation's nodes the test split is for `evaluate` alone; tests hold the others to it.
+        """
+        return samples_of(self.store, self.source, self.dataset, split)
+
+    def model(self, model_id: str) -> ModelVersion:
+        """Read a model version that must be there."""
+        version = self.store.one(ModelVersion, model_id=model_id)
+        assert version is not None, model_id
+        return version
+
+    def owner_of(self, model_id: str) -> str:
+        """The id of the run that made a model version: attacks on the version are that run's, whoever makes them."""
+        return self.model(model_id).run_id
+
+    def original_id(self) -> str:
+        """The id of the run's original model version."""
+        run = self.store.one(Run, run_id=self.run_id)
+        assert run is not None
+        assert run.original_model_id is not None
+        return run.original_model_id
+
+    def event(
+        self, round_number: int, phase: str, message: str, *, level: str = "info", cause: str | None = None
+    ) -> Event:
+        """Make the row of something worth telling.
+
+        Args:
+            cause: what tells it from all else where the message does not, as one with a time in it: a phase that a kill
+                makes run again tells of it once.
+        """
+        event_id = make_id("evt", self.run_id, round_number, phase, cause or message)
+        return Event(event_id, self.run_id, round_number, now(), phase, level, message)
+
+    def tell(
+        self, round_number: int, phase: str, message: str, *, level: str = "info", cause: str | None = None
+    ) -> None:
+        """Record something worth telling, and show it; see `event`."""
+        self.store.add([self.event(round_number, phase, message, level=level, cause=cause)])
+        self.show(Progress(self.run_id, round_number, phase, 0, 0, message, level, self.phases))

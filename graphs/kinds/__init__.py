@@ -1,0 +1,1 @@
+"""The kinds of run, each a graph of phases."""

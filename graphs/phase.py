@@ -1,0 +1,118 @@
+"""What all nodes share: a phase runs off the event loop, reports, is recorded as a tool call and then published."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from langgraph.runtime import Runtime
+
+from blindspot.graphs.autonomy.steps import settings_for
+from blindspot.graphs.context import Context, Progress, State, knobs_of
+from blindspot.storage.errors import Cancelled
+from blindspot.storage.records import ToolCall, make_id, now
+from blindspot.storage.store.store import Store
+from blindspot.tools.progress import Report
+
+Work = Callable[[Context, State, Report], tuple[dict[str, Any], Mapping[str, Any]]]
+"""A node's three beats: (context, state, report) -> (what changes in the state, what to tell of it)."""
+
+AsyncWork = Callable[[Context, State, Report], Awaitable[tuple[dict[str, Any], Mapping[str, Any]]]]
+
+Node = Callable[[State, Runtime[Context]], Awaitable[dict[str, Any]]]
+
+SHOWN_EVERY_S = 0.1
+
+
+def in_thread(name: str, work: Work) -> Node:
+    """Make a node of blocking work: it runs in a thread, the event loop stays free."""
+
+    async def run(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+        return await asyncio.to_thread(work, context, state, report)
+
+    return on_loop(name, run)
+
+
+def on_loop(name: str, work: AsyncWork) -> Node:
+    """Make a node of asynchronous work."""
+
+    async def node(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+        context = runtime.context
+        if context.cancelled():
+            raise Cancelled(f"stopped before {name}")
+        began = time.monotonic()
+        report = reporter(context, state["round"], name)
+        report(0, 0)
+        async with published(context.store, context.settings.run.publish_s):
+            changes, result = await work(with_knobs(context, state, name), state, report)
+        await record(context, state, name, changes, result, time.monotonic() - began)
+        return changes
+
+    return node
+
+
+def with_knobs(context: Context, state: State, name: str) -> Context:
+    """Give a phase that was chosen its knobs, in the places of the settings they stand for."""
+    knobs = knobs_of(state, name)
+    return context if knobs is None else replace(context, settings=settings_for(context.settings, name, knobs))
+
+
+async def record(
+    context: Context, state: State, name: str, changes: Mapping[str, Any], result: Mapping[str, Any], seconds: float
+) -> None:
+    """Add a phase's row, tell of it, and publish.
+
+    In an autonomous run a phase may come again in a round: the step tells its rows apart.
+    """
+    number, step = changes.get("round", state["round"]), changes.get("step", state.get("step"))
+    row = ToolCall(
+        tool_call_id=make_id("tool", context.run_id, number, name, *([step] if step else [])),
+        run_id=context.run_id,
+        round=number,
+        tool=name,
+        caller="graph",
+        arguments={"model_id": state["model_id"]} | ({"step": step, **(knobs_of(state, name) or {})} if step else {}),
+        result=result,
+        seconds=seconds,
+        created_at=now(),
+    )
+    context.store.put(row)
+    said = ", ".join(f"{key} {value}" for key, value in result.items())
+    context.tell(number, name, f"{f'step {step}: ' if step else ''}{said} ({seconds:.1f} s)", cause=row.tool_call_id)
+    await asyncio.to_thread(context.store.publish)
+
+
+def reporter(context: Context, round_number: int, phase: str) -> Report:
+    """Make a report that shows at most ten steps a second."""
+    shown = 0.0
+
+    def report(done: int, total: int) -> None:
+        nonlocal shown
+        if time.monotonic() - shown < SHOWN_EVERY_S and done < total:
+            return
+        shown = time.monotonic()
+        context.show(Progress(context.run_id, round_number, phase, done, total, kind=context.phases))
+
+    return report
+
+
+@asynccontextmanager
+async def published(store: Store, every_s: float) -> AsyncIterator[None]:
+    """Publish while something long goes on, so that a change is published after `every_s` seconds at most."""
+
+    async def publish() -> None:
+        while True:
+            await asyncio.sleep(await asyncio.to_thread(store.publish_if_due, every_s))
+
+    task = asyncio.create_task(publish())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()  # a publish that failed is raised, but never in the place of the phase's own error

@@ -1,0 +1,269 @@
+"""Starting and resuming runs: checks before anything is written, one checkpointed graph, an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+from langchain_core.runnables import RunnableConfig
+
+from blindspot.agents.teachers.forecast import Forecast
+from blindspot.agents.teachers.teacher import TeacherSpec
+from blindspot.graphs.checkpoints import forget, opened, thread_of
+from blindspot.graphs.context import Context, Progress, State
+from blindspot.graphs.kinds.attack_only import build_attack_only, check_attack
+from blindspot.graphs.kinds.comparison import build_comparison, check_comparison, teachers_of
+from blindspot.graphs.kinds.mitigation import build_mitigation
+from blindspot.graphs.kinds.original import build_original
+from blindspot.graphs.preflight.checks import check_method, check_models, check_places, check_recipes
+from blindspot.graphs.running.mend import mend_settings
+from blindspot.graphs.shared.logged import inspect_data
+from blindspot.graphs.teaching.teachers import check_teacher
+from blindspot.storage.errors import Cancelled, SettingsError, StoreError, Waiting
+from blindspot.storage.records import Dataset, Run, Split, now
+from blindspot.storage.settings.sections import Settings, check_settings
+from blindspot.storage.store.store import Store
+from blindspot.storage.workspace import Workspace
+from blindspot.tools.data.datasets import SPLITS, DataSource
+from blindspot.tools.progress import IsCancelled
+
+GRAPHS = {  # by kind of run
+    "mitigation": build_mitigation,
+    "attack": build_attack_only,
+    "comparison": build_comparison,
+    "original": build_original,
+}
+
+PACKAGES = (
+    "blindspot",
+    "torch",
+    "transformers",
+    "textattack",
+    "bert-score",
+    "langgraph",
+    "duckdb",
+    "openai",
+    "anthropic",
+)
+
+
+def start_run(
+    settings: Settings,
+    *,
+    show: Callable[[Progress], None],
+    cancelled: IsCancelled,
+    kind: str = "mitigation",
+    forecast: Forecast | None = None,
+) -> Run:
+    """Check everything that can be checked, then run to the end.
+
+    Args:
+        kind: "mitigation", "attack" for attacks and their statistics alone, "comparison" of teachers, or "original" for
+            an original model version that others repair.
+        forecast: what its teaching was forecast to take, to be told and recorded first.
+    Returns: the run as it ended.
+    Raises: OperatorError, before anything is written where the settings, the data, the model or the teacher are at
+        fault. Cancelled, when stopped; Waiting, for answers in files; `resume_run` goes on.
+    """
+    source = source_of(settings, kind)
+    check_kind(settings, kind)
+    check_places(settings, kind)
+    dataset = inspect_data(settings, source, kind)
+    check_method(settings, source, dataset, kind)
+    check_recipes(settings)
+    check_models(settings, dataset.labels, kind)
+    if cancelled():
+        raise Cancelled("stopped before the run began")
+    workspace = Workspace(Path(settings.run.workspace).expanduser().resolve())
+    with Store.open(workspace.folder) as store:
+        run = new_run(store, settings, dataset, kind)
+        context = Context(run.run_id, settings, store, workspace, source, dataset, cancelled, show, kind)
+        said = [context.event(0, "forecast", str(forecast))] if forecast else []
+        store.add([dataset, run, *said])  # a kill leaves all of a run's beginning, or nothing
+        store.publish()
+        if forecast:
+            context.tell(0, "forecast", str(forecast))
+        return asyncio.run(go(context))
+
+
+def resume_run(
+    folder: Path,
+    run_id: str | None,
+    *,
+    show: Callable[[Progress], None],
+    cancelled: IsCancelled,
+    overrides: Sequence[str] = (),
+    skip_unanswered: bool = False,
+) -> Run:
+    """Go on with a run that waits, or was stopped or killed: the one named, or the newest that is not finished.
+
+    Args:
+        overrides: settings to change first, `section.key=value`; see `mend_settings` for which may.
+        skip_unanswered: give up on questions that wait for answers in files.
+    Raises: StoreError, when there is none. OperatorError, Cancelled, Waiting, as `start_run`.
+    """
+    workspace = Workspace(folder.expanduser().resolve())
+    if not (workspace.store.exists() or workspace.results.exists()):  # a store that is gone begins with the results
+        raise StoreError(f"{workspace.folder}: holds no store.duckdb, so there is no run to resume")
+    with Store.open(workspace.folder) as store:
+        store.publish()  # a run may have ended where there was no room for that
+        run, mended = mend_settings(store, find_unfinished(store, run_id, workspace), overrides)
+        settings = check_settings(dict(run.settings), where=f"settings of {run.run_id}")
+        source = source_of(settings, run.kind)
+        check_kind(settings, run.kind)
+        check_places(settings, run.kind)
+        dataset = inspect_data(settings, source, run.kind)
+        if dataset.dataset_id != run.dataset_id:
+            raise SettingsError(f"{run.run_id}: its data set has changed since it began; start a new run")
+        check_method(settings, source, dataset, run.kind)
+        check_models(settings, dataset.labels, run.kind)
+        store.add(mended)
+        store.put(replace(run, status="running", stop_reason=None, finished_at=None))
+        store.publish()
+        context = Context(
+            run.run_id, settings, store, workspace, source, dataset, cancelled, show, run.kind, skip_unanswered
+        )
+        return asyncio.run(go(context))
+
+
+def new_run(store: Store, settings: Settings, dataset: Dataset, kind: str) -> Run:
+    """Make the row of a run that begins, with the next number of its name; it is not added."""
+    earlier = [int(run.run_id.rpartition("-")[2]) for run in store.rows(Run, name=settings.run.name)]
+    number = 1 + max(earlier, default=0)  # a count would give a number that is taken, where one was deleted
+    return Run(
+        run_id=f"{settings.run.name}-{number}",
+        name=settings.run.name,
+        status="running",
+        settings=settings.model_dump(mode="json"),
+        seed=settings.run.seed,
+        teacher=teacher_of(settings, kind),
+        dataset_id=dataset.dataset_id,
+        tau=settings.run.tau,
+        versions={package: version(package) for package in PACKAGES},
+        started_at=now(),
+        kind=kind,
+        method=settings.method.name,
+    )
+
+
+def find_unfinished(store: Store, run_id: str | None, workspace: Workspace) -> Run:
+    """Find the run to resume."""
+    runs = sorted(store.rows(Run), key=lambda run: run.started_at)
+    if run_id:
+        named = [run for run in runs if run.run_id == run_id]
+        if not named:
+            names = ", ".join(run.run_id for run in runs) or "none"
+            raise StoreError(f"{workspace.folder}: no run {run_id}; there are: {names}")
+        if named[0].status == "finished":
+            raise StoreError(f"{run_id} is finished ({named[0].stop_reason}); there is nothing to resume")
+        return named[0]
+    unfinished = [run for run in runs if run.status != "finished"]
+    if not unfinished:
+        raise StoreError(f"{workspace.folder}: every run is finished; there is nothing to resume")
+    return unfinished[-1]
+
+
+async def go(context: Context) -> Run:
+    """Run the graph from where its checkpoint is, to the end."""
+    thread = thread_of(this_run(context))
+    config: RunnableConfig = {"configurable": {"thread_id": thread}, "recursion_limit": 100_000}
+    start = State(run_id=context.run_id, round=0, model_id="", new_model_id=None, stop=None)
+    try:
+        async with opened(context.workspace.checkpoints) as saver:
+            graph = GRAPHS[context.kind]().compile(checkpointer=saver)
+            known = await saver.aget_tuple(config)  # an input would start again at START over the old values
+            await graph.ainvoke(None if known else start, config, context=context, durability="sync")
+            ended = await graph.aget_state(config)
+    except Cancelled:
+        close(context, status="stopped", reason="stopped by the operator")
+        raise
+    except Exception as error:
+        with suppress(StoreError):  # of a store that is broken too, the first error is the one to tell
+            close(context, status="failed", reason=f"{type(error).__name__}: {error}")
+        raise
+    if ended.interrupts:  # re-invoked without an input, the interrupted node begins anew
+        reason = "; ".join(str(waits.value) for waits in ended.interrupts)
+        close(context, status="waiting", reason=reason)
+        raise Waiting(reason)
+    close(context, status="finished", reason=ended.values["stop"])
+    await asyncio.to_thread(forget, context.workspace.checkpoints, [thread])  # nobody goes on from there any more
+    return this_run(context)
+
+
+def this_run(context: Context) -> Run:
+    run = context.store.one(Run, run_id=context.run_id)
+    assert run is not None
+    return run
+
+
+def close(context: Context, *, status: str, reason: str) -> None:
+    """Note how a run ended, and publish."""
+    context.store.put(replace(this_run(context), status=status, stop_reason=reason, finished_at=now()))
+    context.store.publish()
+
+
+def check_kind(settings: Settings, kind: str) -> None:
+    """See that a run of this kind has what only such a run needs.
+
+    Raises: SettingsError, TeacherError.
+    """
+    if kind == "mitigation" and settings.method.name == "teacher":
+        check_teacher(settings.teacher)
+    elif kind == "mitigation":
+        check_undecided(settings)
+    elif kind == "comparison":
+        check_comparison(settings)
+    elif kind == "attack":
+        check_attack(settings)
+
+
+def check_undecided(settings: Settings) -> None:
+    """See that a method without a teacher leaves no choice to one.
+
+    Raises: SettingsError.
+    """
+    if settings.teacher.autonomy != "scripted":
+        raise SettingsError(
+            f'teacher.autonomy = "{settings.teacher.autonomy}": the method "{settings.method.name}" asks no teacher; '
+            'set teacher.autonomy = "scripted"'
+        )
+
+
+def teacher_of(settings: Settings, kind: str) -> str:
+    """Who teaches in a run of this kind, as its row says it."""
+    if kind == "comparison":
+        return ", ".join(teachers_of(settings))
+    teaches = kind == "mitigation" and settings.method.name == "teacher"
+    return str(TeacherSpec.parse(settings.teacher.spec)) if teaches else "none"
+
+
+def source_of(settings: Settings, kind: str = "mitigation") -> DataSource:
+    """Turn the settings of a data set into plain values."""
+    data = settings.data
+    files = {"train": data.train, "validation": data.validation, "test": data.test}
+    return DataSource(
+        name=settings.run.name,
+        path=data.path,
+        files={split: file for split, file in files.items() if file},
+        fields=data.fields,
+        label=data.label,
+        labels=data.labels,
+        task=data.task,
+        limits=data.limit.model_dump(),
+        seed=settings.run.seed,
+        splits=splits_of(settings, kind),
+    )
+
+
+def splits_of(settings: Settings, kind: str) -> tuple[Split, ...]:
+    """The splits that a run of this kind reads."""
+    if kind in ("mitigation", "original"):
+        return SPLITS
+    if kind == "comparison":
+        return ("train", "validation")
+    wanted = {settings.attack.split, "train" if settings.classifier.fine_tune else settings.attack.split}
+    return tuple(split for split in SPLITS if split in wanted)

@@ -1,0 +1,121 @@
+"""The log of a deployed model in a run: its errors are the first round's natural UUs, and measured ever after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from blindspot.graphs.context import Context
+from blindspot.graphs.versions.outcomes import outcomes_of
+from blindspot.graphs.versions.versions import OnDemand, predict_once
+from blindspot.storage.records import LOGGED, Evaluation, Prediction, Sample, Uu
+from blindspot.storage.settings.sections import Settings
+from blindspot.tools.data.datasets import inspect
+from blindspot.tools.data.logged_errors import LogSource, inspect_log, load_log, samples_of
+
+if TYPE_CHECKING:
+    from blindspot.storage.records import Dataset
+    from blindspot.tools.data.datasets import DataSource
+    from blindspot.tools.data.logged_errors import Log
+    from blindspot.tools.metrics.figure import Scope
+
+AGREEING = 0.8  # an original model version that makes a smaller share of the log's errors is hardly the deployed one
+
+
+def log_of(settings: Settings) -> LogSource | None:
+    """Turn the settings of a log into plain values; None where there is no log."""
+    errors, data = settings.errors, settings.data
+    if errors.file is None:
+        return None
+    return LogSource(
+        file=errors.file,
+        fields=errors.fields or data.fields,
+        label=errors.label or data.label,
+        predicted=errors.predicted,
+        confidence=errors.confidence,
+        tau=settings.run.tau,
+    )
+
+
+def inspect_data(settings: Settings, source: DataSource, kind: str = "mitigation") -> Dataset:
+    """Check the data set of a run and, where there is one that the kind of run reads, the log beside it.
+
+    Raises: DataError.
+    """
+    dataset, log = inspect(source), log_of(settings)
+    return inspect_log(source, log, dataset)[1] if log and kind != "attack" else dataset
+
+
+def logged_samples(context: Context) -> list[Sample]:
+    """The log's errors as samples, in its order; none where there is no log."""
+    count = context.dataset.rows.get(LOGGED, 0)
+    samples = context.store.rows(Sample, dataset_id=context.dataset.dataset_id, split=LOGGED) if count else []
+    if len(samples) == count:
+        return sorted(samples, key=lambda sample: sample.row)
+    samples = samples_of(read_log_again(context), context.dataset)
+    context.store.add(samples)
+    return samples
+
+
+def read_log_again(context: Context) -> Log:
+    source = log_of(context.settings)
+    assert source is not None
+    return load_log(context.source, source, context.dataset)
+
+
+def deployed_said(context: Context, model_id: str) -> list[Prediction] | None:
+    """What the deployed model said of its errors, in the name of the original model version that stands for it.
+
+    Returns: None for later versions, which speak for themselves, and where there is no log.
+    """
+    if LOGGED not in context.dataset.rows or model_id != context.original_id():
+        return None
+    log = read_log_again(context)
+    return [
+        Prediction(model_id, sample.sample_id, "sample", error.label, error.predicted, error.confidence, ())
+        for sample, error in zip(samples_of(log, context.dataset), log.errors, strict=True)
+    ]
+
+
+def tell_agreement(context: Context, number: int, logged: Sequence[Sample], own: Mapping[str, Prediction]) -> None:
+    """Tell how many of the deployed model's errors the original model version makes too.
+
+    Args:
+        logged: the errors.
+        own: what the version itself says of them, by sample.
+    """
+    predictions = [own[sample.sample_id] for sample in logged]
+    tau = context.settings.run.tau
+    made = sum(said.predicted != said.label and said.confidence >= tau for said in predictions)
+    message = f"{made} of the log's {len(logged)} errors are UUs of the original model version too"
+    if made < AGREEING * len(logged):
+        unlike = "it is hardly the deployed model; classifier.model, with fine_tune = false, brings that along"
+        context.tell(number, "attack", f"{message}: {unlike}", level="warning")
+    else:
+        context.tell(number, "attack", message)
+
+
+def untaught_fixed(context: Context, model_ids: Sequence[str], scope: Scope) -> list[Evaluation]:
+    """Measure what model versions make of the log's errors that the teacher was never shown.
+
+    Returns: for each version the share that is right ("known_uus_fixed") and the share that is a UU ("known_uus_left"),
+        of the split and recipe "logged"; nothing where none are left.
+    """
+    from blindspot.tools.metrics.evaluate import known_uus
+
+    shown = {uu.sample_id for uu in context.store.rows(Uu, run_id=context.run_id, selected=True)}
+    samples = [sample for sample in logged_samples(context) if sample.sample_id not in shown]
+    rows: list[Evaluation] = []
+    for model_id in dict.fromkeys(model_ids) if samples else ():
+        predictions = predict_once(context, OnDemand(context, model_id), samples, kind="sample")
+        rows += known_uus({LOGGED: outcomes_of(context, samples, predictions)}, model_id, replace(scope, split=LOGGED))
+    return [row for row in rows if row.recipe == LOGGED]
+
+
+def fixed_in_words(rows: Sequence[Evaluation], model_id: str) -> dict[str, str]:
+    """Say of one version how many of the log's errors that the teacher was never shown it gets right."""
+    for row in rows:
+        if (row.metric, row.model_id) == ("known_uus_fixed", model_id):
+            return {"logged errors fixed, never shown": f"{row.value * row.n:.0f} of {row.n}"}
+    return {}

@@ -1,0 +1,97 @@
+"""How long the cells of a study will take: as long as cells like them took, or a rough guess from their sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import mean
+
+from blindspot.agents.teachers.forecast import Forecast, add_up
+from blindspot.graphs.preflight.forecast import forecast_run
+from blindspot.graphs.study.cells import Lot
+from blindspot.storage.records import ToolCall
+from blindspot.storage.settings.study_cells import Cell
+from blindspot.storage.store.store import Store
+
+TRAINED_PER_S, EPOCHS = 40.0, 4.0  # rows of MRPC with MiniLM on 2 cores; the preset's epochs (docs/experiments.md)
+ATTACK_S, PREDICTED_PER_S = 0.6, 150.0  # seconds for a sample's attack (some 60 queries); rows, on the same machine
+OVERHEAD_S = 20.0  # loading, filtering, the bootstrap
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A cell that is done, and how long its phases took."""
+
+    cell: Cell
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """How long a study will take from here."""
+
+    seconds: float  # of the cell in hand
+    after_s: float  # of the cells after it
+    is_rough: bool  # a guess from sizes: no cell like these has ended yet
+
+    def left_s(self, elapsed_s: float) -> float:
+        """What is left after some time in the cell in hand."""
+        return max(0.0, self.seconds - elapsed_s) + self.after_s
+
+
+def look_ahead(lots: Sequence[Lot], ended: Sequence[Ended]) -> Outlook:
+    """Forecast the cells that are left, the first of them the one in hand."""
+    found = [forecast_cell(lot, ended) for lot in lots]
+    seconds = [each for each, _ in found]
+    return Outlook(seconds[0] if seconds else 0.0, sum(seconds[1:]), any(is_rough for _, is_rough in found))
+
+
+def forecast_cell(lot: Lot, ended: Sequence[Ended]) -> tuple[float, bool]:
+    """Seconds that a cell will take, and whether they are a rough guess.
+
+    Cells of the same method and recipes tell most, then those of the same method, then any of the same kind.
+    """
+    cell = lot.cell
+    same = [each for each in ended if alike(each.cell, cell)]
+    method = [each for each in same if each.cell.arm == cell.arm]
+    recipes = [each for each in method if each.cell.stands_for == cell.stands_for]
+    kind = [each for each in same if trains(each.cell) and trains(cell) and each.cell.kind == cell.kind]
+    for found in (recipes, method, kind):
+        if found:
+            return mean(each.seconds for each in found), False
+    return rough_seconds(lot), True
+
+
+def trains(cell: Cell) -> bool:
+    return cell.settings.classifier.fine_tune if cell.kind == "original" else cell.settings.method.name != "temperature"
+
+
+def alike(one: Cell, other: Cell) -> bool:
+    return (one.dataset, one.classifier) == (other.dataset, other.classifier)
+
+
+def rough_seconds(lot: Lot) -> float:
+    """Guess from sizes alone, as if the classifier were MiniLM, the texts short and the machine small."""
+    settings, rows = lot.cell.settings, lot.dataset.rows
+    is_original = lot.cell.kind == "original"
+    epochs = (None if is_original else settings.retrain.epochs) or settings.classifier.epochs or EPOCHS
+    rounds = 1 if is_original else settings.run.rounds
+    attack = settings.attack
+    attacked = min(settings.evaluate.samples, rows["test"])
+    if is_original or rounds > 1:
+        attacked += min(attack.samples, rows["validation"]) + min(attack.train_samples, rows["train"])
+    training_s = epochs * rows["train"] / TRAINED_PER_S if trains(lot.cell) else 0.0
+    predicting_s = (rows["test"] + rows["validation"]) / PREDICTED_PER_S
+    return OVERHEAD_S + rounds * (training_s + predicting_s + attacked * len(attack.recipes) * ATTACK_S)
+
+
+def seconds_spent(store: Store, run_id: str) -> float:
+    """What the phases of a run took, all its starts together."""
+    return sum(call.seconds for call in store.rows(ToolCall, run_id=run_id, caller="graph"))
+
+
+def forecast_spend(lots: Sequence[Lot]) -> Forecast | None:
+    """Forecast what the teachers of cells will be asked, one cell after the other; None, where nobody is billed."""
+    settings = [lot.cell.settings for lot in lots if lot.cell.kind != "original"]
+    found = [each for each in map(forecast_run, settings) if each]
+    return replace(add_up(found), seconds=sum(each.seconds for each in found)) if found else None

@@ -1,0 +1,1 @@
+"""The teacher in a run: its memory, its probes, and pauses until files are answered."""

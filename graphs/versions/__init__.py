@@ -1,0 +1,1 @@
+"""Model versions of a run: trained, loaded, asked, removed."""

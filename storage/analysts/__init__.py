@@ -1,0 +1,1 @@
+"""What analysts ask: views, ready queries, and the one way in which a query is answered."""

@@ -1,0 +1,90 @@
+"""The ready query about rounds: what changed between two of them."""
+
+from __future__ import annotations
+
+from blindspot.storage.analysts.ready_query import ReadyQuery
+from blindspot.storage.analysts.view import RUN
+
+ROUND_CHANGES = ReadyQuery(
+    "round-changes",
+    "What changed between two rounds: what their model versions measure, which texts, what was taught and spent?",
+    {
+        "run_id": RUN,
+        "first": "The earlier round of the two; 0 stands for the original model version.",
+        "second": "The later one.",
+        "what": "What is compared: a metric on the test split (UUs at the run's tau), or what was done in the round.",
+        "recipe": "The attack the texts went through, all for several attacks' together; empty for texts as they are.",
+        "before": "The figure of the first round.",
+        "after": "The figure of the second.",
+        "difference": "After minus before.",
+    },
+    """
+WITH versions AS (
+    SELECT run_id, 0 AS round, original_model_id AS model_id, tau FROM runs
+    WHERE original_model_id IS NOT NULL AND run_id = coalesce($run, run_id)
+    UNION ALL
+    SELECT o.run_id, o.round, coalesce(o.new_model_id, o.model_id), r.tau
+    FROM rounds o JOIN runs r ON r.run_id = o.run_id WHERE o.run_id = coalesce($run, o.run_id)
+), pairs AS (
+    SELECT a.run_id, a.round AS first, b.round AS second, a.model_id AS model_a, b.model_id AS model_b, a.tau
+    FROM versions a JOIN versions b ON b.run_id = a.run_id AND a.round = coalesce($first, b.round - 1)
+    WHERE b.round = coalesce($second, b.round) AND a.round <> b.round
+), figures AS (
+    SELECT model_id, metric, recipe, threshold, arg_max(value, round) AS value
+    FROM evaluations
+    WHERE baseline_id IS NULL AND split = 'test'
+      AND metric IN ('accuracy', 'uus', 'uus_matched', 'aurc', 'ece', 'brier', 'mean_confidence', 'attack_success_rate',
+                     'queries_per_sample')
+    GROUP BY model_id, metric, recipe, threshold
+    QUALIFY recipe IS DISTINCT FROM 'all'
+         OR len(list_distinct(list(recipe) FILTER (recipe <> 'all') OVER (PARTITION BY model_id))) > 1
+), measured AS (
+    SELECT * FROM pairs
+    WHERE model_a IN (SELECT model_id FROM figures) AND model_b IN (SELECT model_id FROM figures)
+), wrong AS (
+    SELECT p.model_id, p.subject_id, p.confidence
+    FROM predictions p JOIN samples s ON s.sample_id = p.subject_id
+    WHERE p.subject_kind = 'sample' AND p.predicted <> p.label AND s.split = 'test'
+      AND p.model_id IN (SELECT model_id FROM versions)
+), turns AS ( -- what a version that was measured has not got wrong, it has got right
+    SELECT c.run_id, c.first, c.second, 'UUs that are right now' AS what,
+           count(a.subject_id) - count(b.subject_id) AS texts
+    FROM measured c
+    LEFT JOIN wrong a ON a.model_id = c.model_a AND a.confidence >= c.tau
+    LEFT JOIN wrong b ON b.model_id = c.model_b AND b.subject_id = a.subject_id
+    GROUP BY ALL
+    UNION ALL
+    SELECT c.run_id, c.first, c.second, 'UUs that were right before', count(b.subject_id) - count(a.subject_id)
+    FROM measured c
+    LEFT JOIN wrong b ON b.model_id = c.model_b AND b.confidence >= c.tau
+    LEFT JOIN wrong a ON a.model_id = c.model_a AND a.subject_id = b.subject_id
+    GROUP BY ALL
+), done AS (
+    SELECT run_id, round, unnest(['UUs found', 'hypotheses', 'samples written', 'samples accepted', 'teacher calls',
+                                  'cost in US dollars']) AS what,
+           unnest([CAST(uus AS DOUBLE), hypotheses, samples_written, samples_accepted, teacher_calls, cost_usd])
+               AS value
+    FROM round_summary LEFT JOIN (SELECT run_id, round, count(*) AS uus FROM uus GROUP BY run_id, round)
+        USING (run_id, round)
+)
+SELECT run_id, first, second, what, recipe, before, after, after - before AS difference
+FROM (
+    SELECT c.run_id, c.first, c.second, replace(a.metric, '_', ' ') AS what, a.recipe, a.value AS before,
+           b.value AS after, 0 AS part
+    FROM pairs c
+    JOIN figures a ON a.model_id = c.model_a
+    JOIN figures b ON b.model_id = c.model_b AND b.metric = a.metric AND b.recipe IS NOT DISTINCT FROM a.recipe
+        AND b.threshold IS NOT DISTINCT FROM a.threshold
+    WHERE a.threshold IS NULL OR abs(a.threshold - c.tau) < 1e-9
+    UNION ALL
+    SELECT run_id, first, second, what, NULL, NULL, texts, 1 FROM turns
+    UNION ALL
+    SELECT c.run_id, c.first, c.second, b.what, NULL, a.value, b.value, 2
+    FROM pairs c
+    JOIN done b ON b.run_id = c.run_id AND b.round = c.second
+    LEFT JOIN done a ON a.run_id = c.run_id AND a.round = c.first AND a.what = b.what
+)
+ORDER BY run_id, second, first, part, recipe NULLS FIRST, what
+""",
+    {"first": "round to compare; the one before", "second": "round to compare with it; every one"},
+)

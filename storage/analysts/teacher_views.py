@@ -1,0 +1,162 @@
+"""The views of what teachers wrote, what came of it and what it cost."""
+
+from __future__ import annotations
+
+from blindspot.storage.analysts.view import FIGURES, ROUND, RUN, View
+
+HYPOTHESIS_LOG = View(
+    "hypothesis_log",
+    "Every hypothesis with the UU it explains and what was written after it.",
+    {
+        "run_id": RUN,
+        "round": ROUND,
+        "hypothesis_id": "The hypothesis (hypotheses).",
+        "kind": "abstraction (of this blind spot) or extrapolation (to an unseen one).",
+        "text": "The hypothesis in the teacher's words.",
+        "reasoning": "How the teacher came to it.",
+        "teacher": "Who stated it, as a spec.",
+        "uu_id": "The UU it explains (uus).",
+        "uu_kind": "natural or adversarial.",
+        "recipe": "The attack that found the UU; empty for natural UUs.",
+        "original": "The sample before any attack, as JSON: field name -> text.",
+        "perturbed": "The text after the attack, as JSON; empty for natural UUs.",
+        "label": "The true label.",
+        "predicted": "The wrong label that was predicted.",
+        "confidence": "How confident the model version was of it, in [0, 1].",
+        "samples_written": "Synthetic samples written after the hypothesis.",
+        "samples_accepted": "How many of them passed the filter.",
+    },
+    """
+SELECT h.run_id, h.round, h.hypothesis_id, h.kind, h.text, h.reasoning, h.teacher, h.uu_id, u.kind AS uu_kind,
+       u.recipe, s.fields AS original, CASE WHEN u.kind = 'adversarial' THEN u.fields END AS perturbed,
+       u.label, u.predicted, u.confidence,
+       coalesce(w.written, 0) AS samples_written, coalesce(w.accepted, 0) AS samples_accepted
+FROM hypotheses h
+LEFT JOIN uus u ON u.uu_id = h.uu_id
+LEFT JOIN samples s ON s.sample_id = u.sample_id
+LEFT JOIN (
+    SELECT hypothesis_id, count(*) AS written, count(*) FILTER (accepted) AS accepted
+    FROM synthetic_samples GROUP BY hypothesis_id
+) w ON w.hypothesis_id = h.hypothesis_id
+ORDER BY h.run_id, h.round, h.uu_id, h.kind
+""",
+)
+
+TEACHER_SPEND = View(
+    "teacher_spend",
+    "What the teacher was asked and what it cost, for each round and phase.",
+    {
+        "run_id": RUN,
+        "round": ROUND,
+        "phase": "abstract, extrapolate, generate or decide.",
+        "teacher": "Who was asked, as a spec.",
+        "model": "The model that answered, as its provider names it.",
+        "calls": "Questions, answers out of the cache included.",
+        "cache_hits": "Answers that came from the cache and cost nothing.",
+        "failed": "Questions without an answer.",
+        "tokens_in": "Tokens of the questions that were paid for.",
+        "tokens_out": "Tokens of the answers that were paid for.",
+        "cost_usd": "US dollars; calls without a known price are left out.",
+        "unpriced": "Calls that were made and whose price is not known.",
+        "mean_latency_s": "Seconds from question to answer, on average, without those out of the cache.",
+    },
+    """
+SELECT run_id, round, phase, teacher, model, count(*) AS calls, count(*) FILTER (cache_hit) AS cache_hits,
+       count(*) FILTER (error IS NOT NULL) AS failed,
+       CAST(coalesce(sum(tokens_in) FILTER (NOT cache_hit), 0) AS BIGINT) AS tokens_in,
+       CAST(coalesce(sum(tokens_out) FILTER (NOT cache_hit), 0) AS BIGINT) AS tokens_out,
+       sum(CASE WHEN cache_hit THEN 0 ELSE cost_usd END) AS cost_usd,
+       count(*) FILTER (NOT cache_hit AND cost_usd IS NULL) AS unpriced,
+       avg(latency_s) FILTER (NOT cache_hit) AS mean_latency_s
+FROM teacher_calls GROUP BY run_id, round, phase, teacher, model
+""",
+)
+
+RUN_COST = View(
+    "run_cost",
+    "Every run with a teacher: what it paid in all, and for each UU that its final model version has less.",
+    {
+        "run_id": RUN,
+        "teacher": "The run's teacher, as a spec.",
+        "calls": "Questions that were put to it, answers out of the cache left out.",
+        "cache_hits": "Answers that came from the cache and cost nothing.",
+        "tokens_in": "Tokens of the questions.",
+        "tokens_out": "Tokens of the answers.",
+        "cost_usd": "US dollars; calls without a known price are left out, requests that may have been billed are in.",
+        "unpriced": "Answers whose price is not known.",
+        "uus_before": "UUs on the test split at the run's tau of the original model version, all attacks together.",
+        "uus_after": "The same of the final model version.",
+        "uus_removed": "How many fewer that is; empty until both are measured.",
+        "usd_per_uu_removed": "US dollars for each of them; empty where there are none or a price is not known.",
+        "calls_per_uu_removed": "Calls for each of them; empty where there are none.",
+    },
+    f"""{FIGURES}, at_tau AS (
+    SELECT r.run_id, f.model_id, arg_min(f.value, f.recipe IS NULL) AS uus
+    FROM figures f JOIN runs r ON r.run_id = f.run_id
+    WHERE f.metric = 'uus' AND (f.recipe = 'all' OR f.recipe IS NULL) AND abs(f.threshold - r.tau) < 1e-9
+    GROUP BY r.run_id, f.model_id
+), spent AS (
+    SELECT run_id, count(*) FILTER (NOT cache_hit) AS calls, count(*) FILTER (cache_hit) AS cache_hits,
+           CAST(coalesce(sum(tokens_in) FILTER (NOT cache_hit), 0) AS BIGINT) AS tokens_in,
+           CAST(coalesce(sum(tokens_out) FILTER (NOT cache_hit), 0) AS BIGINT) AS tokens_out,
+           sum(cost_usd) FILTER (NOT cache_hit) AS cost_usd,
+           count(*) FILTER (NOT cache_hit AND reply IS NOT NULL AND cost_usd IS NULL) AS unpriced
+    FROM teacher_calls GROUP BY run_id
+), removed AS (
+    SELECT r.run_id, CAST(a.uus AS BIGINT) AS uus_before, CAST(b.uus AS BIGINT) AS uus_after,
+           CAST(a.uus - b.uus AS BIGINT) AS uus_removed
+    FROM runs r JOIN at_tau a ON a.run_id = r.run_id AND a.model_id = r.original_model_id
+    LEFT JOIN at_tau b ON b.run_id = r.run_id AND b.model_id = r.final_model_id AND (
+        r.final_model_id <> r.original_model_id OR r.run_id IN (SELECT run_id FROM rounds WHERE finished_at IS NOT NULL)
+    )
+)
+SELECT r.run_id, r.teacher, coalesce(s.calls, 0) AS calls, coalesce(s.cache_hits, 0) AS cache_hits,
+       coalesce(s.tokens_in, 0) AS tokens_in, coalesce(s.tokens_out, 0) AS tokens_out, s.cost_usd,
+       coalesce(s.unpriced, 0) AS unpriced, u.uus_before, u.uus_after, u.uus_removed,
+       CASE WHEN u.uus_removed > 0 AND s.unpriced = 0 THEN s.cost_usd / u.uus_removed END AS usd_per_uu_removed,
+       CASE WHEN u.uus_removed > 0 THEN coalesce(s.calls, 0) / u.uus_removed END AS calls_per_uu_removed
+FROM runs r
+LEFT JOIN spent s ON s.run_id = r.run_id
+LEFT JOIN removed u ON u.run_id = r.run_id
+WHERE r.teacher <> 'none'
+""",
+)
+
+LINEAGE = View(
+    "lineage",
+    "From every UU to the hypotheses about it, the samples added because of it, and whether training fixed it.",
+    {
+        "run_id": RUN,
+        "round": "The round that found the UU.",
+        "uu_id": "The UU (uus).",
+        "uu_kind": "natural or adversarial.",
+        "recipe": "The attack that found it; empty for natural UUs.",
+        "sample_id": "The sample it is, or was made from (samples).",
+        "attack_id": "The attack that made it (attacks); empty for natural UUs.",
+        "model_id": "The model version that it fools (model_versions).",
+        "selected": "Whether it was shown to the teacher.",
+        "hypothesis_id": "A hypothesis about it (hypotheses); empty where there is none.",
+        "hypothesis_kind": "abstraction or extrapolation.",
+        "synthetic_id": "A sample written after it, or taken from the UU by a baseline (synthetic_samples).",
+        "accepted": "Whether that sample passed the filter.",
+        "new_model_id": "The model version the round trained (model_versions).",
+        "predicted_after": "What the new model version says of the UU's text; empty where it was not asked.",
+        "confidence_after": "How confident it is of that, in [0, 1].",
+        "fixed": "Whether the new model version gets the UU's text right; empty where it was not asked.",
+    },
+    """
+WITH added AS (
+    SELECT h.uu_id, h.hypothesis_id, h.kind AS hypothesis_kind, y.synthetic_id, y.accepted
+    FROM hypotheses h LEFT JOIN synthetic_samples y ON y.hypothesis_id = h.hypothesis_id
+    UNION ALL
+    SELECT source_id, NULL, NULL, synthetic_id, accepted FROM synthetic_samples WHERE hypothesis_id IS NULL
+)
+SELECT u.run_id, u.round, u.uu_id, u.kind AS uu_kind, u.recipe, u.sample_id, u.attack_id, u.model_id, u.selected,
+       a.hypothesis_id, a.hypothesis_kind, a.synthetic_id, a.accepted, r.new_model_id,
+       p.predicted AS predicted_after, p.confidence AS confidence_after, p.predicted = u.label AS fixed
+FROM uus u
+LEFT JOIN added a ON a.uu_id = u.uu_id
+LEFT JOIN rounds r ON r.run_id = u.run_id AND r.round = u.round
+LEFT JOIN predictions p ON p.model_id = r.new_model_id AND p.subject_id = coalesce(u.attack_id, u.sample_id)
+""",
+)

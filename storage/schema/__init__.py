@@ -1,0 +1,1 @@
+"""The shape of the store: tables, their comments, and numbered migrations."""

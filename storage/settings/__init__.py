@@ -1,0 +1,1 @@
+"""What a mitigation.toml and a study.toml may say, read and checked."""

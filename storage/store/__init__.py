@@ -1,0 +1,1 @@
+"""The open store of one writer, the results it publishes, and vacuuming."""

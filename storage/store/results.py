@@ -1,0 +1,121 @@
+"""The results: what analysts read, while a run is on and after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Any, Self
+
+import duckdb
+
+from blindspot.storage.analysts.answer import Answer, Params
+from blindspot.storage.analysts.nearest import Names, advise
+from blindspot.storage.database import connect, disk_errors
+from blindspot.storage.errors import StoreError
+from blindspot.storage.schema.migrations import MIGRATIONS
+from blindspot.storage.workspace import Workspace
+
+# A query that needs more memory than there is fails, instead of filling a folder beside the file.
+CLOSED: dict[str, bool | str] = {"enable_external_access": False, "lock_configuration": True, "temp_directory": ""}
+
+
+class Results:
+    """A read-only connection to the published copy, as it was at the moment of opening.
+
+    Two of them open at once in one process see the same copy: close the first to see what was published since.
+    """
+
+    def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection) -> None:
+        self.path = path
+        self._connection = connection
+        self._lock = Lock()
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Open the results of a workspace.
+
+        Raises: StoreError, when nothing is published there or it cannot be read.
+        """
+        path = Workspace(folder).results
+        if not path.is_file():
+            raise StoreError(
+                f"{path}: no such file; nothing is published in this workspace yet: "
+                "start a run there with `blindspot run`, or name the workspace of another run"
+            )
+        return cls(path, connect(path, read_only=True, config=CLOSED))
+
+    def query(
+        self, sql: str, params: Params = (), *, timeout_s: float | None = None
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Answer one SELECT (also WITH, FROM, DESCRIBE, SHOW, SUMMARIZE).
+
+        Returns: names of the columns, and the rows; JSON as text, arrays as lists.
+        Raises: as `ask`.
+        """
+        with self.ask(sql, params, timeout_s=timeout_s) as answer:
+            return answer.columns, list(answer.rows())
+
+    @contextmanager
+    def ask(self, sql: str, params: Params = (), *, timeout_s: float | None = None) -> Iterator[Answer]:
+        """Answer one SELECT bit by bit, so that an answer need not fit into memory.
+
+        Args:
+            timeout_s: after so many seconds of work it is stopped; math.inf: on Ctrl-C alone; None: as `Answer` says.
+        Raises: StoreError, when it is no SELECT, or DuckDB cannot answer it (in time).
+        """
+        with self._cursor() as cursor:
+            yield Answer(cursor, self.path, sql, params, timeout_s, lambda error: self._explain(error, sql))
+
+    def names(self) -> Names:
+        """What a query may name: the tables and views with their columns, and the functions."""
+        with self._cursor() as cursor, disk_errors(self.path):
+            tables: dict[str, list[str]] = {}
+            for table, column in cursor.execute(
+                "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal ORDER BY ALL"
+            ).fetchall():
+                tables.setdefault(table, []).append(column)
+            functions = cursor.execute("SELECT DISTINCT function_name FROM duckdb_functions() ORDER BY ALL").fetchall()
+            return Names(tables, [name for (name,) in functions])
+
+    def _explain(self, error: duckdb.Error, sql: str) -> StoreError:
+        """Tell a mistake in one line that names what is nearest to it."""
+        told = advise(str(error), sql, self.names())
+        lacks = isinstance(error, duckdb.CatalogException | duckdb.BinderException)
+        return StoreError(f"the query cannot be answered: {told}{self._age() if lacks else ''}")
+
+    def _age(self) -> str:
+        """Say so where an older blindspot has published the file: what it lacks, a newer one may ask for."""
+        try:
+            with self._cursor() as cursor:
+                ((version,),) = cursor.execute("SELECT max(number) FROM _migrations").fetchall()
+        except duckdb.Error:
+            return ""
+        if version is None or version >= len(MIGRATIONS):
+            return ""
+        return (
+            f" ({self.path} was published by an older blindspot, version {version} of {len(MIGRATIONS)}: the next run "
+            "or resume in this workspace brings it up to date)"
+        )
+
+    @contextmanager
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        # Threads that share a connection get each other's answers.
+        with self._lock:
+            cursor = self._connection.cursor()
+        with closing(cursor):
+            yield cursor
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

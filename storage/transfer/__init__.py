@@ -1,0 +1,1 @@
+"""Whole runs exported, imported, renamed and deleted."""

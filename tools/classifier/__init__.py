@@ -1,0 +1,1 @@
+"""The classifier under repair: weights, forward passes in three precisions, hand-over."""

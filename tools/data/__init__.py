@@ -1,0 +1,1 @@
+"""Data sets, logs of deployed models, and the planted blind spot of the demo."""

@@ -1,0 +1,1 @@
+"""Metrics, intervals, blind spots, the verdict, and the figures of a study."""

@@ -1,0 +1,206 @@
+"""Blind spots: clusters of the UUs of two model versions, and which of them closed or opened from one to the other.
+
+The UUs of both are clustered together, by what their texts say, and nothing about which of the two has them goes into
+the clusters: the tests that follow are not bent by how the clusters were found.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from sklearn.cluster import KMeans
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.metrics import silhouette_score
+from threadpoolctl import threadpool_limits
+
+from blindspot.storage.records import BlindSpot
+from blindspot.tools.metrics.evaluate import is_uu
+from blindspot.tools.metrics.figure import Scope
+from blindspot.tools.metrics.outcomes import ModelOutcomes, Outcomes, paired
+from blindspot.tools.metrics.statistics import Floats, Ints, sign_test
+from blindspot.tools.text.function_words import ENGLISH
+from blindspot.tools.text.vocabulary import words_of
+
+Encode = Callable[[list[str]], NDArray[Any]]
+"""Texts to vectors of length 1, (n, size)."""
+
+LEVEL = 0.05  # of the adjusted sign tests
+REMAINDER = 0.1  # the share of its UUs that a closed blind spot may keep
+CASES_PER_SPOT = 10  # on average, at least: in fewer the sign test sees nothing
+MOST_SPOTS = 20
+COMPARED = 2_000  # cases that the silhouette is taken over
+STARTS = 3  # of k-means, the best one stays
+WORDS = 5  # told of a blind spot
+COMMON = 0.05  # the share of a blind spot's texts that a word is in at least, and 2 texts
+DECIMALS = 4  # of a vector: its last bits depend on what was encoded beside it
+CLOSED, SHRUNK, OPEN, GROWN, OPENED = "closed", "shrunk", "open", "grown", "opened"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A place of the test split where at least one of two model versions has a UU."""
+
+    sample_id: str
+    recipe: str | None  # None: the sample as it is; else what this attack made of it
+    text: str  # that fools: the old version's where it has a UU here, else the new one's
+    was_uu: bool  # of the old version
+    was_right: bool
+    is_uu: bool  # of the new version
+
+
+def uu_cases(
+    new: ModelOutcomes,
+    baseline: ModelOutcomes,
+    natural: Mapping[str, str],
+    perturbed: Mapping[tuple[str, str, str], str],
+    tau: float,
+) -> list[Case]:
+    """List the UUs of both versions: natural ones of the whole clean split, and of each P those that were perturbed.
+
+    A natural UU stands in each P too; here it counts once.
+
+    Args:
+        natural: sample_id -> its text.
+        perturbed: (model_id, recipe, sample_id) -> the text that the attack on this version ended with.
+    Returns: in the order of recipes and samples.
+    Raises: ValueError, when the clean splits are not the same samples.
+    """
+    new, baseline = paired(new, baseline)
+    cases = list(cases_of(None, new.clean, baseline.clean, tau, lambda _, sample_id: natural[sample_id]))
+    for recipe in sorted(new.perturbed):
+
+        def text_of(is_old: bool, sample_id: str, recipe: str = recipe) -> str:
+            return perturbed[(baseline if is_old else new).model_id, recipe, sample_id]
+
+        cases += cases_of(recipe, new.perturbed[recipe], baseline.perturbed[recipe], tau, text_of)
+    return cases
+
+
+def cases_of(
+    recipe: str | None, new: Outcomes, old: Outcomes, tau: float, text_of: Callable[[bool, str], str]
+) -> Iterable[Case]:
+    """The cases among rows of the same samples in the same order; of a P those that were perturbed."""
+    counted = [is_uu(side, tau) & (side.flipped == (recipe is not None)) for side in (new, old)]
+    for row in np.flatnonzero(counted[0] | counted[1]):
+        sample_id, was_uu = new.sample_ids[row], bool(counted[1][row])
+        text = text_of(was_uu, sample_id)
+        yield Case(sample_id, recipe, text, was_uu, not old.wrong[row], bool(counted[0][row]))
+
+
+def find_blind_spots(cases: Sequence[Case], others: Sequence[str], encode: Encode, scope: Scope) -> list[BlindSpot]:
+    """Cluster UUs by what their texts say, and tell what became of each cluster.
+
+    Clusters: k-means over sentence vectors, the number of clusters with the largest silhouette, 10 UUs in each on
+    average at least. Words: the largest class-based TF-IDF, a word counting once a text, `others` being a class.
+    p: the exact sign test over samples that have more UUs of the cluster than before, or fewer; adjusted for the number
+    of clusters so that of those called anything but open at most 5 % are expected to be so by chance.
+
+    A cluster is called, where that p is below 0.05 (else "open"):
+        closed   UUs fell, to a tenth or less
+        shrunk   UUs fell, and more than a tenth is left
+        grown    UUs rose, and more than a tenth of them was there before
+        opened   UUs rose from a tenth or less
+
+    Args:
+        others: texts of the split that fool neither version.
+        scope: run and round that the blind spots belong to; its seed is of the clusters' first centres.
+    Returns: the largest (UUs of both versions) first; none without cases. The same cases give the same blind spots.
+    Source: He, Ribeiro, Khani (2023), section 3, for clusters of sentence vectors; Rousseeuw (1987) for the silhouette;
+        Grootendorst (2022) for the words; Benjamini, Hochberg (1995) for the adjustment.
+    """
+    ordered = sorted(cases, key=lambda case: (case.sample_id, case.recipe or ""))
+    if not ordered:
+        return []
+    vectors: Floats = np.asarray(encode([case.text for case in ordered]), dtype=np.float64)
+    labels = clusters(vectors.round(DECIMALS), scope.seed)
+    members = [[ordered[row] for row in np.flatnonzero(labels == label)] for label in range(int(labels.max()) + 1)]
+    members.sort(key=lambda found: (-sum(case.was_uu + case.is_uu for case in found), found[0].sample_id))
+    words = telling_words([[case.text for case in found] for found in members], others)
+    p_values = stats.false_discovery_control([changed_by_chance(found) for found in members], method="bh")
+    return [
+        blind_spot(scope, number, found, words[number - 1], float(p_values[number - 1]))
+        for number, found in enumerate(members, start=1)
+    ]
+
+
+def clusters(vectors: Floats, seed: int) -> Ints:
+    """Number each row's cluster, (n,), from 0."""
+    distinct = len(np.unique(vectors, axis=0))
+    most = min(MOST_SPOTS, len(vectors) // CASES_PER_SPOT, distinct)
+    sampled = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:COMPARED])
+    best, best_score = np.zeros(len(vectors), dtype=np.int64), -np.inf
+    with threadpool_limits(1, user_api="openmp"):  # threads add up centres in an order of their own
+        for count in range(2, most + 1):
+            labels = KMeans(count, random_state=seed, n_init=STARTS).fit_predict(vectors).astype(np.int64)
+            if len(np.unique(labels[sampled])) > 1:
+                score = silhouette_score(vectors[sampled], labels[sampled])
+                if score > best_score:
+                    best, best_score = labels, score
+    return best
+
+
+def telling_words(classes: Sequence[Sequence[str]], others: Sequence[str]) -> list[tuple[str, ...]]:
+    """The words that tell each class of texts from the rest, the most telling first."""
+    texts = [text for found in (*classes, others) for text in found]
+    split = [sorted(set(words_of(text)) - set(ENGLISH)) for text in texts]
+    if not any(split):
+        return [() for _ in classes]
+    vectorizer = CountVectorizer(analyzer=lambda words: words, binary=True)
+    counts = vectorizer.fit_transform(split)
+    ends = np.cumsum([0, *(len(found) for found in (*classes, others))])
+    table = np.array([np.asarray(counts[low:high].sum(axis=0)).ravel() for low, high in pairwise(ends)])
+    rarity = np.log1p(table.sum() / len(table) / table.sum(axis=0))
+    names = vectorizer.get_feature_names_out()
+    told = []
+    for found, row in zip(classes, table[:-1], strict=True):
+        scores = row / max(1, row.sum()) * rarity
+        common = np.flatnonzero(row >= max(2, COMMON * len(found)))
+        ranked = sorted(common, key=lambda word: (-scores[word], names[word]))
+        told.append(tuple(str(names[word]) for word in ranked[:WORDS]))
+    return told
+
+
+def changed_by_chance(cases: Sequence[Case]) -> float:
+    """The p of the sign test over samples."""
+    return sign_test(list(changes(cases).values()))
+
+
+def changes(cases: Sequence[Case]) -> Mapping[str, int]:
+    """How many UUs more than before each sample has."""
+    found: Counter[str] = Counter()
+    for case in cases:
+        found[case.sample_id] += case.is_uu - case.was_uu
+    return found
+
+
+def blind_spot(scope: Scope, number: int, cases: Sequence[Case], words: tuple[str, ...], p_value: float) -> BlindSpot:
+    """Count a cluster, and say what became of it."""
+    before, after = sum(case.was_uu for case in cases), sum(case.is_uu for case in cases)
+    return BlindSpot(
+        run_id=scope.run_id,
+        round=scope.round,
+        number=number,
+        words=words,
+        uus_before=before,
+        uus_after=after,
+        fixed=sum(case.was_uu and not case.is_uu for case in cases),
+        new=sum(case.is_uu and case.was_right for case in cases),
+        status=status_of(before, after) if p_value < LEVEL else OPEN,
+        p_value=p_value,
+    )
+
+
+def status_of(before: int, after: int) -> str:
+    """Say what became of a cluster that changed beyond chance."""
+    if after < before:
+        return CLOSED if after <= REMAINDER * before else SHRUNK
+    if after > before:
+        return OPENED if before <= REMAINDER * after else GROWN
+    return OPEN

@@ -1,0 +1,1 @@
+"""Words, edits, typos, rewriting, and how similar two texts are."""

@@ -1,0 +1,96 @@
+"""Rewriting of labelled texts that keeps their label: slips of the pen, transplanted sentences, swapped words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import numpy as np
+
+from blindspot.storage.records import Fields
+from blindspot.tools.text.edits import WORD, Edit
+from blindspot.tools.text.vocabulary import split_sentences
+
+Slip = Literal["swap", "substitution", "deletion", "insertion"]
+SLIPS: tuple[Slip, ...] = ("swap", "substitution", "deletion", "insertion")
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def slip_of(edit: Edit) -> Slip | None:
+    """Tell which slip of the pen turned one word into the other; None where it is another word, not a misspelling."""
+    before, after = edit.before, edit.after
+    if len(before) == len(after):
+        different = [i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
+        if sorted(before) == sorted(after) and len(different) == 2:
+            return "swap"
+        return "substitution" if len(different) == 1 else None
+    longer, shorter = sorted((before, after), key=len, reverse=True)
+    if len(longer) != len(shorter) + 1 or not any(longer[:i] + longer[i + 1 :] == shorter for i in range(len(longer))):
+        return None
+    return "deletion" if len(after) < len(before) else "insertion"
+
+
+def misspell(word: str, slip: Slip, rng: np.random.Generator) -> str:
+    """Misspell one word; the result differs from it unless all its letters are equal or it has a single one."""
+    if len(word) < 2:
+        return word
+    at = int(rng.integers(len(word)))
+    if slip == "swap":
+        places = [i for i in range(len(word) - 1) if word[i] != word[i + 1]]
+        if not places:
+            return word
+        at = places[int(rng.integers(len(places)))]
+        return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+    if slip == "deletion":
+        return word[:at] + word[at + 1 :]
+    letter = LETTERS[int(rng.integers(len(LETTERS)))]
+    if slip == "insertion":
+        return word[:at] + letter + word[at:]
+    other = letter if letter != word[at].lower() else LETTERS[(LETTERS.index(letter) + 1) % len(LETTERS)]
+    return word[:at] + other + word[at + 1 :]
+
+
+def replace_words(text: str, replacement: Callable[[str], str]) -> str:
+    """Rewrite each word of a text, keeping everything between the words."""
+    return WORD.sub(lambda match: replacement(match.group()), text)
+
+
+def capitalise_like(pattern: str, word: str) -> str:
+    """Give a word the pattern's first capital."""
+    return word[:1].upper() + word[1:] if pattern[:1].isupper() and pattern[1:].islower() else word
+
+
+def misspell_words(fields: Fields, words: Sequence[str], slips: Sequence[Slip], rng: np.random.Generator) -> Fields:
+    """Misspell the given words (lower case) wherever they stand, each place anew, with slips drawn from those given."""
+    wanted = set(words)
+
+    def slip(word: str) -> str:
+        return misspell(word, slips[int(rng.integers(len(slips)))], rng) if word.lower() in wanted else word
+
+    return {name: replace_words(text, slip) for name, text in fields.items()}
+
+
+def swap_words(fields: Fields, swaps: dict[str, str]) -> Fields:
+    """Replace words (lower case -> new) in every field alike, so that what the fields share stays shared.
+
+    A word keeps its capital.
+    """
+
+    def swap(word: str) -> str:
+        return capitalise_like(word, swaps[word.lower()]) if word.lower() in swaps else word
+
+    return {name: replace_words(text, swap) for name, text in fields.items()}
+
+
+def transplant(text: str, sentence: str, *, out: int) -> str:
+    """Put a sentence in the place of a text's sentence number `out`; a text of one sentence gets it in front."""
+    sentences = split_sentences(text)
+    if len(sentences) < 2:
+        return f"{close(sentence)} {text}"
+    sentences[out] = close(sentence)
+    return " ".join(sentences)
+
+
+def close(sentence: str) -> str:
+    """End a sentence with a mark."""
+    return sentence if sentence.rstrip().endswith((".", "!", "?")) else sentence.rstrip() + "."

@@ -1,0 +1,1 @@
+"""Fine-tuning: full or LoRA, losses, batches, the choice of an epoch."""
