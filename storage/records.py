@@ -31,6 +31,9 @@ LOGGED = "logged"
 REPAIRED = "repaired"
 """The split of figures over the texts that earlier rounds of a run repaired."""
 
+RECALL = "recall: "
+"""Begins the metric of an evaluation that is the recall of one class; its label follows."""
+
 
 def make_id(prefix: str, *causes: object) -> str:
     """Make a short id out of what caused a row: the same causes always give the same id.

@@ -28,6 +28,7 @@ from blindspot.cli.commands.run import print_result
 from blindspot.cli.show.display import LiveDisplay, open_display
 from blindspot.cli.show.explained import mark
 from blindspot.cli.show.summary import read_summary
+from blindspot.cli.show.table import print_summary
 from blindspot.graphs.context import Progress
 from blindspot.storage import records as rec
 from blindspot.storage.errors import StoreError
@@ -96,6 +97,15 @@ def records() -> list[Record]:
         *figure("uus", (60, 10, -50), "typos", 0.9),
         *figure("uus", (120, 40, -80), "all", 0.65),
         *figure("uus_matched", (120, 44, -76), "typos", 0.65),
+        *figure("uus_matched", (12, 9, -3), None, 0.65),
+        *figure("uus_calibrated", (0, 78, 78), None, 0.65),
+        *figure("uus_calibrated_matched", (12, 9, -3), None, 0.65),
+        *figure("balanced_accuracy", (0.5, 0.552, 0.052), None, None),
+        *figure("majority_share", (0.866, 0.866, 0), None, None),
+        *figure("recall: spam", (0, 0.11, 0.11), None, None),
+        rec.Evaluation(
+            "evl-t", "run-1", 1, "mdl-0", None, "temperature", 49.9999, None, None, None, "validation", None, None, 90
+        ),
         *figure("ece", (0.05, 0.04, -0.01), None, None),
     ]
 
@@ -334,8 +344,34 @@ def test_status_tells_how_far_a_run_is_and_what_changed(cli: Cli, workspace: Pat
     assert (row["last_phase"], row["accepted"], row["cost_usd"]) == ("close_round", True, 0.25)
     assert (row["accuracy"], row["uus"]) == ({"before": 0.81, "after": 0.823}, {"before": 120, "after": 40})
     out = cli("status", "-w", workspace).out
-    for text in ("2 of 2", "81.0 -> 82.3", "120 -> 40", "1 call, $0.25"):
+    for text in ("2 of 2", "81.0 -> 82.3", "120 -> 40", "new model", "taken", "1 call, $0.25"):
         assert text in out
+
+
+def test_status_says_that_the_new_model_was_refused(cli: Cli, tmp_path: Path) -> None:
+    refused = replace(RUN, final_model_id="mdl-0")
+    kept = rec.Round("run-1", 1, "mdl-0", START, "mdl-1", False, "kept the old model: no change", START)
+    with Store.open(tmp_path / "ws") as store:
+        store.add([refused, kept, *figure("uus", (206, 224, 18), None, 0.65)])
+        store.publish()
+    (row,) = json.loads(cli("status", "-w", "ws", "--json").out)
+    assert (row["decision"], row["uus"]) == ("refused", {"before": 206, "after": 224})
+    assert "refused" in cli("status", "-w", "ws").out
+
+
+def test_the_table_shows_what_a_verdict_decides_by_and_says_how_to_read_it(workspace: Path) -> None:
+    console = Console(width=150, file=io.StringIO())
+    with Results.open(workspace) as results:
+        print_summary(console, read_summary(results, "run-1"))
+    out = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+    for wanted in (
+        "UUs at matched coverage, natural (300)",
+        "UUs at matched coverage, typos (300)", "original calibrated, natural",
+        "balanced accuracy", "86.6 %", "recall, spam", "11.0 %", "At matched coverage, UUs are counted from",
+        "T = 50.00, the upper bound of its fit",
+    ):  # fmt: skip
+        assert wanted in out, wanted
+    assert "UUs, original calibrated" not in out
 
 
 def test_status_says_of_a_silent_run_that_it_may_be_dead(cli: Cli, tmp_path: Path) -> None:

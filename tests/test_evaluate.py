@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import brier_score_loss
+from sklearn.metrics import balanced_accuracy_score, brier_score_loss, recall_score
 
 from blindspot.storage.records import Attack, Evaluation
 from blindspot.tools.metrics.attack_statistics import attack_statistics
+from blindspot.tools.metrics.by_class import balanced_accuracy, majority_share, recalls
 from blindspot.tools.metrics.coverage import matched_thresholds
 from blindspot.tools.metrics.evaluate import (
     EVERYWHERE,
@@ -302,7 +304,8 @@ def test_a_difference_is_new_minus_baseline() -> None:
     old, new = model("old", 1, TWO), model("new", 2, TWO)
     before, after = by_key(figures(old, old.clean, SCOPE)), by_key(figures(new, old.clean, SCOPE))
     changes = differences(new, old, old.clean, SCOPE)
-    assert {(row.metric, row.recipe, row.threshold) for row in changes} == set(before)
+    of_texts_alone = {("majority_share", None, None)}
+    assert {(row.metric, row.recipe, row.threshold) for row in changes} == set(before) - of_texts_alone
     for key, row in by_key(changes).items():
         assert row.value == pytest.approx(after[key].value - before[key].value)
         assert (row.baseline_id, row.n) == ("old", before[key].n)
@@ -392,3 +395,30 @@ def test_outcomes_whose_columns_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="do not fit"):
         Outcomes(("s1",), whole.labels, whole.probabilities, whole.flipped)
     assert len(joined([whole, whole])) == 4
+
+
+def test_recalls_and_balanced_accuracy_are_those_of_scikit_learn() -> None:
+    clean = seen(200, 5, classes=3, sharpness=0.5)
+    labels, predicted = clean.labels, clean.probabilities.argmax(axis=1)
+    assert recalls(clean, once(clean))[0] == pytest.approx(recall_score(labels, predicted, average=None))
+    assert balanced_accuracy(clean, once(clean))[0] == pytest.approx(balanced_accuracy_score(labels, predicted))
+    assert majority_share(clean, once(clean))[0] == np.bincount(labels).max() / 200
+
+
+def test_a_model_that_always_names_the_majority_class_has_no_balanced_accuracy_to_show() -> None:
+    clean = made([(0, 0.1)] * 26 + [(1, 0.1)] * 4)
+    scope = replace(SCOPE, labels=("ham", "spam"))
+    rows = {row.metric: row for row in figures(ModelOutcomes("m", clean, {}), clean, scope) if row.recipe is None}
+    assert rows["accuracy"].value == rows["majority_share"].value == pytest.approx(26 / 30)
+    assert rows["balanced_accuracy"].value == 0.5
+    assert [(rows[f"recall: {name}"].value, rows[f"recall: {name}"].n) for name in scope.labels] == [(1, 26), (0, 4)]
+
+
+def test_a_class_that_most_resamples_lack_has_a_recall_and_an_interval() -> None:
+    clean = made([(0, 0.1)] * 29 + [(1, 0.9)])
+    (row,) = [
+        row
+        for row in figures(ModelOutcomes("m", clean, {}), clean, replace(SCOPE, labels=("ham", "spam")))
+        if row.metric == "recall: spam"
+    ]
+    assert (row.value, row.low, row.high, row.n) == (1, 1, 1, 1)

@@ -59,7 +59,9 @@ def test_uus_that_came_and_went_are_counted_row_by_row() -> None:
     new = ModelOutcomes("new", outcomes("abcdef", [0.9, 0.1, 0.1, 0.10, 0.8, 0.4]), {})
     rows = by_key(turnover(new, old, SCOPE))
     assert rows["uus_fixed", None, "new", "old"].value == 2
+    assert rows["uus_less_confident", None, "new", "old"].value == 1
     assert rows["uus_new", None, "new", "old"].value == 1
+    assert rows["uus_more_confident", None, "new", "old"].value == 1
     assert {row.threshold for row in rows.values()} == {0.65}
 
 
@@ -67,10 +69,26 @@ def test_what_came_and_went_is_counted_on_each_p_and_on_all_together() -> None:
     old = ModelOutcomes("old", outcomes("ab", [0.9, 0.9]), {"x": outcomes("ab", [0.1, 0.9]), "y": outcomes("b", [0.2])})
     new = ModelOutcomes("new", outcomes("ab", [0.9, 0.9]), {"x": outcomes("ab", [0.9, 0.1]), "y": outcomes("b", [0.9])})
     rows = {(row.metric, row.recipe): row.value for row in turnover(new, old, SCOPE)}
-    assert rows == {
+    assert {key: value for key, value in rows.items() if key[0] in ("uus_fixed", "uus_new")} == {
         ("uus_fixed", None): 0, ("uus_new", None): 0, ("uus_fixed", "x"): 1, ("uus_new", "x"): 1,
         ("uus_fixed", "y"): 1, ("uus_new", "y"): 0, ("uus_fixed", "all"): 2, ("uus_new", "all"): 1,
     }  # fmt: skip
+
+
+def test_what_came_and_went_adds_up_to_the_difference() -> None:
+    clean = overconfident(400, 1)
+    other = overconfident(400, 2, sharpness=1.5)
+    other = Outcomes(clean.sample_ids, clean.labels, other.probabilities, clean.flipped)
+    old = ModelOutcomes("old", clean, {"x": attacked(clean, 3), "y": attacked(clean, 4)})
+    new = ModelOutcomes("new", other, {"x": attacked(other, 5), "y": attacked(other, 6)})
+    sorts = {(row.metric, row.recipe): row.value for row in turnover(new, old, SCOPE)}
+    totals = [row for row in differences(new, old, clean, SCOPE) if (row.metric, row.threshold) == ("uus", SCOPE.tau)]
+    assert len(totals) == 4
+    for row in totals:
+        came = sorts["uus_new", row.recipe] + sorts["uus_more_confident", row.recipe]
+        assert row.value == came - sorts["uus_fixed", row.recipe]
+        assert 0 < sorts["uus_less_confident", row.recipe] <= sorts["uus_fixed", row.recipe]
+        assert sorts["uus_more_confident", row.recipe] > 0
 
 
 def test_a_model_beside_its_own_calibration_differs_by_what_calibration_took_away() -> None:

@@ -79,6 +79,8 @@ def model(model_id: str, number: int) -> rec.ModelVersion:
 def round_of_a_run() -> list[Record]:
     """One round: 40 UUs before, 10 after under "typos"; one adversarial UU fixed, one natural UU not."""
     figures = [figure("accuracy", 0.8), figure("accuracy", 0.82, model_id="mdl-1")]
+    figures += [figure("majority_share", 0.7), figure("balanced_accuracy", 0.6), figure("recall: a_b", 0.9)]
+    figures += [figure("recall: pos", 0.3), figure("recall: pos", 0.5, model_id="mdl-1")]
     for recipe, threshold, before, after in [("typos", 0.65, 40, 10), ("typos", 0.9, 0, 0), ("synonyms", 0.65, 8, 9)]:
         at = {"recipe": recipe, "threshold": threshold}
         figures.append(figure("uus", before, **at))
@@ -139,6 +141,8 @@ def test_the_hypothesis_log_tells_what_was_explained_and_written(results: Result
 def test_the_round_summary_tells_before_and_after_in_one_row(results: Results) -> None:
     (row,) = dicts(results, "FROM round_summary")
     assert (row["accuracy_before"], row["accuracy_after"], row["accepted"]) == (0.8, 0.82, True)
+    assert (row["majority_share"], row["balanced_accuracy_before"], row["balanced_accuracy_after"]) == (0.7, 0.6, None)
+    assert (row["recall_before"], row["recall_after"]) == ({"a_b": 0.9, "pos": 0.3}, {"pos": 0.5})
     assert row["uus_before"] == {"synonyms": 8, "typos": 40}
     assert row["uus_after"] == {"synonyms": 9, "typos": 10}
     assert (row["hypotheses"], row["samples_written"], row["samples_accepted"]) == (2, 3, 1)

@@ -83,7 +83,7 @@ def test_what_the_first_round_repaired_is_measured_again_in_the_second(two_round
 
 def test_the_verdict_tells_the_blind_spots_calibration_and_what_came_and_went(two_rounds: Path) -> None:
     ((verdict,),) = read(two_rounds, "SELECT verdict FROM rounds WHERE round = 1")
-    for told in ("blind spot", "fixed, and new where the old model was right", "temperature scaling alone (T = "):
+    for told in ("blind spot", "right before, ", "temperature scaling alone (T = "):
         assert told in verdict
     assert "that earlier rounds repaired" not in verdict
     spots = read(two_rounds, "SELECT sum(uus_before), sum(uus_after) FROM blind_spots WHERE round = 1")

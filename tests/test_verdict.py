@@ -65,7 +65,8 @@ def test_a_model_with_clearly_fewer_uus_and_the_same_accuracy_is_taken() -> None
     found = verdict((120, 96, -38, -10))
     assert found.accepted
     assert found.text == (
-        "took the new model: natural UUs 30 -> 29 (-1, 95 % interval -5 to +3), inside the noise; "
+        "took the new model: natural UUs 30 -> 29 (-1, 95 % interval -5 to +3), "
+        "inside the noise: the interval holds 0; "
         "UUs under attack 120 -> 96 (-24, 95 % interval -38 to -10), "
         "at matched coverage 120 -> 100 (-20, 95 % interval -33 to -8); "
         "accuracy 81.0 % -> 81.2 % (McNemar p = 0.6)"
@@ -82,13 +83,36 @@ def test_a_change_inside_the_noise_is_called_that() -> None:
     found = verdict((120, 112, -20, 4), p_value=0.2)
     assert not found.accepted
     assert found.text.startswith("kept the old model: ")
-    assert "UUs under attack 120 -> 112 (-8, 95 % interval -20 to +4), inside the noise;" in found.text
+    assert (
+        "UUs under attack 120 -> 112 (-8, 95 % interval -20 to +4), inside the noise: the interval holds 0;"
+        in found.text
+    )
 
 
 def test_a_fall_that_rests_on_a_handful_of_samples_is_noise_too() -> None:
     found = verdict((10, 6, -8, -1), p_value=0.125)
     assert not found.accepted
-    assert "too few samples changed, p = 0.12" in found.text
+    assert (
+        "UUs under attack 10 -> 6 (-4, 95 % interval -8 to -1), not shown to be fewer: too few samples changed, "
+        "the exact sign test has p = 0.12 and needs p < 0.025;" in found.text
+    )
+
+
+def test_a_rise_that_the_deciding_test_does_not_show_is_told_by_that_test() -> None:
+    found = verdict((206, 224, 1, 36), p_value=0.062, attacked=False)
+    assert not found.accepted
+    assert (
+        "natural UUs 206 -> 224 (+18, 95 % interval +1 to +36), not shown to be more: too few samples changed, "
+        "the exact sign test has p = 0.062 and needs p < 0.05;" in found.text
+    )
+
+
+@pytest.mark.parametrize("p_value", [0.0001, 0.03, 0.2, 1.0])
+@pytest.mark.parametrize("ends", [(-30, -1), (-30, 0), (-20, 5), (0, 30), (1, 30)])
+def test_nothing_is_called_noise_beside_an_interval_without_0(ends: tuple[int, int], p_value: float) -> None:
+    low, high = ends
+    said = verdict((100, 100 + (low + high) / 2, low, high), p_value=p_value, attacked=False).text.split("; ")[0]
+    assert ("inside the noise" in said) == (low <= 0 <= high)
 
 
 def test_two_chances_to_pass_make_each_of_them_harder() -> None:
@@ -222,20 +246,25 @@ def test_blind_spots_are_told_by_status_with_their_words_and_counts() -> None:
 def test_the_rest_of_the_evidence_is_told_and_does_not_decide() -> None:
     told = text_with(
         row("uus_fixed", 40, baseline_id="old", threshold=0.65),
-        row("uus_new", 16, baseline_id="old", threshold=0.65),
+        row("uus_less_confident", 11, baseline_id="old", threshold=0.65),
+        row("uus_new", 10, baseline_id="old", threshold=0.65),
+        row("uus_more_confident", 6, baseline_id="old", threshold=0.65),
         row("known_uus_fixed", 0.4, recipe="all", n=170),
         row("known_uus_left", 0.5, recipe="all", threshold=0.65, n=170),
         row("temperature", 1.83, model_id="old", split="validation"),
-        row("uus_calibrated", 90, model_id="old", threshold=0.65),
-        row("uus_calibrated", 6, baseline_id="old", low=-4, high=15, threshold=0.65),
+        row("uus_calibrated", 40, model_id="old", threshold=0.65),
+        row("uus_calibrated", 56, baseline_id="old", low=40, high=70, threshold=0.65),
+        row("uus_calibrated_matched", 120, model_id="old", threshold=0.65),
+        row("uus_calibrated_matched", -20, baseline_id="old", low=-33, high=-8, threshold=0.65),
         row("repaired_kept", 0.9, split="repaired", low=0.8, high=0.95, n=60),
     )
     assert told.startswith("took the new model: ")
     assert told.removeprefix(f"{text_with()}; ").split("; ") == [
-        "fixed, and new where the old model was right: natural UUs 40 and 16",
+        "natural UUs: 40 gone (29 right now, 11 still wrong but below tau), 16 new (10 right before, 6 wrong before "
+        "but below tau)",
         "of 170 texts that fooled the original under attack, 68 are right now and 85 UUs still",
-        "temperature scaling alone (T = 1.83) would leave natural UUs 90, the new model +6 (95 % interval -4 to +15): "
-        "not shown to be fewer than calibration alone gives",
+        "temperature scaling alone (T = 1.83) would leave, at matched coverage, natural UUs 120, the new model -20 "
+        "(95 % interval -33 to -8): fewer than calibration alone gives",
         "of 60 texts that earlier rounds repaired, 54 are right still (95 % interval 80.0 % to 95.0 %)",
     ]
 
@@ -244,3 +273,40 @@ def test_the_newest_of_several_figures_of_a_model_that_was_kept_stands() -> None
     later = row("repaired_kept", 0.5, split="repaired", low=0.4, high=0.6, n=80, round=3)
     earlier = row("repaired_kept", 0.9, split="repaired", low=0.8, high=0.95, n=60, round=2)
     assert "of 80 texts that earlier rounds repaired, 40 are right still" in text_with(later, earlier)
+
+
+def test_figures_of_an_older_blindspot_are_told_as_far_as_they_go() -> None:
+    told = text_with(
+        row("uus_fixed", 40, baseline_id="old", threshold=0.65),
+        row("uus_new", 10, baseline_id="old", threshold=0.65),
+        row("uus_calibrated", 90, model_id="old", threshold=0.65),
+        row("uus_calibrated", 6, baseline_id="old", low=-4, high=15, threshold=0.65),
+    )
+    assert "fixed, and new where the old model was right: natural UUs 40 and 10" in told
+    assert "temperature scaling alone would leave natural UUs 90, the new model +6 (95 % interval -4 to +15)" in told
+
+
+@pytest.mark.parametrize(
+    ("temperature", "told"),
+    [
+        (1.83, "(T = 1.83)"),
+        (49.9999, "(T = 50.00, the upper bound of its fit, where hardly any confidence is left)"),
+        (0.0200001, "(T = 0.02, the lower bound of its fit, where every confidence is near 1)"),
+    ],
+)
+def test_a_temperature_at_the_bound_of_its_fit_is_said_to_be_there(temperature: float, told: str) -> None:
+    text = text_with(
+        row("temperature", temperature, model_id="old", split="validation"),
+        row("uus_calibrated", 0, model_id="old", threshold=0.65),
+        row("uus_calibrated", 96, baseline_id="old", low=80, high=110, threshold=0.65),
+    )
+    assert f"temperature scaling alone {told} would leave" in text
+
+
+def test_an_accuracy_stands_beside_balanced_accuracy_and_the_majority_class() -> None:
+    told = text_with(
+        *compared("balanced_accuracy", (0.5, 0.552, 0.01, 0.1)),
+        row("majority_share", 0.866, model_id="old"),
+        row("majority_share", 0.866),
+    )
+    assert "accuracy 81.0 % -> 81.2 % (McNemar p = 0.6), balanced 50.0 % -> 55.2 %, majority class 86.6 %" in told

@@ -66,6 +66,7 @@ def facts_of(results: Results, run: Summary, silent_s: float) -> dict[str, Any]:
         "accuracy": before_after(run, "accuracy"),
         "uus": before_after(run, "uus"),
         "accepted": run.accepted,
+        "decision": decision_of(run),
         "teacher": run.teacher,
         "teacher_calls": run.teacher_calls,
         "cost_usd": run.cost_usd,
@@ -73,6 +74,13 @@ def facts_of(results: Results, run: Summary, silent_s: float) -> dict[str, Any]:
         "spend": spend_in_words(run.spend),
         "seconds": round(done["seconds"]),  # of the phases that are done
     }
+
+
+def decision_of(run: Summary) -> str | None:
+    """What became of the newest model version that is compared: taken or refused; None, where there is no verdict."""
+    if run.accepted is None or run.new_model_id is None:
+        return None
+    return "taken" if run.accepted else "refused"
 
 
 def attacks_of(results: Results, run_id: str) -> dict[str, Any]:
@@ -126,7 +134,7 @@ def print_status(folder: Path, rows: list[dict[str, Any]]) -> None:
 
     console = result_console()
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("run", "state", "round", "accuracy %", "UUs", "teacher", "work"):
+    for heading in ("run", "state", "round", "accuracy %", "UUs", "new model", "teacher", "work"):
         table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(
@@ -135,6 +143,7 @@ def print_status(folder: Path, rows: list[dict[str, Any]]) -> None:
             round_of(row),
             arrow(row["accuracy"], lambda value: f"{100 * value:.1f}"),
             arrow(row["uus"], lambda value: f"{value:,.0f}"),
+            row["decision"] or "–",
             row["spend"] if row["teacher_calls"] else "–" if row["kind"] == "attack" else row["teacher"],
             clock(row["seconds"]),
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from blindspot.cli.show.change import Change, difference, in_words, name_of
 from blindspot.cli.show.summary import headline
+from blindspot.cli.show.table import notes_of
 
 if TYPE_CHECKING:
     from blindspot.cli.handover.handover import Made
@@ -105,6 +106,7 @@ Measured on the test split, which nothing else has read. A UU is a wrong predict
 |---|---|---|---|
 {chr(10).join(table_row(change) for change in headline(summary.changes))}
 
+{"".join(f"{plain(note)}{2 * chr(10)}" for note in notes_of(summary, headline(summary.changes)))}\
 Verdict: {plain(summary.verdict or "none")}.
 
 ## Limits

@@ -28,6 +28,7 @@ from blindspot.cli.report.verdict import read_judged, rounds_of
 from blindspot.cli.show.change import difference, in_words, name_of
 from blindspot.cli.show.spend import spend_in_words
 from blindspot.cli.show.summary import Summary, headline, read_summary
+from blindspot.cli.show.table import notes_of
 from blindspot.cli.terminal import visible
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def build_page(results: Results, run_id: str) -> str:
         tone="good" if summary.accepted and summary.kind == "mitigation" else "",
         tiles=tiles_of(summary),
         changes=tables.changes_of(summary),
+        notes=notes_of(summary, headline(summary.changes)),
         judged=judged,
         rounds=rounds_of(judged),
         charts=charts_of(results, summary, split),

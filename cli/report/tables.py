@@ -37,7 +37,7 @@ def changes_of(summary: Summary) -> Table:
             in_words(change.metric, change.after),
             difference(change).plain,
         )
-        for change in headline(summary.changes)
+        for change in headline(summary.changes, recalls=None)
     ]
     return Table(("test split", "original", "new", "difference (95 %)"), tuple(rows))
 

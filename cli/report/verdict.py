@@ -12,7 +12,7 @@ from blindspot.cli.show.summary import RoundEnd, Summary, rows_of
 from blindspot.storage.records import BlindSpot, Evaluation
 from blindspot.storage.settings.sections import AcceptSection
 from blindspot.tools.metrics.verdict import judge
-from blindspot.tools.metrics.verdict_parts import Change, Count, Parts, end, percent, signed
+from blindspot.tools.metrics.verdict_parts import Change, Count, Parts, Turnover, end, percent, signed
 
 if TYPE_CHECKING:
     from blindspot.storage.store.results import Results
@@ -100,38 +100,60 @@ def rows_of_count(count: Count) -> list[tuple[str, ...]]:
     """UUs of one sort: at tau, at matched coverage, beside calibration alone, and which came and went."""
     fell, rose = count.at_tau.fell(count.level), count.at_tau.rose()
     rows = [
-        counted(count.name, count.at_tau, "fewer" if fell else "more" if rose else "inside the noise"),
+        counted(count.name, count.at_tau, "fewer" if fell else "more" if rose else count.tell_undecided()),
         counted(f"{count.name} at matched coverage", count.matched, "fewer" if count.matched.fell() else "not fewer"),
     ]
     if count.calibrated_matched:
         said = "fewer" if count.calibrated_matched.fell() else "not fewer"
         rows.append(counted(BESIDE_MATCHED.format(name=count.name), count.calibrated_matched, said))
-    if count.calibrated:
+    elif count.calibrated:  # an older blindspot measured it at tau alone
         high = end(count.calibrated.difference.high)
         said = (
             "fewer than calibration alone gives" if high < 0 else "not shown to be fewer than calibration alone gives"
         )
         rows.append(counted(BESIDE.format(name=count.name), count.calibrated, said))
     if count.turnover:
-        for name, row in (("fixed", count.turnover.fixed), ("new, right before", count.turnover.new)):
-            interval = f"{end(row.low):,.0f} to {end(row.high):,.0f}"
-            rows.append((f"{count.name}: {name}", "", f"{row.value:,.0f}", interval, ""))
+        rows += [
+            (f"{count.name}: {name}", "", f"{row.value:,.0f}", f"{end(row.low):,.0f} to {end(row.high):,.0f}", "")
+            for name, row in sorts_of(count.turnover)
+            if row
+        ]
     return rows
+
+
+def sorts_of(turnover: Turnover) -> list[tuple[str, Evaluation | None]]:
+    """Name the sorts of UUs that came and went; those that are None were not measured."""
+    return [
+        ("gone", turnover.fixed),
+        ("gone, but still wrong, below tau", turnover.less_confident),
+        ("new, right before", turnover.new),
+        ("new, wrong before, below tau", turnover.more_confident),
+    ]
 
 
 def rows_of_rest(parts: Parts) -> list[tuple[str, ...]]:
     """Accuracy, and what the new model makes of texts that fooled earlier ones."""
     accuracy, held = parts.accuracy.difference, "held" if parts.accuracy_held else "fell more than is allowed"
-    points = f"{100 * accuracy.value:+.1f} ({100 * end(accuracy.low):+.1f} to {100 * end(accuracy.high):+.1f})"
+    points = in_points(accuracy)
     p_value = "" if accuracy.p_value is None else f", McNemar p = {accuracy.p_value:.2g}"
     rows: list[tuple[str, ...]] = [
         ("accuracy", percent(parts.accuracy.before), percent(parts.accuracy.after), points, f"{held}{p_value}"),
     ]
+    if parts.balanced:
+        sides = (percent(parts.balanced.before), percent(parts.balanced.after))
+        rows.append(("balanced accuracy", *sides, in_points(parts.balanced.difference), ""))
+    if parts.majority is not None:
+        rows.append(("majority class", percent(parts.majority), percent(parts.majority), "", "always naming it"))
     for name, row in (("texts that fooled the original", parts.known_fixed), ("texts repaired earlier", parts.kept)):
         if row:
             interval = f"{percent(end(row.low))} to {percent(end(row.high))}"
             rows.append((f"{name} ({row.n:,}), right now", "", percent(row.value), interval, ""))
     return rows
+
+
+def in_points(row: Evaluation) -> str:
+    """A difference of shares with its interval, in percentage points."""
+    return f"{100 * row.value:+.1f} ({100 * end(row.low):+.1f} to {100 * end(row.high):+.1f})"
 
 
 def counted(name: str, change: Change, said: str) -> tuple[str, ...]:

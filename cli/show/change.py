@@ -6,20 +6,23 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from blindspot.storage.records import LOGGED, POOLED
+from blindspot.storage.records import LOGGED, POOLED, RECALL
 
 SHOWN = (
     "accuracy",
+    "majority_share",
+    "balanced_accuracy",
+    "recall",  # of each class
     "uus",
     "uus_matched",
-    "uus_calibrated",
+    "uus_calibrated_matched",
     "mean_confidence",
     "ece",
     "known_uus_fixed",
     "repaired_kept",
 )
-LOWER_IS_BETTER = ("uus", "uus_matched", "uus_calibrated", "ece")
-SHARES = ("accuracy", "known_uus_fixed", "repaired_kept")
+LOWER_IS_BETTER = ("uus", "uus_matched", "uus_calibrated_matched", "ece")
+SHARES = ("accuracy", "majority_share", "balanced_accuracy", "recall", "known_uus_fixed", "repaired_kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +40,22 @@ class Estimate:
 class Change:
     """One metric of the original model version, of the one it is compared with, and their difference."""
 
-    metric: str
+    metric: str  # one of SHOWN; of a class's recall with its label, as in evaluations
     recipe: str | None  # None: the clean test split, "all": every recipe's texts together
     threshold: float | None
     before: Estimate | None
     after: Estimate | None
     difference: Estimate | None
+
+    @property
+    def sort(self) -> str:
+        """Which of SHOWN it is."""
+        return sort_of(self.metric)
+
+
+def sort_of(metric: str) -> str:
+    """The sort of a metric: the recalls of all classes are one."""
+    return "recall" if metric.startswith(RECALL) else metric
 
 
 def name_of(change: Change) -> str:
@@ -52,23 +65,26 @@ def name_of(change: Change) -> str:
     where = "clean" if change.recipe is None else recipe
     names = {
         "accuracy": "accuracy",
+        "majority_share": "accuracy of always naming the majority class",
+        "balanced_accuracy": "balanced accuracy",
+        "recall": f"recall, {change.metric.removeprefix(RECALL)}",
         "uus": f"UUs, {recipe}",
         "uus_matched": f"UUs at matched coverage, {recipe}",
-        "uus_calibrated": f"UUs, original calibrated, {recipe}",
+        "uus_calibrated_matched": f"UUs at matched coverage, original calibrated, {recipe}",
         "mean_confidence": f"mean confidence, {where}",
         "ece": f"ECE, {where}",
         "known_uus_fixed": f"known UUs fixed, {recipe}",
         "repaired_kept": "repaired earlier, right still",
     }
     estimate = change.before or change.after
-    return f"{names[change.metric]} ({estimate.n:,})" if estimate else names[change.metric]
+    return f"{names[change.sort]} ({estimate.n:,})" if estimate else names[change.sort]
 
 
 def in_words(metric: str, estimate: Estimate | None) -> str:
     """A figure in its unit."""
     if estimate is None:
         return "–"
-    if metric in SHARES:
+    if sort_of(metric) in SHARES:
         return f"{100 * estimate.value:.1f} %"
     return f"{estimate.value:,.0f}" if metric.startswith("uus") else f"{estimate.value:.3f}"
 
@@ -78,7 +94,7 @@ def difference(change: Change) -> Text:
     found = change.difference
     if found is None:
         return Text("–")
-    scale, digits = (100, 1) if change.metric in SHARES else (1, 0 if change.metric.startswith("uus") else 3)
+    scale, digits = (100, 1) if change.sort in SHARES else (1, 0 if change.metric.startswith("uus") else 3)
     low, high = found.low, found.high
 
     def signed(value: float) -> str:

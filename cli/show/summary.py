@@ -8,12 +8,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from blindspot.cli.show.change import SHOWN, Change, Estimate
+from blindspot.cli.show.change import SHOWN, Change, Estimate, sort_of
 from blindspot.cli.show.spend import PhaseSpend, cost_of, read_spend, spend_in_words
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import LOGGED, POOLED
 from blindspot.storage.store.results import Results
 from blindspot.storage.workspace import Workspace
+
+RECALLS_SHOWN = 4  # classes in the table; the report and the store have all
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Summary:
     final_folder: str | None
     rounds: tuple[RoundEnd, ...]
     changes: tuple[Change, ...]
+    temperature: float | None  # of the original model version, fitted on the validation split
     spend: tuple[PhaseSpend, ...]  # by phase, in the order in which they were first asked
 
     @property
@@ -147,6 +150,7 @@ def read_summary(results: Results, run_id: str) -> Summary:
             RoundEnd(*(row[name] for name in ("round", "new_model_id", "accepted", "verdict"))) for row in rounds
         ),
         changes=read_changes(results, run, new),
+        temperature=read_temperature(results, run_id, original),
         spend=read_spend(results, run_id),
     )
 
@@ -155,7 +159,7 @@ def read_changes(results: Results, run: dict[str, Any], new: str | None) -> tupl
     """Read the figures at tau of the original model version and of another, and their differences.
 
     Those over a log stand among those of the test split: "logged" is their recipe. Of UUs beside calibration alone,
-    "before" is the original calibrated, "after" the other version as it is.
+    at matched coverage, "before" is the original calibrated, "after" the other version as it is.
     """
     original = run["original_model_id"]
     rows = rows_of(
@@ -169,19 +173,32 @@ def read_changes(results: Results, run: dict[str, Any], new: str | None) -> tupl
     found: dict[tuple[str, str | None], dict[str, Any]] = {}
     for row in rows:
         side = owners.get((row["model_id"], row["baseline_id"]))
-        if side and row["metric"] in SHOWN:
+        if side and sort_of(row["metric"]) in SHOWN:
             estimate = Estimate(row["value"], row["low"], row["high"], row["p_value"], row["n"])
             place = found.setdefault((row["metric"], row["recipe"]), {"threshold": row["threshold"]})
             place[side] = estimate  # a version measured again in a later round: the latest figure stands
     for (metric, recipe), place in found.items():
-        if metric == "uus_calibrated":
-            place["after"] = found.get(("uus", recipe), {}).get("after")
+        if metric == "uus_calibrated_matched":
+            place["after"] = found.get(("uus_matched", recipe), {}).get("after")
     sides = ("before", "after", "difference")
     changes = [
         Change(metric, recipe, place["threshold"], *(place.get(side) for side in sides))
         for (metric, recipe), place in found.items()
     ]
-    return tuple(sorted(changes, key=lambda row: (SHOWN.index(row.metric), row.recipe == POOLED, row.recipe or "")))
+    return tuple(
+        sorted(changes, key=lambda row: (SHOWN.index(row.sort), row.recipe == POOLED, row.recipe or "", row.metric))
+    )
+
+
+def read_temperature(results: Results, run_id: str, model_id: str | None) -> float | None:
+    """Read the temperature that scaling alone would give a model version; None, where it was not fitted."""
+    rows = rows_of(
+        results,
+        "SELECT value FROM evaluations WHERE run_id = ? AND model_id = ? AND metric = 'temperature' "
+        "ORDER BY round DESC LIMIT 1",
+        [run_id, model_id],
+    )
+    return rows[0]["value"] if rows else None
 
 
 def count_so_far(results: Results, run_id: str) -> str:
@@ -217,11 +234,24 @@ def as_table(summary: Summary) -> dict[str, Any]:
     }
 
 
-def headline(changes: Sequence[Change]) -> list[Change]:
-    """Choose what the table shows: UUs of each recipe, the rest once."""
+def headline(changes: Sequence[Change], *, recalls: int | None = RECALLS_SHOWN) -> list[Change]:
+    """Choose what the table shows: UUs of each recipe, the rest once.
+
+    Args:
+        recalls: of how many classes, those with the lowest; None: of all.
+    """
     recipes = {row.recipe for row in changes if row.metric == "uus" and row.recipe not in (None, POOLED)}
     whole = POOLED if len(recipes) > 1 else next(iter(recipes), None)
     once: tuple[str | None, ...] = (None,)
-    places = dict.fromkeys(("accuracy", "mean_confidence", "ece", "repaired_kept"), once)
+    on_clean = ("accuracy", "majority_share", "balanced_accuracy", "recall", "mean_confidence", "ece", "repaired_kept")
+    places = dict.fromkeys(on_clean, once)
     places["uus"] = (None, *recipes, whole)
-    return [row for row in changes if row.recipe in (*places.get(row.metric, (whole,)), LOGGED)]
+    places["uus_matched"] = places["uus_calibrated_matched"] = (None, whole)
+    by_class = sorted((row for row in changes if row.sort == "recall"), key=lowest)
+    unshown = by_class[recalls:] if recalls is not None else []
+    return [row for row in changes if row.recipe in (*places.get(row.sort, (whole,)), LOGGED) and row not in unshown]
+
+
+def lowest(change: Change) -> float:
+    """A metric where it is lower, before or after."""
+    return min(side.value for side in (change.before, change.after) if side)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from blindspot.cli.show.change import difference, in_words, name_of
+from blindspot.cli.show.change import Change, difference, in_words, name_of
 from blindspot.cli.show.spend import by_phase, spend_in_words
 from blindspot.cli.show.summary import RoundEnd, Summary, headline
 from blindspot.cli.terminal import visible, workspace_option
+from blindspot.tools.metrics.temperature import bound_hit
+from blindspot.tools.metrics.temperature import in_words as temperature_in_words
 
 
 def print_summary(console: Console, summary: Summary) -> None:
@@ -22,15 +26,33 @@ def print_summary(console: Console, summary: Summary) -> None:
     )
     for heading, side in (("test split", "left"), ("before", "right"), (new, "right"), ("difference (95 %)", "right")):
         table.add_column(heading, justify="right" if side == "right" else "left")
-    for change in headline(summary.changes):
+    shown = headline(summary.changes)
+    for change in shown:
         cells = (in_words(change.metric, side) for side in (change.before, change.after))
         table.add_row(name_of(change), *cells, difference(change))
     console.print(table)
+    for note in notes_of(summary, shown):
+        console.print(Text(note, style="dim"))
     for end in summary.rounds:
         if end.verdict:
             print_verdict(console, end, f"round {end.round}: " if len(summary.rounds) > 1 else "")
     for name, text in facts_of(summary):  # paths stay in one piece, to be copied
         console.print(Text(f"{name:<9}", style="dim").append(visible(text), style="default"), soft_wrap=True)
+
+
+def notes_of(summary: Summary, shown: Sequence[Change]) -> list[str]:
+    """Say what a reader of the table must know to read it, each note where there is cause for it."""
+    notes = []
+    if any(change.metric == "uus_matched" for change in shown):
+        notes.append(
+            "At matched coverage, UUs are counted from the confidence that as many clean test texts reach as reach "
+            f"{summary.tau:g} with the original model. Counts at {summary.tau:g} also move where a model is only "
+            "more, or less, confident of everything; counts at matched coverage do not."
+        )
+    if summary.temperature is not None and bound_hit(summary.temperature):
+        told = temperature_in_words(summary.temperature)
+        notes.append(f"Temperature scaling did not fit the original on the validation split ({told}).")
+    return notes
 
 
 def print_verdict(console: Console, end: RoundEnd, label: str) -> None:

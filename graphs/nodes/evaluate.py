@@ -53,7 +53,7 @@ def evaluate(context: Context, state: State, report: Report) -> tuple[dict[str, 
     for baseline in measured.values():
         rows += differences(new.outcomes, baseline.outcomes, original.outcomes.clean, scope)
         rows += turnover(new.outcomes, baseline.outcomes, scope)
-        temperature = temperature_of(context, baseline.outcomes.model_id)
+        temperature = temperature_of(context, baseline.outcomes.model_id, state["round"])
         rows += beside_calibration(new.outcomes, baseline.outcomes, original.outcomes.clean, temperature, scope)
     version = OnDemand(context, new_id)
     rows += known_uus(predict_known(context, version, original.attacks), new_id, scope)
@@ -93,13 +93,18 @@ def measure_version(context: Context, model_id: str, report: Report) -> Measured
     return Measured(ModelOutcomes(model_id, clean, perturbed), attacks)
 
 
-def temperature_of(context: Context, model_id: str) -> Temperature:
+def temperature_of(context: Context, model_id: str, round_number: int) -> Temperature:
     """Fit a version's temperature on the validation split."""
     from blindspot.tools.metrics.calibration import fit_temperature
+    from blindspot.tools.metrics.temperature import bound_hit, in_words
     from blindspot.tools.metrics.verdict_evidence import Temperature
 
     outcomes = validation_outcomes(context, model_id)
-    return Temperature(fit_temperature(outcomes.probabilities, outcomes.labels), len(outcomes))
+    value = fit_temperature(outcomes.probabilities, outcomes.labels)
+    if bound_hit(value):
+        message = f"temperature scaling of {model_id} does not fit the {len(outcomes)} texts of validation"
+        context.tell(round_number, "evaluate", f"{message}: {in_words(value)}", level="warning")
+    return Temperature(value, len(outcomes))
 
 
 def spots_of(context: Context, new: Measured, baseline: Measured, scope: Scope) -> list[BlindSpot]:
@@ -144,16 +149,18 @@ def scope_of(context: Context, round_number: int) -> Scope:
         thresholds=settings.evaluate.thresholds,
         resamples=settings.evaluate.resamples,
         seed=settings.run.seed,
+        labels=tuple(context.dataset.labels),
     )
 
 
 def headline(rows: Sequence[Evaluation], context: Context) -> dict[str, Any]:
     """Accuracy and UUs at tau, to tell in one line."""
     figures = [row for row in rows if row.baseline_id is None]
+    majority = next(row.value for row in figures if row.metric == "majority_share")
     told: dict[str, Any] = {}
     for row in figures:
         if row.metric == "accuracy":
-            told["accuracy"] = f"{row.value:.1%}"
+            told["accuracy"] = f"{row.value:.1%} (majority class {majority:.1%})"
         if row.metric == "uus" and row.threshold == context.settings.run.tau and row.recipe != POOLED:
             told[f"UUs {row.recipe or 'natural'}"] = f"{row.value:.0f} of {row.n}"
     return told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from blindspot.storage.analysts.ready_query import ReadyQuery
 from blindspot.storage.analysts.view import RUN
+from blindspot.storage.records import RECALL
 
 ROUND_CHANGES = ReadyQuery(
     "round-changes",
@@ -18,7 +19,7 @@ ROUND_CHANGES = ReadyQuery(
         "after": "The figure of the second.",
         "difference": "After minus before.",
     },
-    """
+    f"""
 WITH versions AS (
     SELECT run_id, 0 AS round, original_model_id AS model_id, tau FROM runs
     WHERE original_model_id IS NOT NULL AND run_id = coalesce($run, run_id)
@@ -33,8 +34,8 @@ WITH versions AS (
     SELECT model_id, metric, recipe, threshold, arg_max(value, round) AS value
     FROM evaluations
     WHERE baseline_id IS NULL AND split = 'test'
-      AND metric IN ('accuracy', 'uus', 'uus_matched', 'aurc', 'ece', 'brier', 'mean_confidence', 'attack_success_rate',
-                     'queries_per_sample')
+      AND (metric IN ('accuracy', 'balanced_accuracy', 'uus', 'uus_matched', 'aurc', 'ece', 'brier', 'mean_confidence',
+                      'attack_success_rate', 'queries_per_sample') OR starts_with(metric, '{RECALL}'))
     GROUP BY model_id, metric, recipe, threshold
     QUALIFY recipe IS DISTINCT FROM 'all'
          OR len(list_distinct(list(recipe) FILTER (recipe <> 'all') OVER (PARTITION BY model_id))) > 1
@@ -69,8 +70,9 @@ WITH versions AS (
 )
 SELECT run_id, first, second, what, recipe, before, after, after - before AS difference
 FROM (
-    SELECT c.run_id, c.first, c.second, replace(a.metric, '_', ' ') AS what, a.recipe, a.value AS before,
-           b.value AS after, 0 AS part
+    SELECT c.run_id, c.first, c.second,
+           if(starts_with(a.metric, '{RECALL}'), a.metric, replace(a.metric, '_', ' ')) AS what, a.recipe,
+           a.value AS before, b.value AS after, 0 AS part
     FROM pairs c
     JOIN figures a ON a.model_id = c.model_a
     JOIN figures b ON b.model_id = c.model_b AND b.metric = a.metric AND b.recipe IS NOT DISTINCT FROM a.recipe

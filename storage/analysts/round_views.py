@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from blindspot.storage.analysts.view import FIGURES, ROUND, RUN, View
+from blindspot.storage.records import RECALL
 
 ROUND_SUMMARY = View(
     "round_summary",
@@ -16,6 +17,11 @@ ROUND_SUMMARY = View(
         "verdict": "Why, in words and numbers.",
         "accuracy_before": "Accuracy on the clean test split of the model version the round started with.",
         "accuracy_after": "The same of the new model version.",
+        "majority_share": "Share of the most frequent class of the test split: the accuracy of always naming it.",
+        "balanced_accuracy_before": "Mean of the classes' recalls of the model version the round started with.",
+        "balanced_accuracy_after": "The same of the new model version.",
+        "recall_before": "Recall of each class of the starting model version: label -> share that is right.",
+        "recall_after": "The same of the new model version.",
         "uus_before": "UUs on the test split at the run's tau of the starting model version: recipe -> count.",
         "uus_after": "The same of the new model version.",
         "hypotheses": "Hypotheses stated.",
@@ -33,7 +39,12 @@ ROUND_SUMMARY = View(
     WHERE f.metric = 'uus' AND f.recipe IS NOT NULL AND abs(f.threshold - r.tau) < 1e-9
     GROUP BY f.run_id, f.model_id
 ), accuracies AS (
-    SELECT run_id, model_id, value FROM figures WHERE metric = 'accuracy' AND recipe IS NULL
+    SELECT run_id, model_id, max(value) FILTER (metric = 'accuracy') AS value,
+           max(value) FILTER (metric = 'majority_share') AS majority_share,
+           max(value) FILTER (metric = 'balanced_accuracy') AS balanced,
+           map(list(substr(metric, {len(RECALL) + 1}) ORDER BY metric) FILTER (starts_with(metric, '{RECALL}')),
+               list(value ORDER BY metric) FILTER (starts_with(metric, '{RECALL}'))) AS recall
+    FROM figures WHERE recipe IS NULL GROUP BY run_id, model_id
 ), stated AS (
     SELECT run_id, round, count(*) AS hypotheses FROM hypotheses GROUP BY run_id, round
 ), written AS (
@@ -46,7 +57,9 @@ ROUND_SUMMARY = View(
     FROM teacher_calls GROUP BY run_id, round
 )
 SELECT r.run_id, r.round, r.model_id, r.new_model_id, r.accepted, r.verdict,
-       a.value AS accuracy_before, b.value AS accuracy_after, u.uus AS uus_before, v.uus AS uus_after,
+       a.value AS accuracy_before, b.value AS accuracy_after, a.majority_share,
+       a.balanced AS balanced_accuracy_before, b.balanced AS balanced_accuracy_after, a.recall AS recall_before,
+       b.recall AS recall_after, u.uus AS uus_before, v.uus AS uus_after,
        coalesce(h.hypotheses, 0) AS hypotheses, coalesce(w.written, 0) AS samples_written,
        coalesce(w.accepted, 0) AS samples_accepted, coalesce(s.calls, 0) AS teacher_calls,
        CAST(coalesce(s.tokens_in, 0) AS BIGINT) AS tokens_in, CAST(coalesce(s.tokens_out, 0) AS BIGINT) AS tokens_out,

@@ -274,9 +274,11 @@ COMMENTS: Comments = {
             "round": "The round that made the model version, 0 for the original.",
             "model_id": "The model version that was measured (model_versions).",
             "baseline_id": "Set where the value is a difference: model_id's figure minus that of this model version; "
-            "of uus_fixed and uus_new, the version whose UUs are gone, or that was right.",
-            "metric": "What was measured, e.g. accuracy, uus, ece; uus_calibrated: UUs that temperature scaling alone "
-            "would leave, with a baseline_id the new version's minus those of that version so scaled; "
+            "of the counts of UUs that came and went, the version that was there before.",
+            "metric": "What was measured, e.g. accuracy, uus, ece; recall: LABEL, one for each class; uus_fixed: UUs "
+            "that are none now, of them uus_less_confident: still wrong, below tau; uus_new: UUs that were right "
+            "before, uus_more_confident: that were wrong before, below tau; uus_calibrated: UUs that temperature "
+            "scaling alone would leave, with a baseline_id the new version's minus those of that version so scaled; "
             "…_matched: at matched coverage.",
             "value": "The figure, or the difference.",
             "low": "Lower end of the 95 % interval.",

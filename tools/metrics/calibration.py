@@ -7,9 +7,9 @@ from numpy.typing import ArrayLike
 from scipy import optimize, special
 
 from blindspot.tools.metrics.statistics import Floats, Ints
+from blindspot.tools.metrics.temperature import BOUNDS
 
 LEAST_PROBABILITY = 1e-45  # the smallest of float32, as which a rarer class is stored as 0
-BOUNDS = (0.02, 50.0)  # of the temperature; where all is right none is low enough, where all is wrong none high enough
 
 
 def fit_temperature(probabilities: ArrayLike, labels: Ints) -> float:
@@ -18,7 +18,8 @@ def fit_temperature(probabilities: ArrayLike, labels: Ints) -> float:
     Args:
         probabilities: of n >= 1 texts, (n, classes), rows sum to 1; logits are known from them up to a constant a row.
         labels: true class indices, (n,).
-    Returns: the temperature, within BOUNDS; above 1 where the classifier is too sure of itself.
+    Returns: the temperature, within BOUNDS; above 1 where the classifier is too sure of itself. One near a bound
+        is no fit: see `temperature.bound_hit`.
     Raises: ValueError, when there are no texts.
     Source: Guo et al. (2017), section 4.2.
     """

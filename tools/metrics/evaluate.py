@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from blindspot.storage.records import POOLED, Evaluation
+from blindspot.tools.metrics.by_class import measure_classes, rows_of_classes
 from blindspot.tools.metrics.coverage import matched_thresholds
 from blindspot.tools.metrics.figure import Estimate, Key, Scope, bootstrap, evaluation
 from blindspot.tools.metrics.outcomes import ModelOutcomes, Outcomes, by_recipe, columns_of, membership, paired, place
@@ -153,6 +154,7 @@ def measure(model: ModelOutcomes, original: Outcomes, scope: Scope, weights: Flo
     clean = own_weights(model.clean, weights, columns)
     matched = matched_thresholds(original, model.clean, own_weights(original, weights, columns), clean, scope.tau)
     values: dict[Key, Floats] = {("accuracy", None, None): accuracy(model.clean, clean)}
+    values |= measure_classes(model.clean, clean, scope.labels)
     for recipe, outcomes in by_recipe(model.clean, model.perturbed).items():
         own = clean if recipe is None else own_weights(outcomes, weights, columns)
         for threshold in sorted({scope.tau, *scope.thresholds}):
@@ -177,8 +179,15 @@ def figures(model: ModelOutcomes, original: Outcomes, scope: Scope) -> list[Eval
     """
     estimates = bootstrap(lambda weights: measure(model, original, scope, weights), strata_of(model), scope)
     rows = {recipe: len(outcomes) for recipe, outcomes in by_recipe(model.clean, model.perturbed).items()}
+    of_class = rows_of_classes(model.clean.labels, scope.labels)
     return [
-        evaluation(scope, key, Estimate(found.value) if key[0] == "ece" else found, rows[key[1]], model.model_id)
+        evaluation(
+            scope,
+            key,
+            Estimate(found.value) if key[0] == "ece" else found,
+            of_class.get(key[0], rows[key[1]]),
+            model.model_id,
+        )
         for key, found in estimates.items()
     ]
 
@@ -200,15 +209,19 @@ def differences(new: ModelOutcomes, baseline: ModelOutcomes, original: Outcomes,
 
     after, before = (by_recipe(model.clean, model.perturbed) for model in (new, baseline))
     rows = []
+    of_class = rows_of_classes(new.clean.labels, scope.labels)
     for key, found in bootstrap(change, strata_of(new), scope).items():
         metric, recipe, threshold = key
+        if metric == "majority_share":
+            continue  # the same texts, so the same share
         if metric == "accuracy":
             found = replace(found, p_value=mcnemar(~after[recipe].wrong, ~before[recipe].wrong))
         elif metric == "uus" and threshold is not None:
             columns = columns_of(new.clean.sample_ids)
             counts = [uus_by_sample(side[recipe], threshold, columns) for side in (after, before)]
             found = replace(found, p_value=sign_test(counts[0] - counts[1]))
-        rows.append(evaluation(scope, key, found, len(after[recipe]), new.model_id, baseline.model_id))
+        n = of_class.get(metric, len(after[recipe]))
+        rows.append(evaluation(scope, key, found, n, new.model_id, baseline.model_id))
     return rows
 
 

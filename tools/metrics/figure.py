@@ -25,6 +25,7 @@ class Scope:
     resamples: int
     seed: int
     split: str = "test"
+    labels: tuple[str, ...] = ()  # the classes' names, in the order of the probabilities' columns: for their recalls
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +39,18 @@ class Estimate:
 
 
 def bootstrap(take: Callable[[Floats], dict[Key, Floats]], strata: Ints, scope: Scope) -> dict[Key, Estimate]:
-    """Take values as they are and in each resample of the samples. Returns: each value with its interval."""
+    """Take values as they are and in each resample of the samples.
+
+    Returns: each value with its interval, over the resamples in which it is defined (not NaN); none, where it never is.
+    """
     values = take(np.ones((1, len(strata))))
     blocks = [take(weights) for weights in resample(strata, resamples=scope.resamples, seed=[scope.seed, scope.round])]
-    return {
-        key: Estimate(float(value[0]), *interval(np.concatenate([block[key] for block in blocks])))
-        for key, value in values.items()
-    }
+    estimates = {}
+    for key, value in values.items():
+        drawn = np.concatenate([block[key] for block in blocks])
+        defined = drawn[~np.isnan(drawn)]
+        estimates[key] = Estimate(float(value[0]), *(interval(defined) if len(defined) else (None, None)))
+    return estimates
 
 
 def evaluation(

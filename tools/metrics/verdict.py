@@ -32,9 +32,11 @@ from blindspot.tools.metrics.verdict_parts import (
     Parts,
     calibrated,
     change,
+    change_if_measured,
     find,
     find_kept,
     percent,
+    tell_classes,
     turnover,
 )
 
@@ -81,12 +83,15 @@ def judge(
         known_fixed=find(evaluations, (model_id, None), ("known_uus_fixed", POOLED, None)),
         known_left=find(evaluations, (model_id, None), ("known_uus_left", POOLED, tau)),
         kept=find_kept(evaluations, model_id),
+        balanced=change_if_measured(evaluations, pair, ("balanced_accuracy", None, None)),
+        majority=value_of(find(evaluations, (model_id, None), ("majority_share", None, None))),
     )
     fell = any(count.is_repaired for count in parts.counts)
     accepted = fell and not any(count.at_tau.rose() for count in parts.counts) and parts.accuracy_held
     accuracy = f"accuracy {percent(right.before)} -> {percent(right.after)} ({mcnemar_p(right)})"
     if not parts.accuracy_held:
         accuracy += f", which fell by {100 * drop:.1f} points of {100 * max_accuracy_drop:.1f} allowed"
+    accuracy += tell_classes(parts.balanced, parts.majority)
     decision = "took the new model" if accepted else "kept the old model"
     told = [*(count.tell() for count in parts.counts), accuracy, *parts.tell_more()]
     if len(parts.counts) == 1 and any(row.recipe == POOLED and row.metric == "uus" for row in evaluations):

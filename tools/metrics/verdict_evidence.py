@@ -27,9 +27,10 @@ from blindspot.tools.metrics.statistics import Floats, Mask, sign_test
 def turnover(new: ModelOutcomes, baseline: ModelOutcomes, scope: Scope) -> list[Evaluation]:
     """Count the UUs at tau that came and went, on the clean split and on each P, row by row.
 
-    Returns: rows that are a UU of the baseline and none of the new model ("uus_fixed"), and rows that are a UU of the
-        new model and that the baseline got right ("uus_new"), each with its 95 % bootstrap interval. A row that both
-        get wrong, only one of them with confidence, is no new UU.
+    Returns: rows that are a UU of the baseline and none of the new model ("uus_fixed"), those of them that the new
+        model gets wrong still ("uus_less_confident"), rows that are a UU of the new model and that the baseline got
+        right ("uus_new"), and rows that are one and that the baseline got wrong below tau ("uus_more_confident"), each
+        with its 95 % bootstrap interval. UUs of the new model - of the baseline = new + more_confident - fixed.
     Raises: ValueError, when the clean splits are not the same samples.
     """
     new, baseline = paired(new, baseline)
@@ -39,7 +40,9 @@ def turnover(new: ModelOutcomes, baseline: ModelOutcomes, scope: Scope) -> list[
         before = sides[1][recipe]
         is_now, was = is_uu(after, scope.tau), is_uu(before, scope.tau)
         marked["uus_fixed", recipe, scope.tau] = after, was & ~is_now
+        marked["uus_less_confident", recipe, scope.tau] = after, was & ~is_now & after.wrong
         marked["uus_new", recipe, scope.tau] = after, is_now & ~before.wrong
+        marked["uus_more_confident", recipe, scope.tau] = after, is_now & before.wrong & ~was
     columns = columns_of(new.clean.sample_ids)
 
     def take(weights: Floats) -> dict[Key, Floats]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from blindspot.storage.records import REPAIRED, BlindSpot, Evaluation
+from blindspot.tools.metrics.temperature import in_words
 
 SIGNIFICANT = 0.05
 SPOTS_TOLD, WORDS_TOLD = 3, 3  # blind spots of one status, and words of one of them
@@ -38,10 +39,23 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Turnover:
-    """UUs of one sort that came and went."""
+    """UUs of one sort that came and went: after - before = new + more_confident - fixed."""
 
     fixed: Evaluation  # of the old model, and none of the new one's
     new: Evaluation  # of the new model, where the old one was right
+    less_confident: Evaluation | None = None  # of the fixed ones: wrong still, below tau; None: not measured
+    more_confident: Evaluation | None = None  # of the new model, where the old one was wrong below tau
+
+    def tell(self, name: str) -> str:
+        """Say how many are gone and how many are new, each sort by its name, so that the sums add up."""
+        fixed, new = round(self.fixed.value), round(self.new.value)
+        if self.less_confident is None or self.more_confident is None:  # an older blindspot measured this
+            return f"fixed, and new where the old model was right: {name} {fixed} and {new}"
+        unsure, surer = round(self.less_confident.value), round(self.more_confident.value)
+        return (
+            f"{name}: {fixed} gone ({fixed - unsure} right now, {unsure} still wrong but below tau), "
+            f"{new + surer} new ({new} right before, {surer} wrong before but below tau)"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +89,7 @@ class Count:
         if self.at_tau.rose():
             return f"{said}, more than before"
         if not self.at_tau.fell(self.level):
-            p_value = self.at_tau.difference.p_value
-            few = end(self.at_tau.difference.high) < 0 or end(self.at_tau.difference.low) > 0
-            return f"{said}, inside the noise" + (f" (too few samples changed, p = {p_value:.2g})" if few else "")
+            return f"{said}, {self.tell_undecided()}"
         if not self.matched.fell():
             return f"{said}, but at matched coverage {counts(self.matched)}: less confident, not shown to be less wrong"
         if not self.matched_fell:
@@ -88,10 +100,31 @@ class Count:
             )
         return f"{said}, at matched coverage {counts(self.matched)}"
 
+    def tell_undecided(self) -> str:
+        """Say why a change at tau counts neither as a fall nor as a rise, by the test that decides."""
+        row = self.at_tau.difference
+        if end(row.low) <= 0 <= end(row.high):
+            return "inside the noise: the interval holds 0"
+        less = end(row.high) < 0
+        level = self.level if less else SIGNIFICANT
+        return (
+            f"not shown to be {'fewer' if less else 'more'}: too few samples changed, the exact sign test has "
+            f"p = {row.p_value:.2g} and needs p < {level:g}"
+        )
+
+    @property
+    def beside_calibration(self) -> Change | None:
+        """The old model calibrated and the new one, at matched coverage, where scaling alone gains nothing.
+
+        At tau, where an older blindspot measured nothing else.
+        """
+        return self.calibrated_matched or self.calibrated
+
     def tell_calibrated(self) -> str:
         """Say how the new model stands beside the old one, were that calibrated and nothing else."""
-        assert self.calibrated is not None
-        row = self.calibrated.difference
+        beside = self.beside_calibration
+        assert beside is not None
+        row = beside.difference
         if end(row.high) < 0:
             judged = "fewer than calibration alone gives"
         elif end(row.low) > 0:
@@ -99,7 +132,7 @@ class Count:
         else:
             judged = "not shown to be fewer than calibration alone gives"
         interval = f"95 % interval {signed(end(row.low))} to {signed(end(row.high))}"
-        return f"{self.name} {self.calibrated.before:.0f}, the new model {signed(row.value)} ({interval}): {judged}"
+        return f"{self.name} {beside.before:.0f}, the new model {signed(row.value)} ({interval}): {judged}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,25 +147,25 @@ class Parts:
     known_fixed: Evaluation | None  # share of the original's adversarial UUs, texts fixed, that is right now
     known_left: Evaluation | None  # share of them that is a UU still
     kept: Evaluation | None  # share of what earlier rounds repaired that is right still
+    balanced: Change | None = None  # balanced accuracy; None: an older blindspot did not measure it
+    majority: float | None = None  # share of the most frequent class
 
     @property
     def calibrated(self) -> tuple[Count, ...]:
         """The counts that were compared with calibration."""
-        return tuple(count for count in self.counts if count.calibrated)
+        return tuple(count for count in self.counts if count.beside_calibration)
 
     def tell_more(self) -> list[str]:
         """Say what does not decide but belongs to the evidence, a clause each."""
         told = [tell_blind_spots(self.blind_spots)] if self.blind_spots else []
-        turned = [(count.name, count.turnover) for count in self.counts if count.turnover]
-        if turned:
-            each = [f"{name} {turned.fixed.value:.0f} and {turned.new.value:.0f}" for name, turned in turned]
-            told.append(f"fixed, and new where the old model was right: {', '.join(each)}")
+        told += [count.turnover.tell(count.name) for count in self.counts if count.turnover]
         if self.known_fixed:
             told.append(tell_known(self.known_fixed, self.known_left))
         if self.calibrated:
-            how = "" if self.temperature is None else f" (T = {self.temperature:.2f})"
+            how = "" if self.temperature is None else f" ({in_words(self.temperature)})"
+            where = ", at matched coverage," if all(count.calibrated_matched for count in self.calibrated) else ""
             each = [count.tell_calibrated() for count in self.calibrated]
-            told.append(f"temperature scaling alone{how} would leave {', '.join(each)}")
+            told.append(f"temperature scaling alone{how} would leave{where} {', '.join(each)}")
         if self.kept:
             told.append(
                 f"of {self.kept.n} texts that earlier rounds repaired, {self.kept.value * self.kept.n:.0f} are right "
@@ -208,8 +241,20 @@ def calibrated(evaluations: Sequence[Evaluation], pair: Pair, key: Key) -> Chang
 
 def turnover(evaluations: Sequence[Evaluation], pair: Pair, recipe: str | None, tau: float) -> Turnover | None:
     """Find how many UUs came and went."""
-    fixed, new = (find(evaluations, pair, (metric, recipe, tau)) for metric in ("uus_fixed", "uus_new"))
-    return Turnover(fixed, new) if fixed and new else None
+    sorts = ("uus_fixed", "uus_new", "uus_less_confident", "uus_more_confident")
+    fixed, new, less, more = (find(evaluations, pair, (metric, recipe, tau)) for metric in sorts)
+    return Turnover(fixed, new, less, more) if fixed and new else None
+
+
+def tell_classes(balanced: Change | None, majority: float | None) -> str:
+    """Say what belongs beside an accuracy: ", balanced 50.0 % -> 55.2 %, majority class 86.6 %"."""
+    told = "" if balanced is None else f", balanced {percent(balanced.before)} -> {percent(balanced.after)}"
+    return told if majority is None else f"{told}, majority class {percent(majority)}"
+
+
+def change_if_measured(evaluations: Sequence[Evaluation], pair: Pair, key: Key) -> Change | None:
+    """The same as `change`; None, where one of the three is missing."""
+    return change(evaluations, pair, key) if find(evaluations, pair, key) else None
 
 
 def find_kept(evaluations: Sequence[Evaluation], new_id: str) -> Evaluation | None:
