@@ -26,10 +26,11 @@ from blindspot.storage.store.results import Results
 from blindspot.storage.store.store import Store
 from blindspot.storage.workspace import Workspace
 from blindspot.tools.attack.attacker import Models, attack_samples, oracle_of
-from blindspot.tools.attack.plan import AttackPlan, Budget, SampleLimits, is_uu
+from blindspot.tools.attack.plan import AttackPlan, Budget, SampleLimits
 from blindspot.tools.data.datasets import DataSource
 from blindspot.tools.data.planted import write_dataset
 from blindspot.tools.progress import silent
+from blindspot.tools.uu import is_adversarial_uu
 
 LABELS = ("bad", "good")
 WORDS = "the plot acting film story music never quietly clumsy brilliant dull charming wooden tender noisy was and"
@@ -102,7 +103,7 @@ def test_where_attacks_stop_depends_on_the_samples_alone(
 ) -> None:
     expected = everything
     if uus is not None:
-        expected = stopped(expected, lambda row: is_uu(row, TAU), uus)
+        expected = stopped(expected, lambda row: is_adversarial_uu(row, TAU), uus)
     if queries is not None:
         expected = min(expected, stopped(everything, lambda row: row.queries, queries), key=len)
     budget = Budget(uus, queries)
@@ -116,7 +117,7 @@ def test_where_attacks_stop_depends_on_the_samples_alone(
 
 
 def test_a_budget_says_which_limit_was_reached(everything: list[Attack]) -> None:
-    uus = sum(is_uu(row, TAU) for row in everything)
+    uus = sum(is_adversarial_uu(row, TAU) for row in everything)
     queries = sum(row.queries for row in everything)
     assert uus > 3
     assert Budget(uus, queries + 1).reached(everything, TAU) == f"{uus} UUs"
@@ -248,14 +249,14 @@ def test_rows_in_the_store_count_wherever_they_lie(
     make_context: Callable[..., Context], everything: list[Attack]
 ) -> None:
     context = make_context(stop_uus=3)
-    last = [row for row in everything if is_uu(row, TAU)][-2:]
+    last = [row for row in everything if is_adversarial_uu(row, TAU)][-2:]
     context.store.add(last)
     rows = attack(context)
     assert all(row in plain(rows) for row in last)
-    assert sum(is_uu(row, TAU) for row in rows) == 3
-    context.store.add([row for row in everything if is_uu(row, TAU)])
+    assert sum(is_adversarial_uu(row, TAU) for row in rows) == 3
+    context.store.add([row for row in everything if is_adversarial_uu(row, TAU)])
     rows = attack(context)
-    assert sum(is_uu(row, TAU) for row in rows) == sum(is_uu(row, TAU) for row in everything)
+    assert sum(is_adversarial_uu(row, TAU) for row in rows) == sum(is_adversarial_uu(row, TAU) for row in everything)
 
 
 def test_a_recipe_that_stopped_early_says_why(make_context: Callable[..., Context]) -> None:

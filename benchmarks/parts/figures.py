@@ -20,9 +20,10 @@ from parts.rivals import TOGETHER, Ours, Stock, agrees, attack_ours, attack_stoc
 from parts.subjects import MRPC, SEED, Lengths, Subject
 
 from blindspot.tools.attack.attacker import Models, attack_samples, oracle_of
-from blindspot.tools.attack.plan import SampleLimits, is_uu
+from blindspot.tools.attack.plan import SampleLimits
 from blindspot.tools.classifier.classifier import Classifier
 from blindspot.tools.classifier.precision import CALIBRATION, fast_version
+from blindspot.tools.uu import is_adversarial_uu
 
 TAU = 0.65
 SHARE_GOAL = 0.90  # of the raw forward rate
@@ -131,7 +132,7 @@ def uus_per_query(bench: Bench, subject: Subject, count: int) -> None:
     for goal, confidence in (("flip", None), ("confident", TAU)):
         plan = plan_for(subject, "deepwordbug", confidence)
         ours = attack_ours(bench.classifier(subject), None, subject.samples("test", count), plan)
-        uus = sum(is_uu(row, TAU) for row in ours.rows.values())
+        uus = sum(is_adversarial_uu(row, TAU) for row in ours.rows.values())
         rates[goal] = 1000 * uus / ours.queries
         bench.say(
             f"attack_{subject.name}_uus_{goal}",

@@ -106,13 +106,13 @@ def report(folder: Path, run_id: str, *, seed: int, as_json: bool) -> None:
 
 def read_effect(results: Results, summary: Summary, *, seed: int) -> PlantedEffect:
     """Read what both model versions say of the test reviews, and what the teacher was shown."""
+    from blindspot.storage.analysts.uu import is_uu
     from blindspot.tools.metrics.planted_effect import Judged, measure_planted
 
     new = summary.new_model_id or summary.original_model_id
     _, rows = results.query(
-        """
-        SELECT s.fields->>'text', o.predicted <> s.label AND o.confidence >= $1,
-               n.predicted <> s.label AND n.confidence >= $1
+        f"""
+        SELECT s.fields->>'text', {is_uu("o", "$1")}, {is_uu("n", "$1")}
         FROM samples s
         JOIN predictions o ON o.subject_id = s.sample_id AND o.model_id = $2
         JOIN predictions n ON n.subject_id = s.sample_id AND n.model_id = $3

@@ -18,6 +18,7 @@ from blindspot.cli.report.content import NEW, ORIGINAL, Judged, Row
 from blindspot.tools.metrics.curves import reliability, risk_coverage
 from blindspot.tools.metrics.evaluate import ECE_BINS
 from blindspot.tools.metrics.statistics import Floats
+from blindspot.tools.uu import is_confident
 
 WIDTH, HEIGHT = 380, 220  # pixels; the page lets a chart shrink
 BINS = 20  # of the confidence histograms, over [0, 1]
@@ -110,7 +111,7 @@ def histogram(title: str, sides: Mapping[str, Floats], tau: float) -> Figure:
         alt.Chart(values(bars)).mark_bar().encode(x=across, x2="to:Q", y=up, y2="base:Q", color=colour(sides, "square"))
     )
     rule = alt.Chart(values([{"tau": tau}])).mark_rule(color="var(--soft)", strokeDash=[2, 2]).encode(x="tau:Q")
-    words = {side: f"{(of >= tau).sum():,} of {len(of):,} at {tau:g} or more" for side, of in sides.items()}
+    words = {side: f"{is_confident(of, tau).sum():,} of {len(of):,} at {tau:g} or more" for side, of in sides.items()}
     rows = [
         (f"{edges[place]:.2f} to {edges[place + 1]:.2f}", *(f"{found[place]:,}" for found in counts.values()))
         for place in range(first, BINS)
@@ -158,7 +159,7 @@ def risk_coverage_curve(title: str, sides: Mapping[str, Judged], tau: float) -> 
     at_tau = [
         {"model": side, "coverage": float(sure.mean()), "risk": float(of.wrong[sure].mean())}
         for side, of in sides.items()
-        for sure in [of.confidence >= tau]
+        for sure in [is_confident(of.confidence, tau)]
         if sure.any()
     ]
     across = alt.X("coverage:Q", title="share of texts answered", axis=PERCENT, scale=alt.Scale(domain=[0, 1]))

@@ -30,6 +30,7 @@ from blindspot.cli.show.spend import spend_in_words
 from blindspot.cli.show.summary import Summary, headline, read_summary
 from blindspot.cli.show.table import notes_of
 from blindspot.cli.terminal import visible
+from blindspot.tools.uu import is_confident
 
 if TYPE_CHECKING:
     from blindspot.storage.store.results import Results
@@ -101,6 +102,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=lambda value: visible(value) if type(value) is str else value,
     )
+    made.globals["is_confident"] = is_confident
     made.filters["pair"] = pair
     made.filters["evidence"] = evidence_in_words
     made.filters["score"] = score_in_words

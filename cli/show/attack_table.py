@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blindspot.cli.terminal import print_run, visible, workspace_option
+from blindspot.storage.analysts.uu import is_adversarial_uu
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,7 +56,7 @@ def read_attacks(results: Results, run_id: str) -> dict[str, Any]:
         results,
         "SELECT attack_id, sample_id, a.recipe, a.status, s.fields AS original, a.fields AS perturbed, a.label, "
         "original_predicted, original_confidence, predicted, confidence, "
-        "a.status = 'flipped' AND confidence >= $2 AS is_uu, queries, words, perturbed_words, error, seconds "
+        f"{is_adversarial_uu('a', '$2')} AS is_uu, queries, words, perturbed_words, error, seconds "
         "FROM attacks a JOIN samples s USING (sample_id) WHERE run_id = $1 ORDER BY a.recipe, sample_id",
         [run_id, run["tau"]],
     )

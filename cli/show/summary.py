@@ -10,6 +10,7 @@ from typing import Any
 
 from blindspot.cli.show.change import SHOWN, Change, Estimate, sort_of
 from blindspot.cli.show.spend import PhaseSpend, cost_of, read_spend, spend_in_words
+from blindspot.storage.analysts.uu import is_adversarial_uu
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import LOGGED, POOLED
 from blindspot.storage.store.results import Results
@@ -206,7 +207,7 @@ def count_so_far(results: Results, run_id: str) -> str:
     (row,) = rows_of(
         results,
         "SELECT (SELECT count(*) FROM uus WHERE run_id = $1) AS uus, (SELECT count(*) FROM attacks a JOIN runs r "
-        "USING (run_id) WHERE run_id = $1 AND a.status = 'flipped' AND confidence >= tau "
+        f"USING (run_id) WHERE run_id = $1 AND {is_adversarial_uu('a', 'r.tau')} "
         "AND (split = 'validation' OR r.kind = 'attack')) AS flipped, "
         "(SELECT count(*) FROM hypotheses WHERE run_id = $1) AS hypotheses",
         [run_id],

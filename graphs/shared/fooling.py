@@ -11,7 +11,7 @@ from blindspot.graphs.shared.logged import logged_samples
 from blindspot.graphs.versions.outcomes import outcomes_of
 from blindspot.graphs.versions.versions import OnDemand, id_of, predict_once
 from blindspot.storage.records import Attack, Prediction, Round, Sample, Uu
-from blindspot.tools.attack.plan import is_uu
+from blindspot.tools.uu import is_adversarial_uu
 
 if TYPE_CHECKING:
     from blindspot.tools.metrics.outcomes import Outcomes
@@ -73,7 +73,7 @@ def texts_of_round(context: Context, this: Round, rounds: Sequence[Round]) -> li
 
 def fooling_attacks(attacks: Sequence[Attack], tau: float) -> list[Attack]:
     """Those attacks that ended in a UU."""
-    return [row for row in attacks if is_uu(row, tau)]
+    return [row for row in attacks if is_adversarial_uu(row, tau)]
 
 
 def predict_texts(context: Context, version: OnDemand, texts: Sequence[Text]) -> Mapping[str, Prediction]:

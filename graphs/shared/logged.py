@@ -13,6 +13,7 @@ from blindspot.storage.records import LOGGED, Evaluation, Prediction, Sample, Uu
 from blindspot.storage.settings.sections import Settings
 from blindspot.tools.data.datasets import inspect
 from blindspot.tools.data.logged_errors import LogSource, inspect_log, load_log, samples_of
+from blindspot.tools.uu import is_uu
 
 if TYPE_CHECKING:
     from blindspot.storage.records import Dataset
@@ -87,7 +88,7 @@ def tell_agreement(context: Context, number: int, logged: Sequence[Sample], own:
     """
     predictions = [own[sample.sample_id] for sample in logged]
     tau = context.settings.run.tau
-    made = sum(said.predicted != said.label and said.confidence >= tau for said in predictions)
+    made = sum(is_uu(own.label, own.predicted, own.confidence, tau) for own in predictions)
     message = f"{made} of the log's {len(logged)} errors are UUs of the original model version too"
     if made < AGREEING * len(logged):
         unlike = "it is hardly the deployed model; classifier.model, with fine_tune = false, brings that along"

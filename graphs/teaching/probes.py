@@ -16,6 +16,7 @@ from blindspot.graphs.nodes.attack import plan_of
 from blindspot.graphs.versions.versions import load_version
 from blindspot.storage.records import Attack, Fields, Sample, ToolCall, make_id
 from blindspot.tools.attack.plan import SampleLimits
+from blindspot.tools.uu import is_uu
 
 if TYPE_CHECKING:
     from blindspot.tools.attack.attacker import Attacker, Models
@@ -82,7 +83,7 @@ class VersionProbes:
         ]
 
     def _judge(self, truth: str, predicted: str, confidence: float) -> Verdict:
-        return Verdict(predicted, confidence, predicted != truth and confidence >= self.tau)
+        return Verdict(predicted, confidence, is_uu(truth, predicted, confidence, self.tau))
 
     def _attack(self, text: Labelled, recipe: str) -> Perturbation:
         row = self._run_attack(text, recipe)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from blindspot.storage.analysts.ready_query import ReadyQuery
+from blindspot.storage.analysts.uu import is_adversarial_uu
 from blindspot.storage.analysts.view import RUN
 
 UUS_BY_PART_OF_SPEECH = ReadyQuery(
@@ -59,17 +60,17 @@ ATTACK_SUCCESS_BY_LENGTH = ReadyQuery(
         "uus": "Flipped ones with a confidence of at least the run's tau.",
         "queries_per_sample": "Queries to the model version for an attacked sample, on average.",
     },
-    """
+    f"""
 WITH bins AS (
     SELECT a.run_id, a.split, a.recipe, m.round, CAST(floor(log2(greatest(a.words, 1))) AS INTEGER) AS bin,
-           a.status = 'flipped' AS flipped, a.confidence >= r.tau AS sure, a.queries
+           a.status = 'flipped' AS flipped, {is_adversarial_uu("a", "r.tau")} AS is_uu, a.queries
     FROM attacks a
     JOIN runs r ON r.run_id = a.run_id
     LEFT JOIN model_versions m ON m.model_id = a.model_id
     WHERE a.status IN ('flipped', 'failed') AND a.run_id = coalesce($run, a.run_id)
 ), counts AS (
     SELECT run_id, split, recipe, round, bin, count(*) AS n, count(*) FILTER (flipped) AS flipped,
-           count(*) FILTER (flipped AND sure) AS uus, avg(queries) AS queries,
+           count(*) FILTER (is_uu) AS uus, avg(queries) AS queries,
            count(*) FILTER (flipped) / count(*) AS rate, 1.96 * 1.96 / count(*) AS z2n
     FROM bins GROUP BY ALL
 )

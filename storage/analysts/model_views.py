@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from blindspot.storage.analysts.uu import is_adversarial_uu, is_uu
 from blindspot.storage.analysts.view import View
 
 # Each table of texts is joined to the predictions of its own kind alone: two thirds of the work of joins to all.
@@ -67,15 +68,15 @@ ATTACK_STATISTICS = View(
         "words_per_input": "Words in a sample, on average.",
         "queries_per_sample": "Queries for a sample, on average.",
     },
-    """
+    f"""
 WITH counts AS (
     SELECT run_id, model_id, split, recipe, count(*) AS samples, count(*) FILTER (status = 'flipped') AS flipped,
            count(*) FILTER (status = 'failed') AS failed, count(*) FILTER (status = 'skipped') AS skipped,
            count(*) FILTER (status = 'error') AS errors, CAST(sum(queries) AS BIGINT) AS queries,
            sum(seconds) AS seconds,
-           count(*) FILTER (status = 'flipped' AND confidence >= tau) AS uus,
-           count(*) FILTER (status = 'skipped' AND original_confidence >= tau) AS natural_uus
-    FROM (SELECT a.*, r.tau FROM attacks a LEFT JOIN runs r ON r.run_id = a.run_id)
+           count(*) FILTER ({is_adversarial_uu("t", "tau")}) AS uus,
+           count(*) FILTER (status = 'skipped' AND {is_uu("t", "tau", before="original_")}) AS natural_uus
+    FROM (SELECT a.*, r.tau FROM attacks a LEFT JOIN runs r ON r.run_id = a.run_id) t
     GROUP BY run_id, model_id, split, recipe
 ), figures AS (
     SELECT model_id, split, recipe,

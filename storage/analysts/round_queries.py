@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from blindspot.storage.analysts.ready_query import ReadyQuery
+from blindspot.storage.analysts.uu import is_uu
 from blindspot.storage.analysts.view import RUN
 from blindspot.storage.records import RECALL
 
@@ -43,7 +44,7 @@ WITH versions AS (
     SELECT * FROM pairs
     WHERE model_a IN (SELECT model_id FROM figures) AND model_b IN (SELECT model_id FROM figures)
 ), wrong AS (
-    SELECT p.model_id, p.subject_id, p.confidence
+    SELECT p.model_id, p.subject_id, p.label, p.predicted, p.confidence
     FROM predictions p JOIN samples s ON s.sample_id = p.subject_id
     WHERE p.subject_kind = 'sample' AND p.predicted <> p.label AND s.split = 'test'
       AND p.model_id IN (SELECT model_id FROM versions)
@@ -51,13 +52,13 @@ WITH versions AS (
     SELECT c.run_id, c.first, c.second, 'UUs that are right now' AS what,
            count(a.subject_id) - count(b.subject_id) AS texts
     FROM measured c
-    LEFT JOIN wrong a ON a.model_id = c.model_a AND a.confidence >= c.tau
+    LEFT JOIN wrong a ON a.model_id = c.model_a AND {is_uu("a", "c.tau")}
     LEFT JOIN wrong b ON b.model_id = c.model_b AND b.subject_id = a.subject_id
     GROUP BY ALL
     UNION ALL
     SELECT c.run_id, c.first, c.second, 'UUs that were right before', count(b.subject_id) - count(a.subject_id)
     FROM measured c
-    LEFT JOIN wrong b ON b.model_id = c.model_b AND b.confidence >= c.tau
+    LEFT JOIN wrong b ON b.model_id = c.model_b AND {is_uu("b", "c.tau")}
     LEFT JOIN wrong a ON a.model_id = c.model_a AND a.subject_id = b.subject_id
     GROUP BY ALL
 ), done AS (

@@ -9,6 +9,7 @@ import numpy as np
 
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.records import Attack, Prediction, Sample, Uu, make_id
+from blindspot.tools.uu import is_adversarial_uu, is_uu
 
 
 def natural_uus(
@@ -47,8 +48,7 @@ def natural_uus(
         )
         for sample in samples
         if (prediction := said.get(sample.sample_id)) is not None
-        and prediction.predicted != sample.label
-        and prediction.confidence >= tau
+        and is_uu(sample.label, prediction.predicted, prediction.confidence, tau)
     ]
 
 
@@ -63,10 +63,10 @@ def adversarial_uus(run_id: str, round_number: int, attacks: Sequence[Attack], t
     check_tau(tau)
     uus: list[Uu] = []
     for attack in attacks:
-        if attack.status != "flipped" or attack.fields is None or attack.predicted in (None, attack.label):
+        if attack.fields is None or not is_adversarial_uu(attack, tau):
             continue
-        if attack.confidence is None or attack.confidence < tau:
-            continue
+        assert attack.predicted is not None
+        assert attack.confidence is not None
         causes = (run_id, round_number, attack.model_id, "adversarial", attack.sample_id, attack.recipe)
         uus.append(
             Uu(
@@ -80,7 +80,7 @@ def adversarial_uus(run_id: str, round_number: int, attacks: Sequence[Attack], t
                 attack_id=attack.attack_id,
                 fields=attack.fields,
                 label=attack.label,
-                predicted=attack.predicted or "",
+                predicted=attack.predicted,
                 confidence=attack.confidence,
             )
         )

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from blindspot.storage.errors import SettingsError
+from blindspot.tools.uu import is_confident
 
 WHOLE_STEP = 1 << 30  # texts in one call of the model: all that a step of the search wants to know
 
@@ -79,7 +80,9 @@ def demand_confidence(goal: Any, confidence: float) -> None:
         return bool(output.argmax() != goal.ground_truth_output)
 
     goal._should_skip = is_wrong
-    goal._is_goal_complete = lambda output, text: is_wrong(output, text) and float(output.max()) >= confidence
+    goal._is_goal_complete = lambda output, text: (
+        is_wrong(output, text) and is_confident(float(output.max()), confidence)
+    )
 
 
 def demand_agreement(goal: Any, judge: Victim) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from blindspot.storage.records import Attack
+from blindspot.tools.uu import is_adversarial_uu
 
 SentenceEncoderName = Literal["minilm", "use"]
 
@@ -58,7 +59,7 @@ class Budget:
     def less(self, rows: Iterable[Attack], tau: float) -> Budget:
         """What these rows leave of it; a limit that is reached is at 0 or below."""
         rows = list(rows)
-        uus = sum(is_uu(row, tau) for row in rows)
+        uus = sum(is_adversarial_uu(row, tau) for row in rows)
         queries = sum(row.queries for row in rows)
         return Budget(
             uus=None if self.uus is None else self.uus - uus,
@@ -77,8 +78,3 @@ class Budget:
 
 
 UNLIMITED = Budget()
-
-
-def is_uu(row: Attack, tau: float) -> bool:
-    """Whether an attack made its model version wrong with confidence >= tau."""
-    return row.status == "flipped" and row.confidence is not None and row.confidence >= tau

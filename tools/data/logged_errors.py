@@ -13,6 +13,7 @@ from blindspot.storage.errors import DataError
 from blindspot.storage.records import LOGGED, Dataset, Sample, make_id
 from blindspot.tools.data.columns import Table, read_table
 from blindspot.tools.data.datasets import DataSource, find_problem, label_name, order_labels, read_split
+from blindspot.tools.uu import is_uu
 
 Text = tuple[str, ...]
 
@@ -92,7 +93,7 @@ def read_log(source: LogSource, labels: Sequence[str] | None = None, tested: Col
             first_unknown = f'"{strange[0]}" in {table.place(row)}'
         if label is None or said is None or strange:
             counts["unknown" if strange else "unlabelled"] += 1
-        elif label == said or confidence < source.tau:
+        elif not is_uu(label, said, confidence, source.tau):
             counts["right" if label == said else "unsure"] += 1
         elif text in tested or text in seen:
             counts["tested" if text in tested else "repeated"] += 1

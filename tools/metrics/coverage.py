@@ -7,6 +7,7 @@ from scipy import special
 
 from blindspot.tools.metrics.outcomes import Outcomes
 from blindspot.tools.metrics.statistics import Floats
+from blindspot.tools.uu import is_confident
 
 SATURATED = 1e-12  # probabilities nearer to 0 or 1 than this have no finite log-odds
 
@@ -29,7 +30,7 @@ def matched_thresholds(
     Returns: tau' in each resample, (b,).
     """
     floor = 1 / original.probabilities.shape[1]
-    confident = original_weights @ (original.confidence >= tau)  # k, (b,)
+    confident = original_weights @ is_confident(original.confidence, tau)  # k, (b,)
     below, above = neighbours(original, original_weights, confident, floor)
     low, high = neighbours(model, weights, confident, floor)
     width = log_odds(above) - log_odds(below)

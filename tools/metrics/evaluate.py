@@ -17,13 +17,14 @@ from blindspot.tools.metrics.coverage import matched_thresholds
 from blindspot.tools.metrics.figure import Estimate, Key, Scope, bootstrap, evaluation
 from blindspot.tools.metrics.outcomes import ModelOutcomes, Outcomes, by_recipe, columns_of, membership, paired, place
 from blindspot.tools.metrics.statistics import Floats, Ints, Mask, mcnemar, sign_test
+from blindspot.tools.uu import are_uus
 
 ECE_BINS = 15
 
 
 def is_uu(outcomes: Outcomes, threshold: float) -> Mask:
     """Mark the unknown unknowns: wrong, and with confidence >= threshold, (n,)."""
-    return outcomes.wrong & (outcomes.confidence >= threshold)
+    return are_uus(outcomes.wrong, outcomes.confidence, threshold)
 
 
 def mean(values: Floats, weights: Floats) -> Floats:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from blindspot.storage.records import Hypothesis, Prediction, SyntheticSample, TeacherCall, TeacherComparison, Uu
+from blindspot.tools.uu import is_uu
 
 FAILED = "failed: "  # begins what the phase `teach` tells of a teacher that could not be used
 
@@ -48,7 +49,7 @@ def count_taught(taught: Taught, predictions: Mapping[str, Prediction], *, tau: 
         calls=len(answers),
         written=len(samples),
         accepted=sum(bool(sample.accepted) for sample in samples),
-        fooling=sum(row.predicted != row.label and row.confidence >= tau for row in said),
+        fooling=sum(is_uu(row.label, row.predicted, row.confidence, tau) for row in said),
         near_duplicates=sum(not (sample.verdicts or {}).get("near_duplicate", True) for sample in samples),
         tokens_in=sum(call.tokens_in for call in answers),
         tokens_out=sum(call.tokens_out for call in answers),

@@ -11,6 +11,7 @@ import numpy as np
 from blindspot.tools.classifier.classifier import Classifier, Text
 from blindspot.tools.metrics.coverage import matched_thresholds
 from blindspot.tools.metrics.outcomes import Outcomes
+from blindspot.tools.uu import are_uus
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class KnownTexts:
             return math.inf
         once = np.ones((1, len(clean)))
         threshold = float(matched_thresholds(self.original, clean, once, once, self.tau)[0])
-        uus = int((clean.wrong & (clean.confidence >= threshold)).sum())
+        uus = int(are_uus(clean.wrong, clean.confidence, threshold).sum())
         said = np.asarray(classifier.predict(self.perturbed), dtype=np.float64)
         wrong = said.argmax(axis=1) != np.asarray(self.perturbed_labels, dtype=np.int64)
-        return float(uus + (wrong & (said.max(axis=1, initial=0.0) >= threshold)).sum())
+        return float(uus + are_uus(wrong, said.max(axis=1, initial=0.0), threshold).sum())
