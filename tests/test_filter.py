@@ -59,7 +59,7 @@ def draft(name: str, texts: tuple[str, ...] = GOOD, label: str = "yes") -> Synth
 
 def context(plan: FilterPlan = PLAN, accepted: Sequence[SyntheticSample] = ()) -> FilterContext:
     training = [sample(row, texts) for row, texts in enumerate(TRAINING)]
-    return FilterContext(plan, SharedWords(), references=training, training=training, accepted=accepted)
+    return FilterContext(plan, SharedWords(), ["\n".join(texts) for texts in TRAINING], training, accepted=accepted)
 
 
 def judge(*drafts: SyntheticSample, accepted: Sequence[SyntheticSample] = ()) -> list[str | None]:
@@ -133,12 +133,28 @@ def test_a_threshold_of_one_on_training_samples_lets_edits_of_them_pass() -> Non
     assert result.rejected_by == "near_duplicate"
 
 
+def test_a_copy_of_a_text_that_the_teacher_was_shown_is_refused_and_another_wording_is_not() -> None:
+    shown = replace(context(), shown=["\n".join(GOOD).upper()])
+    other = (GOOD[0].replace("cut", "halve"), GOOD[1])
+    results = filter_samples([draft("s1"), draft("s2", other)], shown)
+    assert [result.rejected_by for result in results] == ["exact_duplicate", None]
+
+
+def test_a_sample_has_the_length_that_its_hypothesis_asks_for() -> None:
+    short = ("The bank will pay", "a dividend")
+    for least, expected in ((len("".join(short)), None), (len("".join(short)) + 1, "length")):
+        [result] = filter_samples([draft("s1", short)], replace(context(), least={"hyp": least}))
+        assert result.rejected_by == expected
+    [result] = filter_samples([draft("s1", short)], replace(context(), least={"another": 1}))
+    assert result.rejected_by == "length"
+
+
 def test_bertscore_itself_does_the_scoring() -> None:
     texts = ["A cat sat on the mat, said the firm.", "asdf jkl qwer uiop zxcv bnm hjkl yuio vbnm"]
     plan = FilterPlan(("a",), ("yes",), 10, 0.9, 0.3)
     training = [Sample("ds:train:0", "ds", "train", 0, {"a": "The firm said that cats sat on its mats."}, "yes")]
     drafts = [draft(f"s{row}", (text,)) for row, text in enumerate(texts)]
-    results = filter_samples(drafts, FilterContext(plan, BertScorer(), training, training))
+    results = filter_samples(drafts, FilterContext(plan, BertScorer(), [training[0].fields["a"]], training))
     assert [result.rejected_by for result in results] == [None, "bertscore"]
 
 
@@ -146,7 +162,7 @@ def test_a_filter_reports_can_be_cancelled_and_given_nothing() -> None:
     assert filter_samples([], context()) == []
     told: list[tuple[int, int]] = []
     filter_samples([draft("s")], context(), report=lambda done, total: told.append((done, total)))
-    assert told == [(1, 1)]
+    assert told == [(1, 1), (1, 1)]  # near duplicates, then BERTScore
     with pytest.raises(Cancelled):
         filter_samples([draft("s")], context(), cancelled=lambda: True)
 

@@ -171,13 +171,15 @@ this file.
 def filter_section(made: Made, rows: Sequence[Mapping[str, Any]]) -> str:
     """Tell of the checks, and of what they rejected."""
     checks = made.settings["filter"]
+    least = checks["min_characters"]
+    length = "as long as real texts are, 40 characters at most" if least == "auto" else f"{least} characters"
     reasons = Counter(row["rejected_by"] for row in rows if row["rejected_by"])
     return f"""## Filter
 
-- at least {checks["min_characters"]} characters; similarity of characters below {checks["near_duplicate"]:g} to other \
+- at least {length}; similarity of characters below {checks["near_duplicate"]:g} to other \
 synthetic samples, below {checks["near_training"]:g} to training samples
-- BERTScore against the nearest training sample: {checks["bertscore"]} threshold, encoder \
-{plain(hub_id(checks["encoder"]) or "of a local folder")}
+- BERTScore against the nearest text of training, of the deployment and of UUs: {checks["bertscore"]} threshold, \
+encoder {plain(hub_id(checks["encoder"]) or "of a local folder")}
 - rejected: {", ".join(f"{plain(name)} {count:,}" for name, count in sorted(reasons.items())) or "none"}
 
 """

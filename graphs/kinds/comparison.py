@@ -15,7 +15,7 @@ from blindspot.agents.calls.prices import UNCHARGED
 from blindspot.agents.teachers.teacher import TeacherSpec
 from blindspot.graphs.context import Context, State
 from blindspot.graphs.nodes.attack import attack, uus_of
-from blindspot.graphs.nodes.filter import compared_with
+from blindspot.graphs.nodes.filter import compared_with, tell_uneven
 from blindspot.graphs.nodes.prepare import prepare
 from blindspot.graphs.nodes.select import select
 from blindspot.graphs.nodes.teach import teach
@@ -147,7 +147,7 @@ def filter_each(context: Context, state: State, report: Report) -> tuple[dict[st
     written = {spec: some for spec in teachers_of(context.settings) if (some := written_by(context, spec))}
     if not written:
         return {}, {"accepted": "0 of 0"}
-    checks = compared_with(context)
+    checks, counts = compared_with(context, state["round"], report)
     told: dict[str, Any] = {}
     for place, (spec, samples) in enumerate(written.items()):
 
@@ -156,8 +156,9 @@ def filter_each(context: Context, state: State, report: Report) -> tuple[dict[st
 
         checked = filter_samples(samples, checks, report_all, context.cancelled)
         context.store.put_many(checked)
+        tell_uneven(context, state["round"], checked, f"{spec}: ")
         told[spec] = f"{sum(bool(sample.accepted) for sample in checked)} of {len(checked)} accepted"
-    return {}, told | {"BERTScore threshold": round(checks.plan.bertscore, 3)}
+    return {}, told | {"BERTScore threshold": round(checks.plan.bertscore, 3), "compared with": counts}
 
 
 def compare(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:

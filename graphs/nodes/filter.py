@@ -8,79 +8,106 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from blindspot.graphs.context import Context, State
-from blindspot.graphs.nodes.attack import draw_samples
+from blindspot.graphs.nodes.attack import uus_of
+from blindspot.graphs.nodes.references import (
+    hypotheses_with_uus,
+    least_for,
+    least_of_all,
+    references_of,
+    shown_texts,
+)
 from blindspot.graphs.shared.methods import FILTERED
-from blindspot.storage.records import Sample, SyntheticSample
-from blindspot.tools.progress import Report
+from blindspot.storage.records import SyntheticSample
+from blindspot.tools.progress import Report, silent
 
 if TYPE_CHECKING:
     from blindspot.tools.additions.filter import FilterContext
 
-HELD_OUT = 200  # training samples that the BERTScore threshold is calibrated on
+WORDS = {"training": "training samples", "deployment": "texts of the deployment", "uu": "UUs"}
 
 
 def filter_round(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """Check what the teacher wrote against training samples, earlier accepted samples and each other.
+    """Check what the teacher wrote against real texts, earlier accepted samples and each other.
 
     What a baseline took out of the data is right as it is, and may well be a copy.
     """
     from blindspot.tools.additions.filter import filter_samples
 
-    rows = context.store.rows(SyntheticSample, run_id=context.run_id, round=state["round"])
+    number = state["round"]
+    rows = context.store.rows(SyntheticSample, run_id=context.run_id, round=number)
     written = [row for row in rows if row.origin in FILTERED]
     if not written:
         return {}, {"accepted": f"{len(rows)} of {len(rows)}" + (", which no teacher wrote" if rows else "")}
-    earlier = [sample for sample in accepted_samples(context) if sample.round < state["round"]]
-    compared = replace(compared_with(context), accepted=earlier)
-    checked = filter_samples(written, compared, report, context.cancelled)
+    earlier = [sample for sample in accepted_samples(context) if sample.round < number]
+    compared, counts = compared_with(context, number, report)
+    checked = filter_samples(written, replace(compared, accepted=earlier), report, context.cancelled)
     context.store.put_many(checked)
+    tell_uneven(context, number, checked)
     reasons = Counter(str(sample.rejected_by) for sample in checked if not sample.accepted)
     return {}, {
         "accepted": f"{sum(bool(sample.accepted) for sample in checked)} of {len(checked)}",
         **{f"rejected by {reason}": count for reason, count in sorted(reasons.items())},
         "BERTScore threshold": round(compared.plan.bertscore, 3),
+        "compared with": counts,
     }
 
 
-def compared_with(context: Context) -> FilterContext:
-    """The checks of the settings, their threshold calibrated, and the training samples that they compare with."""
-    from blindspot.tools.additions.filter import FilterContext, FilterPlan
-    from blindspot.tools.text.similarity import BertScorer, text_of
+def compared_with(context: Context, round_number: int, report: Report = silent) -> tuple[FilterContext, str]:
+    """The checks of the settings, their threshold calibrated, and what samples are compared with.
 
-    settings = context.settings.filter
-    training = context.samples("train")
-    threshold = settings.bertscore
-    held = min(HELD_OUT, settings.references) if threshold == "calibrated" else 0
-    references, held_out = draw_references(context, training, held_out=held)
+    Returns: that, and how many references there are of each source, in words.
+    """
+    from blindspot.tools.additions.filter import FilterContext, FilterPlan
+    from blindspot.tools.additions.references import calibrate, count_sources
+    from blindspot.tools.text.similarity import BertScorer
+
+    settings, seed = context.settings.filter, context.settings.run.seed
     scorer = BertScorer(settings.encoder, device=context.settings.classifier.device)
+    references = references_of(context, round_number)
+    threshold = settings.bertscore
     if threshold == "calibrated":
-        names = context.dataset.fields
-        threshold = scorer.calibrate(
-            [text_of(r.fields, names) for r in references], [text_of(r.fields, names) for r in held_out]
-        )
+        threshold = calibrate(scorer, references, seed=seed, report=report, cancelled=context.cancelled)
+    least = least_of_all(context)
     plan = FilterPlan(
         field_names=context.dataset.fields,
         labels=context.dataset.labels,
-        min_characters=settings.min_characters,
+        min_characters=least,
         near_duplicate=settings.near_duplicate,
         near_training=settings.near_training,
         bertscore=threshold,
     )
-    return FilterContext(plan, scorer, references, training)
+    explained = hypotheses_with_uus(context, round_number)
+    checks = FilterContext(
+        plan,
+        scorer,
+        [reference.text for reference in references],
+        context.samples("train"),
+        shown=shown_texts(context, uus_of(context, round_number)),
+        least={row.hypothesis_id: least_for(context, least, uu) for row, uu in explained},
+    )
+    return checks, " + ".join(f"{count} {WORDS[source]}" for source, count in count_sources(references).items())
 
 
-def draw_references(
-    context: Context, training: Sequence[Sample], *, held_out: int
-) -> tuple[list[Sample], list[Sample]]:
-    """Draw training samples to compare with, and others to calibrate the threshold on; no sample is in both.
+def tell_uneven(context: Context, round_number: int, judged: Sequence[SyntheticSample], who: str = "") -> None:
+    """Warn, once, where one label or one group of hypotheses was refused far more than the others.
 
-    Where there are too few, each sort gets its share.
+    Args:
+        who: whose samples they are, where there are several teachers.
     """
-    wanted, seed = context.settings.filter.references, context.settings.run.seed
-    drawn = draw_samples(training, wanted + held_out, seed=seed)
-    apart = draw_samples(drawn, round(len(drawn) * held_out / (wanted + held_out)), seed=seed)
-    ids = {sample.sample_id for sample in apart}
-    return [sample for sample in drawn if sample.sample_id not in ids], apart
+    from blindspot.tools.additions.refusals import uneven_refusals
+
+    explained = {row.hypothesis_id: (row.kind, uu) for row, uu in hypotheses_with_uus(context, round_number)}
+    after = {row.synthetic_id: explained[row.hypothesis_id] for row in judged if row.hypothesis_id in explained}
+    groupings = [
+        {row.synthetic_id: f'label "{row.label}"' for row in judged},
+        {key: f"after {kind}s" for key, (kind, _) in after.items()},
+        {key: f"about {uu.recipe or uu.kind} UUs" for key, (_, uu) in after.items()},
+    ]
+    if uneven := uneven_refusals(judged, groupings):
+        message = f"{who}the filter refuses some samples far more than others: {'; '.join(map(str, uneven))}"
+        context.tell(
+            round_number, "filter", f"{message}; look at them (rejected-samples) before you trust it", level="warning"
+        )
 
 
 def accepted_samples(context: Context) -> list[SyntheticSample]:

@@ -256,6 +256,7 @@ def source_of(settings: Settings, kind: str = "mitigation") -> DataSource:
         limits=data.limit.model_dump(),
         seed=settings.run.seed,
         splits=splits_of(settings, kind),
+        unlabelled=data.unlabelled if kind != "attack" else None,
     )
 
 

@@ -13,6 +13,7 @@ from blindspot.storage.records import LOGGED, Evaluation, Prediction, Sample, Uu
 from blindspot.storage.settings.sections import Settings
 from blindspot.tools.data.datasets import inspect
 from blindspot.tools.data.logged_errors import LogSource, inspect_log, load_log, samples_of
+from blindspot.tools.data.unlabelled import inspect_unlabelled
 from blindspot.tools.uu import is_uu
 
 if TYPE_CHECKING:
@@ -40,11 +41,12 @@ def log_of(settings: Settings) -> LogSource | None:
 
 
 def inspect_data(settings: Settings, source: DataSource, kind: str = "mitigation") -> Dataset:
-    """Check the data set of a run and, where there is one that the kind of run reads, the log beside it.
+    """Check the data set of a run and, where there are any that the kind of run reads, the log and the unlabelled texts
+    beside it.
 
     Raises: DataError.
     """
-    dataset, log = inspect(source), log_of(settings)
+    dataset, log = inspect_unlabelled(source, inspect(source)), log_of(settings)
     return inspect_log(source, log, dataset)[1] if log and kind != "attack" else dataset
 
 

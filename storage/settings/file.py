@@ -12,7 +12,7 @@ from blindspot.storage.errors import SettingsError
 from blindspot.storage.settings.sections import RunSection, Settings, check_settings
 
 BUNDLED = "minilm"  # a model's name; a folder that is called so is written ./minilm
-DATA = ("data.train", "data.validation", "data.test", "errors.file", "method.file")
+DATA = ("data.train", "data.validation", "data.test", "data.unlabelled", "errors.file", "method.file")
 FILES = (*DATA, "run.workspace")
 TEACHERS = ("teacher.spec", "compare.teachers")
 IN_FILES = ("file", "replay")  # teachers that a path names

@@ -36,10 +36,18 @@ def check_threshold(value: object) -> object:
     raise ValueError(f'write "calibrated" or a number from 0 to 1, got {value!r}')
 
 
+def check_length(value: object) -> object:
+    """Refuse what is no least length, in one message for both kinds."""
+    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 1_000_000):
+        return value
+    raise ValueError(f'write "auto" or a whole number from 0 to 1000000, got {value!r}')
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
 Names = Annotated[tuple[str, ...], AfterValidator(check_unlike)]
+Length = Annotated[Literal["auto"] | int, BeforeValidator(check_length)]
 Threshold = Annotated[Literal["calibrated"] | float, BeforeValidator(check_threshold)]
 
 
@@ -71,6 +79,7 @@ class DataSection(Section):
     train: str | None = None  # one file for each split, in place of `path`
     validation: str | None = None
     test: str | None = None
+    unlabelled: str | None = None  # a file of texts of the deployment, without labels; None: validation stands for it
     fields: Annotated[Names, Field(min_length=1)] = ("text",)
     label: str = "label"
     labels: Names | None = None  # their order; None: as found in the training split, sorted
@@ -190,12 +199,12 @@ class CompareSection(Section):
 
 
 class FilterSection(Section):
-    min_characters: Annotated[int, Field(ge=0)] = 40
+    min_characters: Length = "auto"  # auto: as the data and the UU have it, 40 at most; 40: IBS
     near_duplicate: Share = 0.9  # reject at or above this similarity of characters to another synthetic sample
     near_training: Share = 0.995  # the same to a training sample: one with a few misspelt words may pass
     bertscore: Threshold = "calibrated"
     encoder: str = "minilm"
-    references: Count = 500  # training samples that candidates are compared with
+    references: Count = 500  # training samples, texts of the deployment and of UUs: at most this many of each
 
 
 class RetrainSection(Section):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from blindspot.storage.records import Sample, SyntheticSample
+from blindspot.tools.additions.references import characters_of
 from blindspot.tools.classifier.classifier import FloatArray
 from blindspot.tools.progress import IsCancelled, Report, never, silent
 from blindspot.tools.text.similarity import nearest_ratios, normalise, text_of
@@ -38,8 +39,10 @@ class FilterContext:
 
     plan: FilterPlan
     scorer: Scorer
-    references: Sequence[Sample]  # training samples for BERTScore
+    references: Sequence[str]  # texts for BERTScore, as `text_of` joins them
     training: Sequence[Sample]  # for duplicates
+    shown: Sequence[str] = ()  # texts of UUs that the teacher was shown: a copy of one is a duplicate
+    least: Mapping[str, int] = field(default_factory=dict)  # hypothesis_id -> min_characters of samples after it
     accepted: Sequence[SyntheticSample] = ()  # synthetic samples of earlier rounds
 
 
@@ -62,10 +65,9 @@ def filter_samples(
     texts = [text_of(draft.fields, plan.field_names) for draft in ordered]
     plain = [normalise(text) for text in texts]
     training = [normalise(text_of(sample.fields, plan.field_names)) for sample in context.training]
-    copies = set(training)
-    references = [text_of(sample.fields, plan.field_names) for sample in context.references]
-    near_training = nearest_ratios(plain, training, cancelled=cancelled)
-    meaning = context.scorer.best_f1(texts, references, report, cancelled)
+    copies = {*training, *map(normalise, context.shown)}
+    near_training = nearest_ratios(plain, training, report, cancelled)
+    meaning = context.scorer.best_f1(texts, context.references, report, cancelled)
     own = {draft.synthetic_id for draft in ordered}
     kept = [
         normalise(text_of(sample.fields, plan.field_names))
@@ -76,12 +78,14 @@ def filter_samples(
     for index, draft in enumerate(ordered):
         text = plain[index]
         scores = {
-            "characters": float(sum(len(normalise(value)) for value in draft.fields.values())),
+            "characters": float(characters_of(draft.fields)),
             "nearest_training": round(float(near_training[index]), 6),
             "nearest_synthetic": round(float(nearest_ratios([text], kept)[0]), 6),
             "bertscore": round(float(meaning[index]), 6),
         }
-        result = judge(draft, plan, scores, is_copy=text in copies or text in kept)
+        least = context.least.get(draft.hypothesis_id or "", plan.min_characters)
+        own_plan = replace(plan, min_characters=least)
+        result = judge(draft, own_plan, scores, is_copy=text in copies or text in kept)
         if result.accepted:
             kept.append(text)
         judged.append(result)

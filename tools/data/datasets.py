@@ -37,6 +37,7 @@ class DataSource:
     limits: Mapping[str, int | None]  # split -> most rows
     seed: int
     splits: tuple[Split, ...] = SPLITS  # those that are read, in the order of SPLITS; others need not be there
+    unlabelled: str | None = None  # a file of texts of the deployment
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,6 @@ A token's vector is of length 1, followed by 1 and 0; padding is zeros, followed
 """
 
 MINILM_LAYERS = 6
-# Share of real samples that a calibrated threshold may cost. Of 200 held-out ones it is the 4th lowest score, which
-# varies less than the lowest two. On MRPC 99 % of a language model's samples passed; at 0.05 it was 96 %.
-CALIBRATION_QUANTILE = 0.02
 # Bounds the tokens of a block, and with them the similarities of two blocks that are held at once.
 CHARACTERS_PER_BLOCK = {"cpu": 8_192, "cuda": 65_536, "mps": 16_384}
 NEAR_CHUNK = 16  # texts compared between two reports of progress
@@ -70,20 +67,29 @@ class BertScorer:
     ) -> FloatArray:
         """Score every candidate against every reference, (candidates, references).
 
-        The references' vectors are kept until other references come.
+        The references' vectors are kept until other references come. Progress counts the texts that are embedded as
+        references, then the candidates, in parts: long texts against many others take a while each.
 
         Raises: Cancelled.
         """
         scores = np.zeros((len(candidates), len(references)), dtype=np.float32)
-        if self.kept[0] != tuple(references):
-            self.kept = (tuple(references), list(self.embed(references, cancelled)))
-        done = 0
+        ahead = 0 if self.kept[0] == tuple(references) else len(references)
+        total = ahead + len(candidates)
+        if ahead:
+            blocks: list[Block] = []
+            for block in self.embed(references, cancelled):
+                blocks.append(block)
+                report(sum(len(rows) for rows, _, _ in blocks), total)
+            self.kept = (tuple(references), blocks)
+        pairs = 0
         for rows, vectors, weights in self.embed(candidates, cancelled):
             for columns, reference_vectors, reference_weights in self.kept[1]:
+                if cancelled():
+                    raise Cancelled("stopped while BERTScore was computed")
                 match = greedy_f1(vectors, weights, reference_vectors, reference_weights)
                 scores[np.ix_(rows, columns)] = match.cpu().numpy()
-            done += len(rows)
-            report(done, len(candidates))
+                pairs += match.numel()
+                report(ahead + pairs // len(references), total)
         return scores
 
     def nearest(
@@ -111,22 +117,6 @@ class BertScorer:
     ) -> FloatArray:
         """Score each candidate by its best reference, (candidates,)."""
         return self.nearest(candidates, references, report, cancelled)[0]
-
-    def calibrate(self, references: Sequence[str], held_out: Sequence[str], report: Report = silent) -> float:
-        """Set the threshold that real samples pass: the 2nd percentile of what held-out ones score.
-
-        Args:
-            references: training samples that candidates will be compared with.
-            held_out: other training samples, a few hundred; of 50 or fewer the lowest score is the threshold.
-        Returns: F1; a sample passes at or above it.
-        Raises: ModelError, without held-out samples or references.
-        """
-        if not held_out:
-            raise ModelError(
-                "BERTScore cannot be calibrated without held-out samples; set filter.bertscore to a number"
-            )
-        scores = self.best_f1(held_out, references, report)
-        return float(np.quantile(scores, CALIBRATION_QUANTILE, method="lower"))
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str], cancelled: IsCancelled) -> Iterator[Block]:
