@@ -75,8 +75,16 @@ def generation_question(case: Case, hypothesis: Explanation, kind: str, n: int) 
         n=str(n),
         fields=quote(case.field_names, indent=None),
         labels=quote(case.labels, indent=None),
+        characters=f"{case.rules.min_characters:,}",
+        near_duplicate=percent(case.rules.near_duplicate),
+        near_training=percent(case.rules.near_training),
         form=quote({"samples": [sample]}, indent=None),
     )
+
+
+def percent(share: float) -> str:
+    """Write a share for a reader, e.g. "99.5 %"."""
+    return f"{100 * share:.4g} %"
 
 
 def fill(phase: str, prompt: Prompt, case: Case, **values: str) -> Question:

@@ -19,6 +19,15 @@ KNOWN_SPECS = "rules, openai:MODEL[@BASE_URL], anthropic:MODEL[@BASE_URL], file:
 
 
 @dataclass(frozen=True, slots=True)
+class SampleRules:
+    """What the filter will ask of samples about a UU, as far as a teacher can see to it."""
+
+    min_characters: int = 40  # of all fields together, white space squeezed
+    near_duplicate: float = 0.9  # rejected at or above this share of characters in common with another synthetic sample
+    near_training: float = 0.995  # the same with a training sample
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """One UU as a teacher is shown it."""
 
@@ -32,6 +41,7 @@ class Case:
     predicted: str
     confidence: float  # in [0, 1]
     recipe: str | None
+    rules: SampleRules = SampleRules()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from blindspot.agents.teachers.teacher import Case, Explanation, Teacher
+from blindspot.agents.teachers.teacher import Case, Explanation, SampleRules, Teacher
 from blindspot.graphs.context import Context, State
 from blindspot.graphs.nodes.attack import uus_of
+from blindspot.graphs.nodes.references import least_for, least_of_all
 from blindspot.graphs.teaching.pause import pause, tell_answers
 from blindspot.graphs.teaching.tasks import run_all
 from blindspot.graphs.teaching.teachers import open_teacher, own_rows
@@ -35,6 +36,7 @@ async def teach(context: Context, state: State, report: Report) -> tuple[dict[st
     number = state["round"]
     selected = [uu for uu in await asyncio.to_thread(uus_of, context, number) if uu.selected]
     teacher = await asyncio.to_thread(open_teacher, context, state["model_id"])
+    least = await asyncio.to_thread(least_of_all, context)
     teacher.begin_round(context.run_id, number)
     begun = asyncio.Semaphore(context.settings.teacher.concurrency)
     skipped: list[BlindspotError] = []
@@ -48,7 +50,7 @@ async def teach(context: Context, state: State, report: Report) -> tuple[dict[st
         async with begun:  # one that is begun goes before the next: a stop or a cap leaves few of them half taught
             open_questions: list[Pending] = []
             try:
-                await teach_about(context, teacher, uu, open_questions)
+                await teach_about(context, teacher, uu, least, open_questions)
                 if open_questions and context.skip_unanswered:
                     raise open_questions[0]
             except (MalformedAnswer, Unanswered, BudgetSpent, Pending) as error:
@@ -78,13 +80,14 @@ def count_taught(context: Context, number: int, own: Mapping[str, object]) -> tu
     return context.store.count(Hypothesis, **of_round, **own), context.store.count(SyntheticSample, **of_round)
 
 
-async def teach_about(context: Context, teacher: Teacher, uu: Uu, waiting: list[Pending]) -> None:
+async def teach_about(context: Context, teacher: Teacher, uu: Uu, least: int, waiting: list[Pending]) -> None:
     """Abstract, extrapolate and generate for one UU; what the store already has is not asked again.
 
     Args:
+        least: characters that any sample has to have, as `least_of_all` gives them.
         waiting: gains the questions without an answer yet; what does not hang on one of them goes on.
     """
-    case = await asyncio.to_thread(case_of, context, uu)
+    case = await asyncio.to_thread(case_of, context, uu, least)
     with kept(waiting):
         abstraction = await hypothesise(
             context, teacher, uu, kind="abstraction", parent=None, ask=lambda: teacher.abstract(case)
@@ -175,8 +178,13 @@ def explanation_of(hypothesis: Hypothesis) -> Explanation:
     return Explanation(hypothesis.text, hypothesis.reasoning, hypothesis.call_id)
 
 
-def case_of(context: Context, uu: Uu) -> Case:
-    """Put together what a teacher is shown of a UU."""
+def case_of(context: Context, uu: Uu, least: int) -> Case:
+    """Put together what a teacher is shown of a UU, and the rules for samples about it.
+
+    Args:
+        least: characters that any sample has to have, as `least_of_all` gives them.
+    """
+    checks = context.settings.filter
     sample = context.store.one(Sample, sample_id=uu.sample_id)
     assert sample is not None, uu
     return Case(
@@ -190,4 +198,5 @@ def case_of(context: Context, uu: Uu) -> Case:
         predicted=uu.predicted,
         confidence=uu.confidence,
         recipe=uu.recipe,
+        rules=SampleRules(least_for(context, least, uu), checks.near_duplicate, checks.near_training),
     )

@@ -9,6 +9,7 @@ from typing import Any
 from blindspot.agents.calls.caller import Caller
 from blindspot.agents.teachers.more import generate_more
 from blindspot.graphs.context import Context, State, knobs_of
+from blindspot.graphs.nodes.references import least_of_all
 from blindspot.graphs.nodes.teach import case_of, check_stop, explanation_of
 from blindspot.graphs.teaching.tasks import run_all
 from blindspot.graphs.teaching.teachers import asking
@@ -27,11 +28,12 @@ async def write_more(context: Context, state: State, report: Report) -> tuple[di
     knobs = knobs_of(state, "write_more") or {}
     before: Mapping[str, int] = knobs["before"]
     written = skipped = done = 0
+    least = await asyncio.to_thread(least_of_all, context)
 
     async def write_one(caller: Caller, hypothesis_id: str, known: int) -> None:
         nonlocal written, skipped, done
         try:
-            count = await write_after(context, caller, hypothesis_id, known, knobs["samples"])
+            count = await write_after(context, caller, (hypothesis_id, known), knobs["samples"], least)
             written += count  # not `written += await …`: that would lose what others add meanwhile
         except (MalformedAnswer, Unanswered, BudgetSpent) as error:
             skipped += 1
@@ -45,11 +47,15 @@ async def write_more(context: Context, state: State, report: Report) -> tuple[di
     return {}, {"samples written": written, "hypotheses skipped": skipped}
 
 
-async def write_after(context: Context, caller: Caller, hypothesis_id: str, known: int, n: int) -> int:
-    """Have n samples written after a hypothesis that had `known` of them, unless the store has more by now.
+async def write_after(context: Context, caller: Caller, after: tuple[str, int], n: int, least: int) -> int:
+    """Have n samples written after a hypothesis, unless the store has more of them by now than there were.
 
+    Args:
+        after: the hypothesis's id, and how many samples there were.
+        least: characters that any sample has to have, as `least_of_all` gives them.
     Returns: how many.
     """
+    hypothesis_id, known = after
     find = context.store.one
     hypothesis = await asyncio.to_thread(find, Hypothesis, hypothesis_id=hypothesis_id)
     assert hypothesis is not None, hypothesis_id
@@ -59,7 +65,7 @@ async def write_after(context: Context, caller: Caller, hypothesis_id: str, know
     if len(there) > known:  # a run that was killed after these were added
         return len(there) - known
     check_stop(context)
-    case = await asyncio.to_thread(case_of, context, uu)
+    case = await asyncio.to_thread(case_of, context, uu, least)
     newest = sorted(there, key=lambda sample: sample.position)[-SAMPLES_SHOWN:]
     told = [{"fields": dict(row.fields), "label": row.label} for row in newest]
     drafts = await generate_more(caller, case, explanation_of(hypothesis), hypothesis.kind, told, n)
