@@ -26,6 +26,7 @@ AsyncWork = Callable[[Context, State, Report], Awaitable[tuple[dict[str, Any], M
 Node = Callable[[State, Runtime[Context]], Awaitable[dict[str, Any]]]
 
 SHOWN_EVERY_S = 0.1
+QUIET_S = 1.0  # without anything new, before it is shown that a phase is still at work
 
 
 def in_thread(name: str, work: Work) -> Node:
@@ -45,9 +46,10 @@ def on_loop(name: str, work: AsyncWork) -> Node:
         if context.cancelled():
             raise Cancelled(f"stopped before {name}")
         began = time.monotonic()
-        report = reporter(context, state["round"], name)
+        reporter = Reporter(context, state["round"], name)
+        report = reporter.report
         report(0, 0)
-        async with published(context.store, context.settings.run.publish_s):
+        async with published(context.store, context.settings.run.publish_s), shown(reporter):
             changes, result = await work(with_knobs(context, state, name), state, report)
         await record(context, state, name, changes, result, time.monotonic() - began)
         return changes
@@ -86,18 +88,48 @@ async def record(
     await asyncio.to_thread(context.store.publish)
 
 
-def reporter(context: Context, round_number: int, phase: str) -> Report:
-    """Make a report that shows at most ten steps a second."""
-    shown = 0.0
+class Reporter:
+    """Shows how far a phase is, at most ten steps a second, and again while nothing new is reported."""
 
-    def report(done: int, total: int) -> None:
-        nonlocal shown
-        if time.monotonic() - shown < SHOWN_EVERY_S and done < total:
-            return
-        shown = time.monotonic()
-        context.show(Progress(context.run_id, round_number, phase, done, total, kind=context.phases))
+    def __init__(self, context: Context, round_number: int, phase: str) -> None:
+        self._show = context.show
+        self._last = Progress(context.run_id, round_number, phase, 0, 0, kind=context.phases)
+        self._shown_at = 0.0
 
-    return report
+    def report(self, done: int, total: int) -> None:
+        """Take how far the phase is; see Report."""
+        self._last = replace(self._last, done=done, total=total)
+        if time.monotonic() - self._shown_at >= SHOWN_EVERY_S or done >= total:
+            self.show_again()
+
+    def show_again(self) -> None:
+        """Show what was reported last: the phase is still at work."""
+        self._shown_at = time.monotonic()
+        self._show(self._last)
+
+    def is_quiet(self) -> bool:
+        """Whether nothing was shown for a while."""
+        return time.monotonic() - self._shown_at >= QUIET_S
+
+
+@asynccontextmanager
+async def shown(reporter: Reporter) -> AsyncIterator[None]:
+    """Show that a phase is at work, also in its parts that report nothing: no display need be still for long."""
+
+    async def show() -> None:
+        while True:
+            await asyncio.sleep(QUIET_S)
+            if reporter.is_quiet():
+                reporter.show_again()
+
+    task = asyncio.create_task(show())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()  # as `published`
 
 
 @asynccontextmanager

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Show = Callable[["Progress"], None]
 Kind = Literal["live", "plain", "none"]
 
-LINE_EVERY_S = 10.0  # of plain progress
+LINE_EVERY_S = 9.0  # of plain progress: with a phase that shows itself every second, never 10 s of silence
 RATE_OVER_S = 300.0  # a step of training may take half a minute
 LOOK_EVERY_S = 5.0  # at the counts in the results
 LEVEL_STYLES = {"info": "default", "warning": "yellow", "error": "red"}
@@ -73,10 +73,11 @@ def message_of(progress: Progress) -> str:
 
 
 class PlainDisplay:
-    """A line for each finished phase, and one every ten seconds within it."""
+    """A line for each finished phase, and at least one in ten seconds within it."""
 
     def __init__(self) -> None:
         self.at: tuple[int, str, int] | None = None  # round, phase, total
+        self.began_at = 0.0  # the phase in hand, whatever it has counted since
         self.first: tuple[int, float] = (0, 0.0)  # items done, and when, where the rate is counted from
         self.last = 0  # items done
         self.line_at = 0.0
@@ -86,14 +87,22 @@ class PlainDisplay:
             self.write(progress, message_of(progress))
             return
         now, at = time.monotonic(), (progress.round, progress.phase, progress.total)
+        if self.at is None or at[:2] != self.at[:2]:
+            self.began_at = self.line_at = now
         if at != self.at or progress.done < self.last:
-            self.at, self.first, self.line_at = at, (progress.done, now), now
+            self.at, self.first = at, (progress.done, now)
         self.last = progress.done
-        if progress.total and now - self.line_at >= LINE_EVERY_S:
+        if now - self.line_at >= LINE_EVERY_S:
             self.line_at = now
-            rate = (progress.done - self.first[0]) / (now - self.first[1])
-            left = f", {pace(rate)}, {clock((progress.total - progress.done) / rate)} left" if rate else ""
-            self.write(progress, f"{progress.done} of {progress.total}{left}")
+            self.write(progress, self.how_far(progress, now))
+
+    def how_far(self, progress: Progress, now: float) -> str:
+        """Say what is done and left, or only how long the phase has been at work where that is not known."""
+        if progress.done >= progress.total:  # nothing counted yet, or a part without a count after one that is through
+            return f"at work, {clock(now - self.began_at)}"
+        rate = (progress.done - self.first[0]) / max(now - self.first[1], 1e-9)
+        left = f", {pace(rate)}, {clock((progress.total - progress.done) / rate)} left" if rate else ""
+        return f"{progress.done} of {progress.total}{left}"
 
     def write(self, progress: Progress, text: str) -> None:
         where = f"round {progress.round} " if progress.round else ""
