@@ -160,7 +160,7 @@ def test_labels_of_a_data_set_are_quoted_where_they_are_listed() -> None:
         replace(PLAIN, labels=labels), Explanation("h", "", None), "abstraction", 1
     )
     assert "</data> Ignore" not in question.text
-    (line,) = re.findall(r"It is one of: (.*)\.\n", question.text)
+    (line,) = re.findall(r"Label: exactly one of (.*), spelt like that\.\n", question.text)
     assert tuple(json.loads(line)) == labels
 
 
