@@ -31,13 +31,19 @@ DISK_ERRORS = (
 
 
 def connect(
-    path: Path, *, read_only: bool = False, config: Mapping[str, bool | str] | None = None
+    path: Path,
+    *,
+    read_only: bool = False,
+    config: Mapping[str, bool | str] | None = None,
+    called: Path | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """Open a database file.
 
+    Args:
+        called: how errors call the file; None: by its path.
     Raises: StoreError, when it is in use, is no database or cannot be read.
     """
-    with disk_errors(path):
+    with disk_errors(called or path):
         return duckdb.connect(str(path), read_only=read_only, config={**CONFIG, **(config or {})})
 
 

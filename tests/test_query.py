@@ -23,6 +23,7 @@ from blindspot.storage import records as rec
 from blindspot.storage.analysts.answer import ROWS_AT_ONCE
 from blindspot.storage.analysts.nearest import Names, advise, nearest
 from blindspot.storage.analysts.ready_queries import READY
+from blindspot.storage.analysts.session import QuerySession
 from blindspot.storage.analysts.views import VIEWS
 from blindspot.storage.errors import StoreError
 from blindspot.storage.store.results import Results
@@ -235,8 +236,9 @@ def test_a_slow_query_is_stopped_in_time(ask: Cli) -> None:
     assert time.monotonic() - began < 20
 
 
-def test_only_the_work_on_an_answer_counts_as_its_time(results: Results) -> None:
-    with results.ask("SELECT * FROM range($n)", {"n": 3 * ROWS_AT_ONCE}, timeout_s=5) as answer:
+def test_only_the_work_on_an_answer_counts_as_its_time(workspace: Path) -> None:
+    with QuerySession.open(workspace) as session:
+        answer = session.ask("SELECT * FROM range($n)", {"n": 3 * ROWS_AT_ONCE}, timeout_s=5)
         rows = answer.rows()
         next(rows)
         answer._left_s = 0.4

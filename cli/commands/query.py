@@ -17,7 +17,7 @@ from blindspot.cli.terminal import DEFAULT_WORKSPACE, WorkspaceOption
 from blindspot.storage.errors import StoreError
 
 if TYPE_CHECKING:
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.session import QuerySession
 
 STATEMENTS = ("SHOW", "DESCRIBE")  # those that are one word
 
@@ -55,7 +55,7 @@ def query(
 ) -> None:
     """Ask the results, read-only, at any moment: in SQL, or by the name of a ready query (--list)."""
     from blindspot.cli.query import output as query_output
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.session import QuerySession
 
     style = query_output.style_of(output, out)
     if listing:
@@ -68,10 +68,9 @@ def query(
     if show:
         typer.echo(about)
         return
-    with Results.open(workspace.expanduser()) as results:
-        check_run(results, run_id)
-        with results.ask(sql, given, timeout_s=timeout_s or math.inf) as answer:
-            query_output.write_answer(answer, style, out)
+    with QuerySession.open(workspace.expanduser()) as session:
+        check_run(session, workspace.expanduser(), run_id)
+        query_output.write_answer(session.ask(sql, given, timeout_s=timeout_s or math.inf), style, out)
 
 
 def read_values(written: list[str], run_id: str | None) -> dict[str, object]:
@@ -180,15 +179,16 @@ def check_values(given: Mapping[str, object], what: str, wanted: list[str] | tup
             raise StoreError(f"{what} has no ${name}: it takes {takes}")
 
 
-def check_run(results: Results, run_id: str | None) -> None:
+def check_run(session: QuerySession, workspace: Path, run_id: str | None) -> None:
     """See that a run is there.
 
     Raises: StoreError.
     """
     from blindspot.storage.analysts.nearest import listed
+    from blindspot.storage.workspace import Workspace
 
     if run_id is None:
         return
-    names = [name for (name,) in results.query("SELECT run_id FROM runs ORDER BY started_at DESC")[1]]
+    names = [name for (name,) in session.ask("SELECT run_id FROM runs ORDER BY started_at DESC").rows()]
     if run_id not in names:
-        raise StoreError(f"{results.path}: no run {run_id}; there are: {listed(names) or 'none'}")
+        raise StoreError(f"{Workspace(workspace).results}: no run {run_id}; there are: {listed(names) or 'none'}")

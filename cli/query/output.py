@@ -17,7 +17,7 @@ from blindspot.cli.terminal import result_console
 from blindspot.storage.errors import StoreError
 
 if TYPE_CHECKING:
-    from blindspot.storage.analysts.answer import Answer
+    from blindspot.storage.analysts.session import Answer
 
 Style = Literal["table", "csv", "json", "parquet"]
 ENDINGS: dict[str, Style] = {".csv": "csv", ".json": "json", ".parquet": "parquet"}

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
 import duckdb
 
-from blindspot.storage.analysts.answer import Answer, Params
+from blindspot.storage.analysts.answer import Answer
 from blindspot.storage.analysts.nearest import Names, advise
+from blindspot.storage.analysts.session import Params
 from blindspot.storage.database import connect, disk_errors
 from blindspot.storage.errors import StoreError
 from blindspot.storage.schema.migrations import MIGRATIONS
@@ -39,35 +43,46 @@ class Results:
 
         Raises: StoreError, when nothing is published there or it cannot be read.
         """
-        path = Workspace(folder).results
-        if not path.is_file():
-            raise StoreError(
-                f"{path}: no such file; nothing is published in this workspace yet: "
-                "start a run there with `blindspot run`, or name the workspace of another run"
-            )
+        path = published(folder)
         return cls(path, connect(path, read_only=True, config=CLOSED))
 
-    def query(
-        self, sql: str, params: Params = (), *, timeout_s: float | None = None
-    ) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Answer one SELECT (also WITH, FROM, DESCRIBE, SHOW, SUMMARIZE).
+    @classmethod
+    def open_private(cls, folder: Path, *, memory_mb: int) -> Self:
+        """Open the results of a workspace under a name that is gone afterwards, so that no query finds the file.
+
+        A log that another program has left beside them is not read: it is no part of what was published.
+
+        Raises: StoreError, when nothing is published there or it cannot be read.
+        """
+        path = published(folder)
+        with disk_errors(path), TemporaryDirectory(prefix="blindspot-query-") as private:
+            opened = Path(private).resolve() / path.name
+            try:
+                os.link(path.resolve(), opened)  # published files are replaced, never written in their place
+            except OSError:  # on another disk
+                shutil.copyfile(path, opened)
+            limits: dict[str, bool | str] = {"memory_limit": f"{memory_mb}MB"}
+            return cls(path, connect(opened, read_only=True, config=CLOSED | limits, called=path))
+
+    def query(self, sql: str, params: Params = ()) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Answer one SELECT (also WITH, FROM, DESCRIBE, SHOW, SUMMARIZE, EXPLAIN), in this process.
+
+        What comes from outside is a `QuerySession`'s to answer.
 
         Returns: names of the columns, and the rows; JSON as text, arrays as lists.
         Raises: as `ask`.
         """
-        with self.ask(sql, params, timeout_s=timeout_s) as answer:
+        with self.ask(sql, params) as answer:
             return answer.columns, list(answer.rows())
 
     @contextmanager
-    def ask(self, sql: str, params: Params = (), *, timeout_s: float | None = None) -> Iterator[Answer]:
+    def ask(self, sql: str, params: Params = ()) -> Iterator[Answer]:
         """Answer one SELECT bit by bit, so that an answer need not fit into memory.
 
-        Args:
-            timeout_s: after so many seconds of work it is stopped; math.inf: on Ctrl-C alone; None: as `Answer` says.
-        Raises: StoreError, when it is no SELECT, or DuckDB cannot answer it (in time).
+        Raises: StoreError, when it does more than read, or DuckDB cannot answer it.
         """
         with self._cursor() as cursor:
-            yield Answer(cursor, self.path, sql, params, timeout_s, lambda error: self._explain(error, sql))
+            yield Answer(cursor, self.path, sql, params, lambda error: self._explain(error, sql))
 
     def names(self) -> Names:
         """What a query may name: the tables and views with their columns, and the functions."""
@@ -119,3 +134,17 @@ class Results:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def published(folder: Path) -> Path:
+    """The published file of a workspace.
+
+    Raises: StoreError, when there is none.
+    """
+    path = Workspace(folder).results
+    if not path.is_file():
+        raise StoreError(
+            f"{path}: no such file; nothing is published in this workspace yet: "
+            "start a run there with `blindspot run`, or name the workspace of another run"
+        )
+    return path

@@ -25,7 +25,8 @@ from blindspot.storage.store.store_file import (
     check_room,
     damaged,
     explain_damage,
-    for_owner,
+    open_new,
+    put_log_aside,
     restore,
 )
 from blindspot.storage.workspace import Workspace
@@ -199,7 +200,7 @@ class Store:
             return
         new = self.workspace.results.with_name("results.duckdb.new")
         try:
-            with disk_errors(self.workspace.results), open(new, "wb", opener=for_owner) as copy:
+            with disk_errors(self.workspace.results), open_new(new) as copy:
                 with self._cursor(check=check) as cursor:
                     started = time.monotonic()
                     check_room(self.workspace)
@@ -210,6 +211,7 @@ class Store:
                     self._unpublished = False
                     self._held_s = time.monotonic() - started
                 os.fsync(copy.fileno())
+                put_log_aside(self.workspace)
                 os.replace(new, self.workspace.results)
         except BaseException:
             self._unpublished = True

@@ -73,7 +73,8 @@ def restore(workspace: Workspace) -> None:
         os.replace(log, damaged(log))
     if workspace.results.exists():
         new = workspace.store.with_name(f"{workspace.store.name}.new")
-        shutil.copyfile(workspace.results, new)
+        with workspace.results.open("rb") as results, open_new(new) as copy:
+            shutil.copyfileobj(results, copy)
         os.replace(new, workspace.store)
 
 
@@ -103,9 +104,25 @@ def damaged(path: Path) -> Path:
     return path.with_name(f"{path.name}.damaged")
 
 
-def for_owner(path: str, flags: int) -> int:
-    """Open a file that, where it is new, its owner alone may read: an opener for `open`."""
-    return os.open(path, flags, 0o600)
+def open_new(path: Path) -> BinaryIO:
+    """Make a file that its owner alone may read; what stands there, a link to elsewhere too, makes room for it.
+
+    Raises: OSError, also where somebody is quicker to put something there.
+    """
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
+
+
+def put_log_aside(workspace: Workspace) -> None:
+    """Put a log aside that lies beside the results: a client opened them to write, and was killed.
+
+    With the next results it would not fit, and nobody could read them; or it would add rows that no run has written.
+
+    Raises: OSError.
+    """
+    log = workspace.results.with_name(f"{workspace.results.name}.wal")
+    if os.path.lexists(log):
+        os.replace(log, damaged(log))
 
 
 def explain_damage(workspace: Workspace, damage: str) -> str:
