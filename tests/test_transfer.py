@@ -441,7 +441,9 @@ def test_weights_travel_whole_and_are_not_copied_over_those_that_are_there(
     arrived = tmp_path / "here" / "models" / ids[0] / "model.safetensors"
     assert arrived.read_bytes() == b"weights"
     arrived.write_bytes(b"mine")
-    assert cli("import", "out", "-w", "here").code == 0
+    refused = cli("import", "out", "-w", "here")
+    assert refused.code == 2
+    assert f"other weights than {ids[0]} has in" in refused.err
     assert arrived.read_bytes() == b"mine"
     assert not list((tmp_path / "here" / "models").glob("*.partial"))
     (tmp_path / "out" / "models" / ids[0] / "model.safetensors").write_bytes(b"other")

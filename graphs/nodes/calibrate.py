@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from blindspot.graphs.context import Context
+from blindspot.graphs.versions.identity import version_id
 from blindspot.graphs.versions.outcomes import validation_outcomes
-from blindspot.graphs.versions.versions import version_id
 from blindspot.storage.records import ModelVersion, now
 from blindspot.tools.progress import Report
 
@@ -20,8 +20,9 @@ def calibrate_version(context: Context, round_number: int, current: ModelVersion
 
     began = time.monotonic()
     outcomes = validation_outcomes(context, current.model_id, report)
+    temperature = current.temperature * fit_temperature(outcomes.probabilities, outcomes.labels)
     version = ModelVersion(
-        model_id=version_id(context, round_number),
+        model_id=version_id(context, round_number, "calibrated", current.model_id, temperature),
         run_id=context.run_id,
         round=round_number,
         parent_id=current.model_id,
@@ -33,7 +34,7 @@ def calibrate_version(context: Context, round_number: int, current: ModelVersion
         final_loss=None,
         seconds=time.monotonic() - began,
         created_at=now(),
-        temperature=current.temperature * fit_temperature(outcomes.probabilities, outcomes.labels),
+        temperature=temperature,
     )
     context.store.add([version])
     return version

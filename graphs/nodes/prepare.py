@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from blindspot.graphs.context import Context, State
-from blindspot.graphs.versions.versions import bring_version, is_there, train_version, version_id
+from blindspot.graphs.versions.identity import recorded_version
+from blindspot.graphs.versions.versions import bring_version, is_there, train_version
 from blindspot.storage.errors import ModelError
 from blindspot.storage.records import ModelVersion, Run
 from blindspot.tools.progress import Report
@@ -28,7 +29,7 @@ def prepare(context: Context, state: State, report: Report) -> tuple[dict[str, A
 
 def own_version(context: Context, report: Report) -> ModelVersion:
     """The run's own original model version, made if it is not there."""
-    version = context.store.one(ModelVersion, model_id=version_id(context, 0))
+    version = recorded_version(context, 0)
     if version is not None and is_there(context, version):
         return version
     if context.settings.classifier.fine_tune:

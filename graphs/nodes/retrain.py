@@ -11,7 +11,8 @@ from blindspot.graphs.nodes.filter import accepted_samples
 from blindspot.graphs.nodes.prepare import rounded
 from blindspot.graphs.shared.levers import levers_of
 from blindspot.graphs.shared.methods import FILTERED
-from blindspot.graphs.versions.versions import is_there, train_version, version_id
+from blindspot.graphs.versions.identity import recorded_version
+from blindspot.graphs.versions.versions import is_there, train_version
 from blindspot.storage.records import ModelVersion, SyntheticSample
 from blindspot.tools.progress import Report
 
@@ -26,7 +27,7 @@ def retrain(context: Context, state: State, report: Report) -> tuple[dict[str, A
     synthetic = kept_samples(context, number)
     if method in FILTERED and not any(sample.round == number for sample in synthetic):
         return {"new_model_id": None}, {"trained on": "nothing, no synthetic sample was accepted"}
-    version = context.store.one(ModelVersion, model_id=version_id(context, number))
+    version = recorded_version(context, number)
     if version is None or not is_there(context, version):
         version = make_version(context, state, synthetic, report)
     return {"new_model_id": version.model_id}, in_short(version)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blindspot.graphs.context import Context
+from blindspot.graphs.versions.identity import fingerprint, trained_on, version_id
 from blindspot.storage.errors import Cancelled
 from blindspot.storage.records import (
     Attack,
@@ -16,7 +17,6 @@ from blindspot.storage.records import (
     Prediction,
     Sample,
     SyntheticSample,
-    make_id,
     now,
 )
 from blindspot.tools.progress import Report, silent
@@ -40,11 +40,6 @@ class Levers:
 
 
 NO_LEVERS = Levers()
-
-
-def version_id(context: Context, round_number: int) -> str:
-    """The id of the model version that a round trains; round 0 is the original."""
-    return make_id("mod", context.run_id, round_number)
 
 
 def load_version(context: Context, version: ModelVersion) -> Classifier:
@@ -90,7 +85,7 @@ def train_version(
     Args:
         parent: the version to go on from; None starts from the base model.
     """
-    from blindspot.tools.classifier.classifier import texts_of
+    from blindspot.tools.classifier.classifier import locate_model, texts_of
     from blindspot.tools.training.retrain import Example, Weights, retrain
 
     classifier, settings = context.settings.classifier, context.settings.retrain
@@ -105,7 +100,9 @@ def train_version(
         Example(text, labels.index(row.label), settings.synthetic_weight, smoothing=settings.doubt)
         for text, row in zip(texts_of(synthetic, names), synthetic, strict=True)
     ]
-    model_id = version_id(context, round_number)
+    training = training_of(context, round_number, adds=bool(synthetic))
+    causes = trained_on(context, locate_model(classifier.model), parent, examples, training)
+    model_id = version_id(context, round_number, *causes)
     brought = context.original_id() if again and not classifier.fine_tune else None
     trained = retrain(
         Weights(
@@ -116,7 +113,7 @@ def train_version(
             device=classifier.device,
         ),
         examples,
-        training_of(context, round_number, adds=bool(synthetic)),
+        training,
         context.workspace.model(model_id),
         score=levers.score,
         report=report,
@@ -169,13 +166,14 @@ def bring_version(context: Context) -> ModelVersion:
     """Record a classifier that was fine-tuned elsewhere as the original version, after a look that it loads."""
     from blindspot.tools.classifier.classifier import locate_model
 
+    folder = locate_model(context.settings.classifier.model)
     version = ModelVersion(
-        model_id=version_id(context, 0),
+        model_id=version_id(context, 0, fingerprint(folder)),
         run_id=context.run_id,
         round=0,
         parent_id=None,
         kind="original",
-        folder=locate_model(context.settings.classifier.model),
+        folder=folder,
         rows_train=0,
         rows_synthetic=0,
         settings={},

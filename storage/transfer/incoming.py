@@ -16,7 +16,7 @@ from blindspot.storage.errors import StoreError
 from blindspot.storage.schema.migrations import MIGRATIONS
 from blindspot.storage.schema.tables import TABLES, Table
 from blindspot.storage.store.store import Store
-from blindspot.storage.transfer.manifest import MODELS, Manifest
+from blindspot.storage.transfer.manifest import MODELS, Manifest, sha256_of
 from blindspot.storage.transfer.ownership import OWN, belonging, choose, count
 from blindspot.storage.transfer.rename import rename
 from blindspot.storage.workspace import PARTIAL
@@ -53,7 +53,7 @@ def bring_in(store: Store, folder: Path, manifest: Manifest, prefix: str | None 
             names = rename(cursor, prefix, folder) if prefix else {}
             found = [judge(cursor, run_id, folder) for run_id in run_ids_of(cursor)]
             check_studies(cursor, folder)
-            copy_models(store, folder, {name: names.get(name, name) for name in manifest.models})
+            copy_models(store, folder, manifest, names)
             with transaction(cursor):
                 merge(cursor, [run.run_id for run in found if run.what != "known"])
         finally:
@@ -192,21 +192,44 @@ def names_of(table: Table) -> list[str]:
     return [column.name for column in table.columns]
 
 
-def copy_models(store: Store, folder: Path, names: Mapping[str, str]) -> None:
+def copy_models(store: Store, folder: Path, manifest: Manifest, names: Mapping[str, str]) -> None:
     """Copy weights into the workspace, each folder whole or not at all; what is there stays.
 
     Args:
-        names: folder in the export -> folder here.
+        names: folder in the export -> folder here, where it is called something else.
+    Raises: StoreError, before anything is copied, where other weights are here under the same id.
     """
-    for name, here in names.items():
-        target = store.workspace.models / here
+    targets = {name: store.workspace.models / names.get(name, name) for name in manifest.models}
+    for name, target in targets.items():
+        if target.exists():
+            check_same(target, manifest.models[name], folder)
+    for name, target in targets.items():
         if target.exists():
             continue
-        partial = target.with_name(f"{here}{PARTIAL}")
+        partial = target.with_name(f"{target.name}{PARTIAL}")
         with disk_errors(target):
             shutil.rmtree(partial, ignore_errors=True)
             shutil.copytree(folder / MODELS / name, partial, copy_function=shutil.copyfile)
             partial.rename(target)
+
+
+def check_same(target: Path, files: Mapping[str, str], folder: Path) -> None:
+    """See that weights which are here already are those of the export.
+
+    Args:
+        files: each file of the export's weights -> its SHA-256.
+    Raises: StoreError.
+    """
+    for name, digest in files.items():
+        if not name.endswith(".safetensors"):  # others say how to read them
+            continue
+        with disk_errors(target):
+            same = (target / name).is_file() and sha256_of(target / name) == digest
+        if not same:
+            raise StoreError(
+                f"{target}: other weights than {target.name} has in {folder} (SHA-256 of {name} differs): "
+                "--prefix NAME brings those in under another id"
+            )
 
 
 def merge(cursor: duckdb.DuckDBPyConnection, run_ids: Sequence[str]) -> None:
