@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,11 +67,25 @@ class Workspace:
         except OSError as error:
             raise StoreError(f"{folder}: cannot be removed ({error.strerror}); mend this and start again") from None
 
+    def check_path(self) -> None:
+        """See that DuckDB can open files here: it takes what follows a ? for options, and \\ for /.
+
+        Raises: StoreError, also where the working folder is gone.
+        """
+        try:
+            path = os.path.abspath(self.folder)
+        except FileNotFoundError:
+            raise StoreError(f"{self.folder}: the working folder was deleted; change to one that is there") from None
+        wrong = [character for character in ("?", "\\") if os.sep == "/" and character in path]
+        if wrong:
+            raise StoreError(f"{path}: DuckDB opens no file in a folder with {wrong[0]} in its path; choose another")
+
     def create(self) -> None:
         """Make the folder, for its owner only; one that holds other things already keeps its permissions.
 
-        Raises: StoreError, when it is a file or cannot be made.
+        Raises: StoreError, when it is a file, cannot be made, or DuckDB takes no path like it.
         """
+        self.check_path()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not any(self.folder.iterdir()):

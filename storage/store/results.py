@@ -141,6 +141,7 @@ def published(folder: Path) -> Path:
 
     Raises: StoreError, when there is none.
     """
+    Workspace(folder).check_path()
     path = Workspace(folder).results
     if not path.is_file():
         raise StoreError(

@@ -19,17 +19,19 @@ def rewrite(workspace: Workspace) -> None:
     Raises: StoreError, when another process has it open, or the disk fails.
     """
     Store.open(workspace.folder).close()
-    new = workspace.store.with_name("store.duckdb.new")
+    store_file = workspace.store.resolve()  # a link stays one, and the file that it names is written anew
+    new = store_file.with_name(f"{store_file.name}.new")
     with disk_errors(workspace.store), closing(connect(workspace.store)) as connection:
         for left in (new, new.with_name(f"{new.name}.wal")):  # of a process that was killed
             left.unlink(missing_ok=True)
+        ((old,),) = connection.execute("SELECT current_database()").fetchall()  # called as the file is
         connection.execute(f"ATTACH {literal(new)} AS compact")
         new.chmod(0o600)
-        connection.execute("COPY FROM DATABASE store TO compact")
+        connection.execute(f'COPY FROM DATABASE "{old}" TO compact')
         connection.execute("CHECKPOINT compact")
-        connection.execute("CHECKPOINT store")  # the log beside it would be taken for the new file's
-        os.replace(new, workspace.store)
+        connection.execute(f'CHECKPOINT "{old}"')  # the log beside it would be taken for the new file's
+        os.replace(new, store_file)
         connection.execute("USE compact")
-        connection.execute("DETACH store")
+        connection.execute(f'DETACH "{old}"')
     with Store.open(workspace.folder) as store:
         store.publish()
