@@ -43,7 +43,7 @@ def about(topic: int, count: int, *, was: bool, now: bool, right: bool = False, 
     ]
 
 
-def found(cases: list[Case], others: tuple[str, ...] = ("the shop was fine",) * 20) -> list[BlindSpot]:
+def found(cases: list[Case], others: tuple[str, ...] = ("the shop was fine",) * 200) -> list[BlindSpot]:
     return find_blind_spots(cases, others, encode, SCOPE)
 
 
@@ -196,3 +196,21 @@ def test_the_sentence_encoder_parts_what_means_different_things() -> None:
     by_status = {spot.status: set(spot.words) for spot in (closed, opened)}
     assert by_status["closed"] & {"film", "movie", "plot"}
     assert by_status["opened"] & {"oven", "kettle", "pan"}
+
+
+def test_the_planted_slang_names_blind_spots_and_their_topics_do_not() -> None:
+    from blindspot.tools.attack.sentence_encoder import sentence_oracle
+    from blindspot.tools.data.planted import FAMILY, generate_reviews
+
+    reviews = generate_reviews(300, planted=75, seed=0, split="test")
+    cases = [
+        Case(f"s{row:03d}", None, review.text, True, False, False)
+        for row, review in enumerate(reviews)
+        if review.is_planted
+    ]
+    others = [review.text for review in reviews if not review.is_planted]
+    spots = find_blind_spots(cases, others, sentence_oracle().look_up, SCOPE)
+    assert spots
+    for spot in spots:
+        assert spot.words
+        assert set(spot.words) <= set(FAMILY), spot.words

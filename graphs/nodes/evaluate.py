@@ -121,8 +121,10 @@ def spots_of(context: Context, new: Measured, baseline: Measured, scope: Scope) 
         if row.fields is not None
     }
     cases = uu_cases(new.outcomes, baseline.outcomes, natural, perturbed, scope.tau)
-    fooling = {case.sample_id for case in cases}
-    others = [text for sample_id, text in natural.items() if sample_id not in fooling]
+    avoided = {case.sample_id for case in cases}
+    for clean in (new.outcomes.clean, baseline.outcomes.clean):
+        avoided |= {sample_id for sample_id, wrong in zip(clean.sample_ids, clean.wrong, strict=True) if wrong}
+    others = [text for sample_id, text in natural.items() if sample_id not in avoided]
     return find_blind_spots(cases, others, sentence_oracle().look_up, scope)
 
 

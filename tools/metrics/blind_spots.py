@@ -38,6 +38,7 @@ MOST_SPOTS = 20
 COMPARED = 2_000  # cases that the silhouette is taken over
 STARTS = 3  # of k-means, the best one stays
 WORDS = 5  # told of a blind spot
+LIFT = 2  # how much more frequent in UUs than in rightly classified texts a word is at least
 COMMON = 0.05  # the share of a blind spot's texts that a word is in at least, and 2 texts
 DECIMALS = 4  # of a vector: its last bits depend on what was encoded beside it
 CLOSED, SHRUNK, OPEN, GROWN, OPENED = "closed", "shrunk", "open", "grown", "opened"
@@ -98,7 +99,7 @@ def find_blind_spots(cases: Sequence[Case], others: Sequence[str], encode: Encod
     """Cluster UUs by what their texts say, and tell what became of each cluster.
 
     Clusters: k-means over sentence vectors, the number of clusters with the largest silhouette, 10 UUs in each on
-    average at least. Words: the largest class-based TF-IDF, a word counting once a text, `others` being a class.
+    average at least. Words: those that separate UUs from `others` by Fisher's exact test, a word counting once a text.
     p: the exact sign test over samples that have more UUs of the cluster than before, or fewer; adjusted for the number
     of clusters so that of those called anything but open at most 5 % are expected to be so by chance.
 
@@ -109,11 +110,11 @@ def find_blind_spots(cases: Sequence[Case], others: Sequence[str], encode: Encod
         opened   UUs rose from a tenth or less
 
     Args:
-        others: texts of the split that fool neither version.
+        others: texts of the split that both versions classify rightly.
         scope: run and round that the blind spots belong to; its seed is of the clusters' first centres.
     Returns: the largest (UUs of both versions) first; none without cases. The same cases give the same blind spots.
     Source: He, Ribeiro, Khani (2023), section 3, for clusters of sentence vectors; Rousseeuw (1987) for the silhouette;
-        Grootendorst (2022) for the words; Benjamini, Hochberg (1995) for the adjustment.
+        Fisher (1935) for the words; Benjamini, Hochberg (1995) for the adjustment.
     """
     ordered = sorted(cases, key=lambda case: (case.sample_id, case.recipe or ""))
     if not ordered:
@@ -147,24 +148,44 @@ def clusters(vectors: Floats, seed: int) -> Ints:
 
 
 def telling_words(classes: Sequence[Sequence[str]], others: Sequence[str]) -> list[tuple[str, ...]]:
-    """The words that tell each class of texts from the rest, the most telling first."""
-    texts = [text for found in (*classes, others) for text in found]
+    """The words that separate each class of UUs from rightly classified texts, the strongest first.
+
+    A class's topic separates it too, though other texts of that topic are classified rightly. So a word must separate
+    the UUs of all classes together, and be twice as frequent in them. Without `others`, classes are compared with each
+    other.
+    """
+    texts = [text for members in (*classes, others) for text in members]
     split = [sorted(set(words_of(text)) - set(ENGLISH)) for text in texts]
     if not any(split):
         return [() for _ in classes]
     vectorizer = CountVectorizer(analyzer=lambda words: words, binary=True)
     counts = vectorizer.fit_transform(split)
-    ends = np.cumsum([0, *(len(found) for found in (*classes, others))])
+    sizes = [len(members) for members in (*classes, others)]
+    ends = np.cumsum([0, *sizes])
     table = np.array([np.asarray(counts[low:high].sum(axis=0)).ravel() for low, high in pairwise(ends)])
-    rarity = np.log1p(table.sum() / len(table) / table.sum(axis=0))
+    uus, total = table[:-1].sum(axis=0), sum(sizes[:-1])
+    frequent = uus * len(others) >= LIFT * table[-1] * total
+    if others:
+        frequent &= stats.false_discovery_control(more_frequent(uus, total, table[-1], len(others))) < LEVEL
     names = vectorizer.get_feature_names_out()
-    told = []
-    for found, row in zip(classes, table[:-1], strict=True):
-        scores = row / max(1, row.sum()) * rarity
-        common = np.flatnonzero(row >= max(2, COMMON * len(found)))
-        ranked = sorted(common, key=lambda word: (-scores[word], names[word]))
-        told.append(tuple(str(names[word]) for word in ranked[:WORDS]))
-    return told
+    words = []
+    for size, row in zip(sizes, table[:-1], strict=False):
+        right, rights = (table[-1], len(others)) if others else (uus - row, total - size)
+        p_values = more_frequent(row, size, right, rights)
+        telling = frequent & (row * rights >= right * size) & (row >= max(2, COMMON * size))
+        ranked = sorted(np.flatnonzero(telling), key=lambda word: (p_values[word], names[word]))
+        words.append(tuple(str(names[word]) for word in ranked[:WORDS]))
+    return words
+
+
+def more_frequent(ones: Ints, size: int, others: Ints, other_size: int) -> Floats:
+    """The one-sided p of Fisher's exact test that words are in more of `size` texts than of `other_size`, (words,).
+
+    Args:
+        ones, others: the number of texts that hold each word, (words,).
+    """
+    p_values: Floats = np.clip(stats.hypergeom.sf(ones - 1, size + other_size, ones + others, size), 0.0, 1.0)
+    return p_values
 
 
 def changed_by_chance(cases: Sequence[Case]) -> float:
