@@ -26,7 +26,7 @@ def agree_on_spend(settings: Settings, *, yes: bool, kind: str = "mitigation") -
     Raises: SettingsError, where it has to be asked and nobody is there to answer. Cancelled, when the answer is no.
         OperatorError, as `start_run`. Nothing is written.
     """
-    from blindspot.agents.teachers.teacher import TeacherSpec
+    from blindspot.agents.spec import TeacherSpec
 
     named = settings.compare.teachers if kind == "comparison" else (settings.teacher.spec,)
     asks = kind != "mitigation" or settings.method.name == "teacher"

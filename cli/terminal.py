@@ -15,7 +15,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.results import Results
 
 DEFAULT_WORKSPACE = Path("blindspot-workspace")
 WORKSPACE_VARIABLE = "BLINDSPOT_WORKSPACE"
@@ -67,7 +67,7 @@ def print_run(
     as_json: bool,
 ) -> None:
     """Read what a run found from the published results, and print it as JSON or for people."""
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.results import Results
 
     with Results.open(folder) as results:
         found = read(results, run_id)

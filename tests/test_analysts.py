@@ -14,7 +14,7 @@ import pytest
 from blindspot.cli.query.names import known_tables
 from blindspot.storage import records as rec
 from blindspot.storage.analysts.ready_queries import QUERIES
-from blindspot.storage.store.results import Results
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.store.store import Store
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "analysts.md").read_text(encoding="utf-8")

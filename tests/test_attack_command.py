@@ -22,10 +22,10 @@ from blindspot.cli.show.display import LiveDisplay
 from blindspot.graphs.context import Progress
 from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.storage import records as rec
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import Cancelled, DataError
 from blindspot.storage.schema.migrations import MIGRATIONS, migrate
 from blindspot.storage.settings.sections import Settings, check_settings
-from blindspot.storage.store.results import Results
 from blindspot.storage.store.store import Store
 from blindspot.tools.data.planted import generate_reviews, write_dataset
 from blindspot.tools.training.retrain import Example, Training, Weights, retrain

@@ -21,9 +21,8 @@ from blindspot.storage.records import Sample
 from blindspot.tools.attack.attacker import Models, attack_samples, oracle_of, sample_seed
 from blindspot.tools.attack.plan import AttackPlan, SampleLimits
 from blindspot.tools.attack.recipes import recipe_class
-from blindspot.tools.attack.resources import prepare_textattack
+from blindspot.tools.attack.resources import prepare_textattack, stock_textattack
 from blindspot.tools.attack.sentence_encoder import sentence_oracle
-from blindspot.tools.attack.speed import stock_textattack
 from blindspot.tools.data.datasets import draw_rows
 
 SHARED = Path(__file__).parents[2] / "shared"

@@ -17,12 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blindspot.graphs.context import Context
-from blindspot.graphs.nodes.attack import KEPT_EVERY_S, attack_once, budget_of, fair_order, stops
 from blindspot.graphs.running.run import start_run
+from blindspot.graphs.shared.attacks import KEPT_EVERY_S, attack_once, budget_of, stops
+from blindspot.graphs.shared.draws import fair_order
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import Cancelled
 from blindspot.storage.records import Attack, ChangedWord, Dataset, ModelVersion, Sample, now
 from blindspot.storage.settings.sections import check_settings
-from blindspot.storage.store.results import Results
 from blindspot.storage.store.store import Store
 from blindspot.storage.workspace import Workspace
 from blindspot.tools.attack.attacker import Models, attack_samples, oracle_of

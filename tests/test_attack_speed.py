@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from blindspot.tools.attack import speed as attack_speed
 from blindspot.tools.attack.recipes import recipe_class
-from blindspot.tools.attack.resources import prepare_textattack
-from blindspot.tools.attack.speed import replacements, stock_textattack
+from blindspot.tools.attack.resources import prepare_textattack, stock_textattack
+from blindspot.tools.attack.speed import replacements
 
 ASSETS = Path(__file__).parents[2] / "shared" / "assets"
 needs_assets = pytest.mark.skipif(not ASSETS.exists(), reason="needs word vectors and a tagger from ../shared/assets")

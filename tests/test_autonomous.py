@@ -27,11 +27,11 @@ from blindspot.graphs.context import Progress
 from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.graphs.study.course import Told
 from blindspot.graphs.study.study import run_study
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import MalformedAnswer, SettingsError
 from blindspot.storage.records import Run
 from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.settings.study_cells import load_study
-from blindspot.storage.store.results import Results
 from blindspot.tools.data.planted import generate_reviews, write_dataset
 
 ROWS = {"train": 240, "validation": 100, "test": 60}

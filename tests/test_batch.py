@@ -18,7 +18,7 @@ from blindspot.agents.batch.batch_record import Batch, open_lines, read_batches,
 from blindspot.agents.batch.file_provider import question_line
 from blindspot.agents.batch.question_files import OpenQuestion, write_questions
 from blindspot.agents.chat import Endpoint, Message
-from blindspot.agents.teachers.teacher import TeacherSpec
+from blindspot.agents.spec import TeacherSpec
 from blindspot.storage.errors import SettingsError, TeacherError
 
 KEY = "sk-test-0123456789abcdef"

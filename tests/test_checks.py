@@ -18,9 +18,9 @@ from blindspot.graphs.preflight.checks import check_models, check_recipes
 from blindspot.graphs.running.mend import MENDABLE, mend_settings
 from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.storage import records as rec
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import ModelError, SettingsError, TeacherError
 from blindspot.storage.settings.sections import Settings, check_settings
-from blindspot.storage.store.results import Results
 from blindspot.storage.store.store import Store
 from blindspot.tools.data.planted import generate_reviews, write_dataset
 from blindspot.tools.training.retrain import Example, Lora, Training, Weights, retrain

@@ -31,10 +31,10 @@ from blindspot.cli.show.summary import read_summary
 from blindspot.cli.show.table import print_summary
 from blindspot.graphs.context import Progress
 from blindspot.storage import records as rec
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import StoreError
 from blindspot.storage.schema.tables import Record
 from blindspot.storage.settings.sections import Settings, check_settings
-from blindspot.storage.store.results import Results
 from blindspot.storage.store.store import Store
 from blindspot.tools.text.edits import edits
 

@@ -27,9 +27,9 @@ from blindspot.graphs.context import Progress
 from blindspot.graphs.kinds.comparison import settings_for
 from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.storage import records as rec
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import Cancelled, SettingsError, TeacherError, Waiting
 from blindspot.storage.settings.sections import Settings, check_settings
-from blindspot.storage.store.results import Results
 from blindspot.storage.store.store import Store
 from blindspot.tools.data.planted import generate_reviews, write_dataset
 from blindspot.tools.metrics.statistics import share_interval

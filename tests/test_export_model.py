@@ -15,10 +15,10 @@ import yaml
 from blindspot.cli.handover.cards import plain, public
 from blindspot.cli.handover.handover import lay_out
 from blindspot.graphs.running.run import start_run
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import Dataset, Run
 from blindspot.storage.settings.sections import check_settings
-from blindspot.storage.store.results import Results
 from blindspot.storage.store.store import Store
 from blindspot.tools.classifier.classifier import load_classifier
 from blindspot.tools.classifier.handover import export_classifier, export_samples, new_folder

@@ -21,10 +21,10 @@ from blindspot.agents.chat import Endpoint, Message
 from blindspot.cli.commands.export import export
 from blindspot.graphs.context import Progress
 from blindspot.graphs.running.run import resume_run, start_run
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import Cancelled, SettingsError, TeacherError, Waiting
 from blindspot.storage.records import Run
 from blindspot.storage.settings.sections import check_settings
-from blindspot.storage.store.results import Results
 from blindspot.tools.data.planted import write_dataset
 
 UUS = 4

@@ -27,10 +27,10 @@ from blindspot.graphs.context import Progress
 from blindspot.graphs.preflight.forecast import forecast_run
 from blindspot.graphs.running.run import start_run
 from blindspot.storage import records as rec
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.settings.file import load_settings
 from blindspot.storage.settings.sections import Settings, TeacherSection, check_settings
-from blindspot.storage.store.results import Results
 from blindspot.storage.store.store import Store
 from blindspot.tools.data.planted import write_dataset
 

@@ -19,9 +19,9 @@ import pytest
 from blindspot.storage import records as rec
 from blindspot.storage.analysts.reading import HARMLESS_EFFECTS, REFUSED_EFFECTS, TABLE_FUNCTIONS
 from blindspot.storage.analysts.ready_queries import QUERIES
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.analysts.session import QuerySession
 from blindspot.storage.errors import StoreError
-from blindspot.storage.store.results import Results
 from blindspot.storage.store.store import Store
 
 if TYPE_CHECKING:
@@ -264,7 +264,7 @@ import sys
 from pathlib import Path
 import duckdb
 from blindspot.storage.analysts.answering import confine
-from blindspot.storage.store.results import Results
+from blindspot.storage.analysts.results import Results
 
 folder = Path(sys.argv[1])
 results = Results.open_private(folder, memory_mb=256)

@@ -20,11 +20,11 @@ import pytest
 from blindspot.graphs.checkpoints import thread_of
 from blindspot.graphs.housekeeping import delete_runs, vacuum
 from blindspot.graphs.running.run import new_run, start_run
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import Dataset, Event, ModelVersion, Prediction, Run, Sample, make_id
 from blindspot.storage.schema.tables import TABLES
 from blindspot.storage.settings.sections import check_settings
-from blindspot.storage.store.results import Results
 from blindspot.storage.store.store import Store
 from blindspot.storage.transfer.delete import plan_deletion
 from blindspot.storage.workspace import Workspace, size_of

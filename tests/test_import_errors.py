@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from blindspot.graphs.context import Progress
 from blindspot.graphs.running.run import resume_run, start_run
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import Cancelled, DataError, SettingsError
 from blindspot.storage.settings.file import load_settings
 from blindspot.storage.settings.sections import check_settings
-from blindspot.storage.store.results import Results
 from blindspot.tools.classifier.classifier import load_classifier
 from blindspot.tools.data.logged_errors import LogSource, read_log
 from blindspot.tools.data.planted import generate_reviews, write_dataset

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from blindspot.graphs.kinds.mitigation import PHASES
-from blindspot.storage.store.results import Results
+from blindspot.storage.analysts.results import Results
 
 KILLED_RUNS = Path(__file__).with_name("killed_runs.py")
 TOLD = -1

@@ -6,6 +6,9 @@ import ast
 import subprocess
 import sys
 import tomllib
+from collections import defaultdict
+from collections.abc import Callable
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -40,6 +43,45 @@ def test_a_layer_imports_only_those_below_it(layer: str) -> None:
         for file in files
         if imported_layers(file) - allowed
     } == {}
+
+
+def imports_of() -> dict[str, set[str]]:
+    """Which of our modules each imports, in functions and for type checks too."""
+    files = {
+        ".".join(("blindspot", *file.relative_to(ROOT).with_suffix("").parts)): file
+        for layer in LAYERS
+        for file in (ROOT / layer).rglob("*.py")
+        if file.name != "__init__.py"
+    }
+    imports: dict[str, set[str]] = {}
+    for module, file in files.items():
+        nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        names = {
+            name
+            for node in nodes
+            for name in (
+                [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+                if isinstance(node, ast.ImportFrom)
+                else [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else []
+            )
+        }
+        imports[module] = (names & files.keys()) - {module}
+    return imports
+
+
+def room_of(module: str) -> str:
+    """The sub-folder of a layer that a module lies in; a file beside the sub-folders is a room of its own."""
+    return ".".join(module.split(".")[:3])
+
+
+@pytest.mark.parametrize("named", [str, room_of], ids=["files", "rooms"])
+def test_nothing_imports_in_circles(named: Callable[[str], str]) -> None:
+    graph: dict[str, set[str]] = defaultdict(set)
+    for module, imported in imports_of().items():
+        graph[named(module)] |= {named(each) for each in imported} - {named(module)}
+    TopologicalSorter(graph).prepare()  # raises CycleError, with the circle
 
 
 def test_tools_and_agents_know_no_sql_and_no_graph() -> None:

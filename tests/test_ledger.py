@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from blindspot.agents.calls.ledger import Hold, Ledger, Price, estimate_tokens, most_tokens
 from blindspot.agents.calls.prices import check_price, open_ledger, price_of, price_of_model, table
 from blindspot.agents.chat import Message, Reply, Tool, ToolUse
-from blindspot.agents.teachers.teacher import TeacherSpec
+from blindspot.agents.spec import TeacherSpec
 from blindspot.storage.errors import BudgetSpent, SettingsError
 from blindspot.storage.settings.sections import TeacherSection
 

@@ -12,11 +12,11 @@ from typing import Any
 import duckdb
 import pytest
 
-from blindspot.storage.analysts.views import VIEWS
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import Event
 from blindspot.storage.schema.migrations import MIGRATIONS, NOTES, describe, migrate
 from blindspot.storage.schema.tables import TABLES
+from blindspot.storage.schema.views import VIEWS
 from blindspot.storage.store.store import Store
 from blindspot.storage.workspace import Workspace
 

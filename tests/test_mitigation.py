@@ -13,10 +13,10 @@ import pytest
 
 from blindspot.graphs.context import Progress
 from blindspot.graphs.running.run import resume_run, start_run
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import Cancelled, DataError, ModelError, SettingsError, StoreError, TeacherError
 from blindspot.storage.records import Run
 from blindspot.storage.settings.sections import Settings, check_settings
-from blindspot.storage.store.results import Results
 from blindspot.tools.data.planted import generate_reviews, write_dataset
 
 ROWS = {"train": 240, "validation": 100, "test": 120}

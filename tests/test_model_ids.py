@@ -7,8 +7,8 @@ from typing import Any
 
 from blindspot.graphs.running.run import start_run
 from blindspot.graphs.versions.identity import fingerprint
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.settings.sections import check_settings
-from blindspot.storage.store.results import Results
 
 
 def ids_of(settings: dict[str, dict[str, Any]], folder: Path, **changes: dict[str, Any]) -> list[str]:

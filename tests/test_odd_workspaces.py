@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from blindspot.storage import records as rec
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import StoreError
-from blindspot.storage.store.results import Results
 from blindspot.storage.store.store import Store
 from blindspot.storage.store.vacuum import rewrite
 from blindspot.storage.workspace import Workspace

@@ -13,19 +13,21 @@ import pytest
 from aiohttp import web
 
 from blindspot.agents.calls.ledger import Ledger
+from blindspot.agents.spec import TeacherSpec
 from blindspot.agents.teachers.opening import open_language_model
 from blindspot.agents.teachers.probes import Labelled, Likeness, Perturbation, Verdict
 from blindspot.agents.teachers.probing import ProbingTeacher
-from blindspot.agents.teachers.teacher import Case, Explanation, TeacherSpec
+from blindspot.agents.teachers.teacher import Case, Explanation
 from blindspot.graphs.context import Context, Progress
-from blindspot.graphs.running.run import resume_run, source_of, start_run
+from blindspot.graphs.preflight.source import source_of
+from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.graphs.teaching.call_log import StoredCalls
 from blindspot.graphs.teaching.probes import VersionProbes
 from blindspot.graphs.teaching.teachers import limits_of
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import Cancelled, SettingsError, TeacherError
 from blindspot.storage.records import Dataset, Fields, Prediction, Run, Sample, TeacherCall, ToolCall, Uu
 from blindspot.storage.settings.sections import Settings, TeacherSection, check_settings
-from blindspot.storage.store.results import Results
 from blindspot.storage.store.store import Store
 from blindspot.tools.data.planted import write_dataset
 

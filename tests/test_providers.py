@@ -18,8 +18,8 @@ from blindspot.agents.batch import batch
 from blindspot.agents.chat import Message, Provider, Unavailable
 from blindspot.agents.providers.openai import limit_name
 from blindspot.agents.providers.peer import MESSAGE_CHARACTERS, Peer, is_own, redact, retry_after_s
+from blindspot.agents.spec import TeacherSpec
 from blindspot.agents.teachers.opening import open_provider
-from blindspot.agents.teachers.teacher import TeacherSpec
 from blindspot.graphs.teaching.teachers import check_teacher, limits_of
 from blindspot.storage.errors import TeacherError
 from blindspot.storage.settings.sections import TeacherSection

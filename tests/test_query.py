@@ -23,10 +23,10 @@ from blindspot.storage import records as rec
 from blindspot.storage.analysts.answer import ROWS_AT_ONCE
 from blindspot.storage.analysts.nearest import Names, advise, nearest
 from blindspot.storage.analysts.ready_queries import READY
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.analysts.session import QuerySession
-from blindspot.storage.analysts.views import VIEWS
 from blindspot.storage.errors import StoreError
-from blindspot.storage.store.results import Results
+from blindspot.storage.schema.views import VIEWS
 from blindspot.storage.store.store import Store
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import typer
 
 from blindspot.cli.main import app
 from blindspot.graphs.kinds.mitigation import PHASES
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.settings.sections import check_settings
-from blindspot.storage.store.results import Results
 from blindspot.storage.store.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -14,8 +14,8 @@ import pytest
 from blindspot.storage import records as rec
 from blindspot.storage.analysts.ready_queries import QUERIES, READY
 from blindspot.storage.analysts.ready_query import ReadyQuery
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.schema.tables import Record
-from blindspot.storage.store.results import Results
 from blindspot.storage.store.store import Store
 from blindspot.tools.metrics.statistics import share_interval
 

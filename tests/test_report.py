@@ -25,8 +25,8 @@ from blindspot.cli.report.page import TEMPLATES, build_page
 from blindspot.cli.show.summary import read_summary
 from blindspot.cli.show.table import print_summary
 from blindspot.storage import records as rec
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.schema.tables import Record
-from blindspot.storage.store.results import Results
 from blindspot.storage.store.store import Store
 from blindspot.tools.metrics.curves import reliability, risk_coverage
 from blindspot.tools.metrics.evaluate import ECE_BINS, aurc, ece

@@ -15,9 +15,9 @@ import duckdb
 import pytest
 
 from blindspot.storage import records as rec
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import StoreError
 from blindspot.storage.schema.tables import Record
-from blindspot.storage.store.results import Results
 from blindspot.storage.store.store import Store
 
 START = datetime(2026, 1, 2, 3, 4, 5)
@@ -238,7 +238,7 @@ def test_lineage_leads_from_a_uu_to_whether_it_was_fixed(results: Results) -> No
 READER = """
 import sys
 from pathlib import Path
-from blindspot.storage.store.results import Results
+from blindspot.storage.analysts.results import Results
 folder, sql = Path(sys.argv[1]), "SELECT (SELECT count(*) FROM events), (SELECT count(*) FROM samples)"
 first = Results.open(folder)
 print(*first.query(sql)[1][0], flush=True)
@@ -283,7 +283,7 @@ def test_an_open_reader_keeps_its_copy_while_new_ones_are_published(tmp_path: Pa
     code = """
 import sys
 from pathlib import Path
-from blindspot.storage.store.results import Results
+from blindspot.storage.analysts.results import Results
 with Results.open(Path(sys.argv[1])) as results:
     for _ in sys.stdin:
         print(results.query("SELECT status FROM runs")[1][0][0], flush=True)

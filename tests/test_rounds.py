@@ -9,9 +9,9 @@ import pytest
 
 from blindspot.graphs.context import Progress
 from blindspot.graphs.running.run import start_run
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.records import Run
 from blindspot.storage.settings.sections import check_settings
-from blindspot.storage.store.results import Results
 from blindspot.tools.data.planted import write_dataset
 
 ROWS = {"train": 240, "validation": 100, "test": 120}

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from blindspot.agents.calls.caller import CallLimits
 from blindspot.agents.chat import Message, Reply, Unavailable
+from blindspot.agents.spec import TeacherSpec
 from blindspot.agents.teachers.opening import open_provider
-from blindspot.agents.teachers.teacher import TeacherSpec
 from blindspot.storage.errors import SettingsError, TeacherError, Unanswered
 from blindspot.storage.settings.file import load_settings
 

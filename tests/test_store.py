@@ -19,10 +19,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import Event, Prediction, Round, Run, Sample
 from blindspot.storage.schema.tables import TABLES, Column, Record
-from blindspot.storage.store.results import Results
 from blindspot.storage.store.store import BULK_ROWS, Store
 from blindspot.storage.workspace import Workspace
 
@@ -302,7 +302,7 @@ from datetime import datetime
 from pathlib import Path
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import Event
-from blindspot.storage.store.results import Results
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.store.store import Store
 
 folder, event = Path(sys.argv[1]), Event("evt-1", "run-1", 1, datetime(2026, 1, 2), "attack", "info", "x")
@@ -430,7 +430,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from blindspot.storage.records import Event
-from blindspot.storage.store.results import Results
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.store.store import Store
 with Store.open(Path(sys.argv[1])) as store:
     store.add([Event("e", "r", 1, datetime(2026, 1, 2), "attack", "info", "m")])

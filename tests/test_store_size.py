@@ -10,10 +10,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.database import CONFIG
 from blindspot.storage.records import Attack, Event, ModelVersion, Prediction, Sample
 from blindspot.storage.schema.migrations import migrate
-from blindspot.storage.store.results import Results
 from blindspot.storage.store.store import BULK_ROWS, Store
 from blindspot.storage.workspace import Workspace
 

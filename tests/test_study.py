@@ -16,9 +16,9 @@ from blindspot.graphs.context import Progress
 from blindspot.graphs.study.choice import choose_cells
 from blindspot.graphs.study.course import Place, Told
 from blindspot.graphs.study.study import StudyEnd, run_study
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import Cancelled
 from blindspot.storage.settings.study_cells import load_study
-from blindspot.storage.store.results import Results
 from blindspot.tools.data.planted import write_dataset
 
 ROWS = {"train": 120, "validation": 30, "test": 30}

@@ -22,10 +22,11 @@ from blindspot.agents.calls.caller import Caller, CallLimits
 from blindspot.agents.calls.ledger import Ledger, Price
 from blindspot.agents.calls.log import Occasion, Question, reply_of
 from blindspot.agents.chat import Endpoint, Reply
+from blindspot.agents.spec import TeacherSpec
 from blindspot.agents.teachers.answers import read_explanation, read_samples
 from blindspot.agents.teachers.language_model import LanguageModelTeacher
 from blindspot.agents.teachers.opening import open_language_model
-from blindspot.agents.teachers.teacher import Case, Explanation, TeacherSpec
+from blindspot.agents.teachers.teacher import Case, Explanation
 from blindspot.storage.errors import BudgetSpent, MalformedAnswer, Pending, SettingsError, TeacherError, Unanswered
 from blindspot.storage.records import TeacherCall
 

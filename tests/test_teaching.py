@@ -16,14 +16,15 @@ from aiohttp import web
 
 from blindspot.agents.calls.log import Occasion
 from blindspot.graphs.context import Context, Progress, State
-from blindspot.graphs.nodes.teach import teach
-from blindspot.graphs.running.run import resume_run, source_of, start_run
+from blindspot.graphs.preflight.source import source_of
+from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.graphs.teaching.call_log import StoredCalls, bought_in
 from blindspot.graphs.teaching.tasks import run_all
+from blindspot.graphs.teaching.teach import teach
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import Cancelled, TeacherError
 from blindspot.storage.records import Dataset, Run, TeacherCall, now
 from blindspot.storage.settings.sections import Settings, check_settings
-from blindspot.storage.store.results import Results
 from blindspot.storage.store.store import Store
 from blindspot.tools.data.planted import write_dataset
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from blindspot.agents.chat import Message, Reply, Tool, ToolResult, ToolUse, Unavailable
 from blindspot.agents.providers.tool_wire import sendable_arguments, sendable_name, with_ids
+from blindspot.agents.spec import TeacherSpec
 from blindspot.agents.teachers.opening import open_provider
-from blindspot.agents.teachers.teacher import TeacherSpec
 from blindspot.graphs.teaching.teachers import limits_of
 from blindspot.storage.settings.sections import TeacherSection
 

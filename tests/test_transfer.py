@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import (
     Event,
@@ -31,7 +32,6 @@ from blindspot.storage.records import (
 )
 from blindspot.storage.schema.migrations import MIGRATIONS, NOTES
 from blindspot.storage.schema.tables import TABLES, Record
-from blindspot.storage.store.results import Results
 from blindspot.storage.store.store import Store
 from blindspot.storage.transfer.incoming import Brought, bring_in
 from blindspot.storage.transfer.manifest import read_manifest, sha256_of

@@ -21,7 +21,7 @@ from blindspot.tools.uu import are_uus, is_adversarial_uu, is_uu
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("storage", "tools", "agents", "graphs", "cli")
-HOMES = {"tools/uu.py", "storage/analysts/uu.py"}
+HOMES = {"tools/uu.py", "storage/schema/uu.py"}
 TAU = 0.65
 
 labels = st.sampled_from(["pos", "neg"])

@@ -1,4 +1,4 @@
-"""The unknown unknown, defined once: wrong, and with confidence >= tau. In SQL: `storage/analysts/uu.py`.
+"""The unknown unknown, defined once: wrong, and with confidence >= tau. In SQL: `storage/schema/uu.py`.
 
 Source: IBS, section 2.1; Lakkaraju et al. (2017).
 """

@@ -6,55 +6,24 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from blindspot.agents.batch.answer_files import read_answers
+from blindspot.agents.batch.batch_api import TIMEOUT_S, BatchApi, BatchState
 from blindspot.agents.batch.batch_record import Batch, one_at_a_time, open_lines, read_batches, settled, write_batches
 from blindspot.agents.batch.question_files import Line, json_lines
 from blindspot.agents.calls.ledger import estimate_tokens
 from blindspot.agents.calls.prices import BATCH_SHARE, is_listed, price_of_model
 from blindspot.agents.chat import Unavailable
-from blindspot.agents.teachers.opening import place_of
-from blindspot.agents.teachers.teacher import LANGUAGE_MODELS, TeacherSpec
+from blindspot.agents.spec import LANGUAGE_MODELS, TeacherSpec, place_of
 from blindspot.storage.errors import SettingsError, TeacherError
 from blindspot.storage.records import now
 from blindspot.storage.whole_files import write_whole
 
 MOST_QUESTIONS = 20_000  # of one batch: OpenAI takes 50,000 or 200 MB, Anthropic 100,000 or 256 MB
-TIMEOUT_S = 600.0  # of one request: a file of answers may be large
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class BatchState:
-    """How far a batch is, as its provider says."""
-
-    status: str
-    is_over: bool
-    answered: int
-    failed: int
-
-
-class BatchApi(Protocol):
-    """The batch API of one provider. Raises: Unavailable, where another try may help, and TeacherError."""
-
-    async def upload(self, questions: Sequence[Line]) -> object:
-        """Get questions ready to be bought; costs nothing."""
-
-    async def buy(self, uploaded: object) -> str:
-        """Begin a batch of what `upload` gave. Returns: the batch's id."""
-
-    async def look(self, batch_id: str) -> BatchState:
-        """See how far a batch is."""
-
-    async def fetch(self, batch_id: str) -> list[Line]:
-        """Get the answers, and the errors, as lines of the output format of OpenAI's Batch API."""
-
-    async def aclose(self) -> None:
-        """Let go of connections."""
 
 
 def batch_spec(text: str) -> TeacherSpec:

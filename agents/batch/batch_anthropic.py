@@ -9,11 +9,11 @@ from anthropic.types.messages.batch_create_params import Request
 from httpx2 import HTTPError
 from pydantic import BaseModel, ValidationError
 
-from blindspot.agents.batch.batch import TIMEOUT_S, BatchState
+from blindspot.agents.batch.batch_api import TIMEOUT_S, BatchState
 from blindspot.agents.batch.question_files import Line
 from blindspot.agents.chat import Unavailable
 from blindspot.agents.providers.anthropic import ERRORS, Answer, connect
-from blindspot.agents.teachers.teacher import TeacherSpec
+from blindspot.agents.spec import TeacherSpec
 
 CUT_OFF = ("max_tokens", "model_context_window_exceeded")
 

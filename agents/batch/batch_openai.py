@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel
 
-from blindspot.agents.batch.batch import TIMEOUT_S, BatchState
+from blindspot.agents.batch.batch_api import TIMEOUT_S, BatchState
 from blindspot.agents.batch.question_files import Line, json_lines
 from blindspot.agents.chat import Unavailable
 from blindspot.agents.providers.openai import ERRORS, connect, limit_name
 from blindspot.agents.providers.peer import Peer
-from blindspot.agents.teachers.teacher import TeacherSpec
+from blindspot.agents.spec import TeacherSpec
 
 OVER = ("failed", "completed", "expired", "cancelled")
 

@@ -20,7 +20,7 @@ from blindspot.agents.calls.ledger import Ledger, most_tokens
 from blindspot.agents.calls.log import DECLINED, MALFORMED, Attempt, CallLog, Question, Recorder
 from blindspot.agents.calls.rate_limiter import Gate, Load, Rates, backoff_s, gate_of
 from blindspot.agents.chat import Provider, Reply, Unavailable
-from blindspot.agents.teachers.teacher import PLACES
+from blindspot.agents.spec import PLACES
 from blindspot.storage.errors import BlindspotError, MalformedAnswer, TeacherError, Unanswered
 
 T = TypeVar("T")

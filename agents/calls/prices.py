@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from blindspot.agents.calls.ledger import Ledger, Price
 from blindspot.agents.chat import Reply
 from blindspot.agents.providers.peer import OWN_HOSTS, is_own
-from blindspot.agents.teachers.teacher import LANGUAGE_MODELS, TeacherSpec
+from blindspot.agents.spec import LANGUAGE_MODELS, TeacherSpec
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.settings.sections import TeacherSection
 

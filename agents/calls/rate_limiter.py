@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from asyncio_throttle import Throttler
 
 from blindspot.agents.calls.token_window import Spent, TokenGuess, TokenWindow
-from blindspot.agents.teachers.teacher import LANGUAGE_MODELS, split_base_url
+from blindspot.agents.spec import LANGUAGE_MODELS, split_base_url
 
 LATE = 0.005  # of a minute that a request may be late by, from passing the gate to its arrival
 LATE_S = 0.02  # the same of a second

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from blindspot.agents.calls.caller import CallLimits
 from blindspot.agents.calls.ledger import Ledger
 from blindspot.agents.calls.log import CallLog
 from blindspot.agents.chat import Endpoint, Provider
 from blindspot.agents.providers.plugins import open_plugin
+from blindspot.agents.spec import LANGUAGE_MODELS, PLACES, TeacherSpec, place_of
 from blindspot.agents.teachers.language_model import LanguageModelTeacher
-from blindspot.agents.teachers.teacher import LANGUAGE_MODELS, PLACES, TeacherSpec
 from blindspot.storage.errors import SettingsError
 
 UNLIMITED = 10**12  # requests per minute and second, and tokens, of what is looked up in files
@@ -50,12 +49,6 @@ def open_provider(spec: TeacherSpec, limits: CallLimits) -> Provider:
     from blindspot.agents.providers.openai import OpenAIProvider
 
     return OpenAIProvider(endpoint)
-
-
-def place_of(spec: TeacherSpec) -> Path:
-    """The file or folder that a spec names."""
-    assert spec.path is not None, spec
-    return Path(spec.path)
 
 
 def paced(spec: TeacherSpec, limits: CallLimits) -> CallLimits:

@@ -20,8 +20,8 @@ from blindspot.storage.records import Attack, Sample
 from blindspot.tools.attack.attacker import Models, Predictor, attack_samples, oracle_of, sample_seed
 from blindspot.tools.attack.plan import AttackPlan, SampleLimits
 from blindspot.tools.attack.recipes import recipe_class
+from blindspot.tools.attack.resources import stock_textattack
 from blindspot.tools.attack.sentence_encoder import sentence_oracle
-from blindspot.tools.attack.speed import stock_textattack
 from blindspot.tools.classifier.classifier import Classifier, Text, locate_model
 
 TOGETHER = 64  # samples attacked side by side

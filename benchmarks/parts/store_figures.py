@@ -14,10 +14,10 @@ import numpy as np
 from parts.store_rows import BEGAN, SEED, Size, attacks_of, batches, predictions_of, samples_of
 
 from blindspot.storage.analysts.ready_queries import QUERIES
-from blindspot.storage.analysts.views import VIEWS
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.records import Attack, Event, Prediction
 from blindspot.storage.schema.tables import TABLES
-from blindspot.storage.store.results import Results
+from blindspot.storage.schema.views import VIEWS
 from blindspot.storage.store.store import Store
 
 INSERT_GOAL, PUBLISH_GOAL_S, QUERY_GOAL_MS = 100_000, 2, 100

@@ -23,11 +23,11 @@ from typing import Any
 import duckdb
 from parts.store_figures import say
 
-from blindspot.storage.analysts.views import VIEWS
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import Uu
+from blindspot.storage.schema.views import VIEWS
 from blindspot.storage.settings.sections import check_settings
-from blindspot.storage.store.results import Results
 from blindspot.storage.store.store import Store
 from blindspot.storage.workspace import Workspace
 

@@ -20,9 +20,9 @@ from blindspot.agents.calls.caller import Caller, CallLimits
 from blindspot.agents.calls.ledger import Ledger
 from blindspot.agents.calls.log import Question
 from blindspot.agents.chat import Message, Provider, Reply, Tool
+from blindspot.agents.spec import TeacherSpec
 from blindspot.agents.teachers.answers import read_explanation
 from blindspot.agents.teachers.opening import open_provider
-from blindspot.agents.teachers.teacher import TeacherSpec
 from blindspot.graphs.teaching.call_log import StoredCalls
 from blindspot.storage.errors import BlindspotError
 from blindspot.storage.records import TeacherCall

@@ -195,7 +195,7 @@ def refuse_unfinished(folder: Path, settings: Settings, kind: str) -> None:
     if not Workspace(folder).results.is_file():
         return
     from blindspot.cli.show.summary import kind_of, rows_of
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.results import Results
 
     with Results.open(folder) as results:
         runs = rows_of(results, "FROM runs WHERE status <> 'finished' ORDER BY started_at DESC")

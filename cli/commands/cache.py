@@ -36,9 +36,9 @@ def cache(
     as_json: JsonOption = False,
 ) -> None:
     """See the answers that are not asked for again on this workspace, by teacher; or clear them."""
-    from blindspot.agents.teachers.teacher import TeacherSpec
+    from blindspot.agents.spec import TeacherSpec
     from blindspot.cli.show.summary import rows_of
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.results import Results
 
     folder = workspace.expanduser()
     if clear:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from blindspot.cli.show.display import Show
     from blindspot.cli.show.summary import Summary
+    from blindspot.storage.analysts.results import Results
     from blindspot.storage.records import Run
     from blindspot.storage.settings.sections import Settings
-    from blindspot.storage.store.results import Results
     from blindspot.tools.metrics.planted_effect import PlantedEffect
 
 ROWS = {"train": 1000, "validation": 300, "test": 500}
@@ -89,7 +89,7 @@ def report(folder: Path, run_id: str, *, seed: int, as_json: bool) -> None:
     """Print the planted blind spot, the hypotheses that named it, and what changed."""
     from blindspot.cli.show.summary import as_table, read_summary
     from blindspot.cli.show.table import print_summary
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.results import Results
 
     with Results.open(folder) as results:
         summary = read_summary(results, run_id)
@@ -106,7 +106,7 @@ def report(folder: Path, run_id: str, *, seed: int, as_json: bool) -> None:
 
 def read_effect(results: Results, summary: Summary, *, seed: int) -> PlantedEffect:
     """Read what both model versions say of the test reviews, and what the teacher was shown."""
-    from blindspot.storage.analysts.uu import is_uu
+    from blindspot.storage.schema.uu import is_uu
     from blindspot.tools.metrics.planted_effect import Judged, measure_planted
 
     new = summary.new_model_id or summary.original_model_id

@@ -57,7 +57,7 @@ def export(
 def export_made(model: Path | None, data: Path | None, run_id: str | None, workspace: Path) -> None:
     """Write the model that a run took, and its synthetic samples."""
     from blindspot.cli.handover.handover import hand_over_data, hand_over_model
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.results import Results
 
     with Results.open(workspace.expanduser()) as results:
         for folder, hand_over in ((data, hand_over_data), (model, hand_over_model)):
@@ -70,7 +70,7 @@ def export_calls(calls: Path, run_id: str | None, workspace: Path) -> None:
     """Write every call of a run to its teacher."""
     from blindspot.cli.query.formats import json_value
     from blindspot.cli.show.summary import rows_of
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.results import Results
 
     with Results.open(workspace.expanduser()) as results:
         runs = rows_of(

@@ -141,7 +141,7 @@ def sort_out(settings: Settings, *, is_alone: bool) -> Log:
 
     Raises: DataError.
     """
-    from blindspot.graphs.running.run import source_of
+    from blindspot.graphs.preflight.source import source_of
     from blindspot.graphs.shared.logged import log_of
     from blindspot.tools.data.datasets import inspect
     from blindspot.tools.data.logged_errors import read_log, tested_texts

@@ -13,7 +13,7 @@ from blindspot.storage.errors import StoreError
 from blindspot.storage.whole_files import write_whole
 
 if TYPE_CHECKING:
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.results import Results
 
 
 def report(
@@ -25,7 +25,7 @@ def report(
 ) -> None:
     """Write one page about a run: verdict, charts, UUs, hypotheses, samples, spend, settings. It holds all it needs."""
     from blindspot.cli.report.page import build_page
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.results import Results
 
     folder = workspace.expanduser()
     with Results.open(folder) as results:

@@ -11,7 +11,7 @@ from blindspot.cli.terminal import DEFAULT_WORKSPACE, JsonOption, WorkspaceOptio
 from blindspot.storage.errors import StoreError
 
 if TYPE_CHECKING:
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.results import Results
 
 
 def hypotheses(
@@ -24,7 +24,7 @@ def hypotheses(
     """Read the hypotheses: what fooled the classifier, how the teacher explains it, what was written after it."""
     from blindspot.cli.show.explained import print_hypotheses
     from blindspot.cli.show.summary import rows_of
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.results import Results
 
     with Results.open(workspace.expanduser()) as results:
         run_id = pick_taught(results, run_id)

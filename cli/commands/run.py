@@ -158,7 +158,7 @@ def print_result(folder: Path, run_id: str, *, as_json: bool) -> None:
     """Print what a run changed."""
     from blindspot.cli.show.summary import as_table, read_summary
     from blindspot.cli.show.table import print_summary
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.results import Results
 
     with Results.open(folder) as results:
         summary = read_summary(results, run_id)

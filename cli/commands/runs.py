@@ -21,14 +21,14 @@ from blindspot.cli.terminal import (
 )
 
 if TYPE_CHECKING:
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.results import Results
 
 KILO = 1000
 
 
 def runs(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption = False) -> None:
     """List the runs of a workspace: what each is, how long it took, what it changed, and the disk it uses."""
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.results import Results
     from blindspot.storage.workspace import Workspace, size_of
 
     place = Workspace(workspace.expanduser().resolve())

@@ -13,7 +13,7 @@ from blindspot.cli.terminal import DEFAULT_WORKSPACE, JsonOption, WorkspaceOptio
 
 if TYPE_CHECKING:
     from blindspot.cli.show.summary import Summary
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.results import Results
 
 SILENT_S = 600  # training may take minutes without a new row; after this, say that the process may be gone
 
@@ -21,7 +21,7 @@ SILENT_S = 600  # training may take minutes without a new row; after this, say t
 def status(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption = False) -> None:
     """List the runs of a workspace: how far each is, and what it changed so far."""
     from blindspot.cli.show.summary import read_summary
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.results import Results
 
     folder = workspace.expanduser()
     with Results.open(folder) as results:

@@ -88,7 +88,7 @@ def carry_out(plan: StudyPlan, only: list[str] | tuple[()], file: Path, *, yes: 
 
 def agree_on_study(plan: StudyPlan, only: list[str] | tuple[()], *, yes: bool) -> None:
     """Ask the operator where the teachers of the cells that are left may cost more than `teacher.confirm_usd`."""
-    from blindspot.agents.teachers.teacher import TeacherSpec
+    from blindspot.agents.spec import TeacherSpec
     from blindspot.cli.confirm import agree
 
     teaching = [cell.settings.teacher for cell in plan.cells if cell.settings.method.name == "teacher"]
@@ -130,7 +130,7 @@ def print_tables(plan: StudyPlan, markdown: Path | None, csv: Path | None, *, as
     """Print a study's tables, and write them where they are asked for."""
     from blindspot.cli.study.read import as_table, read_study, write_csv
     from blindspot.cli.study.tables import in_markdown, print_study
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.results import Results
 
     with Results.open(plan.workspace.expanduser()) as results:
         found = read_study(results, plan)

@@ -12,7 +12,7 @@ from blindspot.cli.show.summary import headline
 from blindspot.cli.show.table import notes_of
 
 if TYPE_CHECKING:
-    from blindspot.cli.handover.handover import Made
+    from blindspot.cli.handover.made import Made
 
 MINILM_ID = "sentence-transformers/all-MiniLM-L6-v2"
 ON_A_HUB = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blindspot.cli.handover.cards import data_card, model_card, public
+from blindspot.cli.handover.made import Made
 from blindspot.cli.show.summary import kind_of, read_summary, rows_of
 from blindspot.storage.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from blindspot.cli.show.summary import Summary
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.results import Results
 
 PROVENANCE = """
 SELECT y.fields, y.label AS own_label, y.synthetic_id, y.round, y.origin, y.source_id, y.accepted, y.rejected_by,
@@ -39,19 +38,6 @@ FROM information_schema.columns WHERE table_name = 'synthetic_samples' AND colum
 
 LAID_OUT = ("fields", "own_label", "verdicts", "scores")  # as columns of their own
 SCORED = ("characters", "nearest_training", "nearest_synthetic", "bertscore")
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What the cards tell of a run."""
-
-    summary: Summary
-    settings: Mapping[str, Any]
-    versions: Mapping[str, str]  # package -> version
-    fields: tuple[str, ...]
-    labels: tuple[str, ...]
-    task: str
-    rows: Mapping[str, int]  # split -> rows
 
 
 def hand_over_model(results: Results, run_id: str | None, folder: Path) -> str:

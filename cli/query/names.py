@@ -21,8 +21,8 @@ Completions = list[tuple[str, str]]
 @cache
 def known_tables() -> Mapping[str, tuple[str, Mapping[str, str]]]:
     """The views and tables of the newest version, views first: name -> what it holds, column -> what it holds."""
-    from blindspot.storage.analysts.views import VIEWS
     from blindspot.storage.schema.comments import COMMENTS
+    from blindspot.storage.schema.views import VIEWS
 
     tables = {name: about for name, about in COMMENTS.items() if not name.startswith("_")}
     return {view.name: (view.comment, view.columns) for view in VIEWS} | tables
@@ -49,7 +49,7 @@ def complete_question(incomplete: str) -> Completions:
 
 def complete_run(ctx: typer.Context, incomplete: str) -> Completions:
     """Complete the id of a run of the workspace, the newest first."""
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.results import Results
 
     folder = ctx.params.get("workspace") or DEFAULT_WORKSPACE
     try:

@@ -95,7 +95,7 @@ def write_parquet(answer: Answer, path: Path) -> int:
 def print_names(style: Style) -> None:
     """Print the ready queries, the views and the tables, each with what it answers or holds."""
     from blindspot.storage.analysts.ready_queries import QUERIES
-    from blindspot.storage.analysts.views import VIEWS
+    from blindspot.storage.schema.views import VIEWS
 
     views = {view.name for view in VIEWS}
     rows = [(query.name, "ready query", query.question) for query in QUERIES]

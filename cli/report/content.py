@@ -13,7 +13,7 @@ from blindspot.cli.show.summary import Summary, rows_of
 from blindspot.storage.records import POOLED
 
 if TYPE_CHECKING:
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.results import Results
     from blindspot.tools.metrics.statistics import Floats, Mask
 
 ORIGINAL, NEW = "original", "new"

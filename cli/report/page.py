@@ -33,7 +33,7 @@ from blindspot.cli.terminal import visible
 from blindspot.tools.uu import is_confident
 
 if TYPE_CHECKING:
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.results import Results
 
 TEMPLATES = Path(__file__).with_name("templates")
 TONES = {"green": "good", "red": "bad"}

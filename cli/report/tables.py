@@ -13,7 +13,7 @@ from blindspot.cli.show.change import difference, in_words, name_of
 from blindspot.cli.show.summary import Summary, headline, rows_of
 
 if TYPE_CHECKING:
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.results import Results
 
 # `uus` is named so that the copy of an older blindspot, which lacks it, is refused in words.
 STATISTICS = "SELECT * REPLACE (uus AS uus) FROM attack_statistics WHERE model_id IN (?, ?) ORDER BY recipe, split"

@@ -15,7 +15,7 @@ from blindspot.tools.metrics.verdict import judge
 from blindspot.tools.metrics.verdict_parts import Change, Count, Parts, Turnover, end, percent, signed
 
 if TYPE_CHECKING:
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.results import Results
 
 BESIDE = "{name}, old model calibrated and nothing else"
 BESIDE_MATCHED = "{name} at matched coverage, old model calibrated"

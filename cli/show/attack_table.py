@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blindspot.cli.terminal import print_run, visible, workspace_option
-from blindspot.storage.analysts.uu import is_adversarial_uu
+from blindspot.storage.schema.uu import is_adversarial_uu
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.results import Results
 
 EXAMPLES = 5
 METRIC_COLUMNS, RECIPE_COLUMNS = 30, 16  # of the terminal, for the names of figures and for a recipe's own

@@ -13,7 +13,7 @@ from blindspot.cli.terminal import print_run, visible, workspace_option
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from blindspot.storage.store.results import Results
+    from blindspot.storage.analysts.results import Results
 
 METRIC_COLUMNS, TEACHER_COLUMNS = 32, 22  # of the terminal, for the names of figures and for a teacher's own
 FEW = 30  # samples: below, the interval of a share of them is some 30 points wide or more

@@ -206,7 +206,7 @@ class LiveDisplay:
         if self.progress is None or time.monotonic() - self.looked_at < LOOK_EVERY_S:
             return
         from blindspot.cli.show.summary import count_so_far
-        from blindspot.storage.store.results import Results
+        from blindspot.storage.analysts.results import Results
 
         try:
             with Results.open(self.folder) as results:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from blindspot.agents.calls.ledger import in_dollars
-from blindspot.storage.store.results import Results
+from blindspot.storage.analysts.results import Results
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from blindspot.storage.records import StudyFigure
 from blindspot.storage.settings.study_axes import ORIGINAL
 
 if TYPE_CHECKING:
+    from blindspot.storage.analysts.results import Results
     from blindspot.storage.settings.study_cells import StudyPlan
-    from blindspot.storage.store.results import Results
 
 NO_THRESHOLD = -1.0
 

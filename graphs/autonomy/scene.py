@@ -13,8 +13,9 @@ from typing import Any
 
 from blindspot.graphs.autonomy.steps import NATURAL, Facts, hindrances, possible
 from blindspot.graphs.context import Context, State
-from blindspot.graphs.nodes.attack import budget_of, fair_order, uus_of
-from blindspot.graphs.nodes.select import most_selected
+from blindspot.graphs.shared.attacks import budget_of, uus_of
+from blindspot.graphs.shared.budgets import most_selected
+from blindspot.graphs.shared.draws import fair_order
 from blindspot.storage.records import Attack, Hypothesis, Round, SyntheticSample, TeacherCall, ToolCall, Uu
 
 HYPOTHESES_SHOWN = 20

@@ -10,10 +10,12 @@ from typing import Any
 from langgraph.graph import END, START, StateGraph
 
 from blindspot.graphs.context import Context, State
-from blindspot.graphs.nodes.attack import draw_samples, find_uus, stops
 from blindspot.graphs.nodes.evaluate import scope_of, statistics_of
 from blindspot.graphs.nodes.prepare import prepare
 from blindspot.graphs.phase import in_thread
+from blindspot.graphs.shared.attacks import stops
+from blindspot.graphs.shared.draws import draw_samples
+from blindspot.graphs.shared.finding import find_uus
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.records import Attack, Sample
 from blindspot.storage.settings.sections import Settings

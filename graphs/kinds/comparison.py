@@ -12,14 +12,15 @@ from langgraph.errors import GraphInterrupt
 from langgraph.graph import END, START, StateGraph
 
 from blindspot.agents.calls.prices import UNCHARGED
-from blindspot.agents.teachers.teacher import TeacherSpec
+from blindspot.agents.spec import TeacherSpec
 from blindspot.graphs.context import Context, State
-from blindspot.graphs.nodes.attack import attack, uus_of
+from blindspot.graphs.nodes.attack import attack
 from blindspot.graphs.nodes.filter import compared_with, tell_uneven
 from blindspot.graphs.nodes.prepare import prepare
 from blindspot.graphs.nodes.select import select
-from blindspot.graphs.nodes.teach import teach
 from blindspot.graphs.phase import in_thread, on_loop
+from blindspot.graphs.shared.attacks import uus_of
+from blindspot.graphs.teaching.teach import teach
 from blindspot.graphs.teaching.teachers import WITHOUT_TOOLS, check_teacher
 from blindspot.graphs.versions.versions import OnDemand, predict_once
 from blindspot.storage.errors import Cancelled, SettingsError, TeacherError

@@ -22,9 +22,9 @@ from blindspot.graphs.nodes.filter import filter_round
 from blindspot.graphs.nodes.prepare import prepare
 from blindspot.graphs.nodes.retrain import retrain
 from blindspot.graphs.nodes.select import select
+from blindspot.graphs.nodes.teach import add_rows
 from blindspot.graphs.nodes.write_more import write_more
 from blindspot.graphs.phase import in_thread, on_loop
-from blindspot.graphs.shared.methods import add_rows
 
 PHASES = (
     "prepare", "evaluate_original", "open_round", "attack", "select", "teach", "filter", "retrain", "evaluate",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from blindspot.graphs.context import Context, State, knobs_of
-from blindspot.graphs.nodes.attack import uus_of
+from blindspot.graphs.shared.attacks import uus_of
 from blindspot.graphs.versions.prune import remove_rejected
 from blindspot.storage.records import POOLED, BlindSpot, Evaluation, Round, Run, now
 from blindspot.tools.progress import Report

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from blindspot.graphs.context import Context, State
-from blindspot.graphs.nodes.attack import attack_once, draw_samples
+from blindspot.graphs.shared.attacks import attack_once
+from blindspot.graphs.shared.draws import draw_samples
 from blindspot.graphs.shared.fooling import predict_known, predict_repaired
 from blindspot.graphs.shared.logged import fixed_in_words, untaught_fixed
 from blindspot.graphs.versions.outcomes import outcomes_of, validation_outcomes

@@ -8,15 +8,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from blindspot.graphs.context import Context, State
-from blindspot.graphs.nodes.attack import uus_of
-from blindspot.graphs.nodes.references import (
+from blindspot.graphs.shared.attacks import uus_of
+from blindspot.graphs.shared.budgets import FILTERED
+from blindspot.graphs.shared.references import (
     hypotheses_with_uus,
     least_for,
     least_of_all,
     references_of,
     shown_texts,
 )
-from blindspot.graphs.shared.methods import FILTERED
 from blindspot.storage.records import SyntheticSample
 from blindspot.tools.progress import Report, silent
 

@@ -9,8 +9,8 @@ from blindspot.graphs.context import Context, State
 from blindspot.graphs.nodes.calibrate import calibrate_version
 from blindspot.graphs.nodes.filter import accepted_samples
 from blindspot.graphs.nodes.prepare import rounded
+from blindspot.graphs.shared.budgets import FILTERED
 from blindspot.graphs.shared.levers import levers_of
-from blindspot.graphs.shared.methods import FILTERED
 from blindspot.graphs.versions.identity import recorded_version
 from blindspot.graphs.versions.versions import is_there, train_version
 from blindspot.storage.records import ModelVersion, SyntheticSample

@@ -7,8 +7,8 @@ from typing import Any
 
 from blindspot.graphs.autonomy.steps import NATURAL
 from blindspot.graphs.context import Context, State, knobs_of
-from blindspot.graphs.nodes.attack import uus_of
-from blindspot.graphs.shared.methods import budget_uus
+from blindspot.graphs.shared.attacks import uus_of
+from blindspot.graphs.shared.budgets import most_selected
 from blindspot.storage.records import Uu
 from blindspot.tools.additions.select import most_confident, select_uus
 from blindspot.tools.progress import Report
@@ -39,8 +39,3 @@ def select_more(context: Context, uus: Sequence[Uu], knobs: Mapping[str, Any]) -
     if knobs["by"] == "confidence":
         return most_confident(left, count=count)
     return select_uus(left, count=count, seed=context.settings.run.seed, round_number=uus[0].round)
-
-
-def most_selected(context: Context) -> int:
-    """How many UUs of a round the settings let a teacher be shown."""
-    return budget_uus(context.settings, context.dataset.rows["train"])

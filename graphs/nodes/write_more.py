@@ -9,9 +9,9 @@ from typing import Any
 from blindspot.agents.calls.caller import Caller
 from blindspot.agents.teachers.more import generate_more
 from blindspot.graphs.context import Context, State, knobs_of
-from blindspot.graphs.nodes.references import least_of_all
-from blindspot.graphs.nodes.teach import case_of, check_stop, explanation_of
+from blindspot.graphs.shared.references import least_of_all
 from blindspot.graphs.teaching.tasks import run_all
+from blindspot.graphs.teaching.teach import case_of, check_stop, explanation_of
 from blindspot.graphs.teaching.teachers import asking
 from blindspot.storage.errors import BudgetSpent, MalformedAnswer, Unanswered
 from blindspot.storage.records import Hypothesis, SyntheticSample, Uu, make_id

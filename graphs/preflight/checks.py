@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blindspot.graphs.shared.methods import FILTERED
+from blindspot.graphs.shared.budgets import FILTERED
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.settings.sections import Settings
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from blindspot.agents.calls.prices import UNCHARGED, is_providers_own, price_of
+from blindspot.agents.spec import TeacherSpec
 from blindspot.agents.teachers.forecast import Forecast, add_up, forecast
-from blindspot.agents.teachers.teacher import Case, TeacherSpec
+from blindspot.agents.teachers.teacher import Case
 from blindspot.graphs.kinds.comparison import settings_for, teachers_of
-from blindspot.graphs.running.run import check_kind, source_of
+from blindspot.graphs.preflight.kind_checks import check_kind
+from blindspot.graphs.preflight.source import source_of
+from blindspot.graphs.shared.budgets import budget_uus
 from blindspot.graphs.shared.logged import inspect_data
-from blindspot.graphs.shared.methods import budget_uus
 from blindspot.storage.records import LOGGED, Dataset, Sample
 from blindspot.storage.settings.sections import Settings
 from blindspot.tools.data.datasets import load_split

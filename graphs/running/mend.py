@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from blindspot.agents.teachers.teacher import TeacherSpec
+from blindspot.agents.spec import TeacherSpec
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.records import Event, Hypothesis, Round, Run, ToolCall, make_id, now
 from blindspot.storage.settings.file import change_settings

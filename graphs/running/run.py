@@ -12,23 +12,22 @@ from pathlib import Path
 from langchain_core.runnables import RunnableConfig
 
 from blindspot.agents.teachers.forecast import Forecast
-from blindspot.agents.teachers.teacher import TeacherSpec
 from blindspot.graphs.checkpoints import forget, opened, thread_of
 from blindspot.graphs.context import Context, Progress, State
-from blindspot.graphs.kinds.attack_only import build_attack_only, check_attack
-from blindspot.graphs.kinds.comparison import build_comparison, check_comparison, teachers_of
+from blindspot.graphs.kinds.attack_only import build_attack_only
+from blindspot.graphs.kinds.comparison import build_comparison
 from blindspot.graphs.kinds.mitigation import build_mitigation
 from blindspot.graphs.kinds.original import build_original
 from blindspot.graphs.preflight.checks import check_method, check_models, check_places, check_recipes
+from blindspot.graphs.preflight.kind_checks import check_kind, teacher_of
+from blindspot.graphs.preflight.source import source_of
 from blindspot.graphs.running.mend import mend_settings
 from blindspot.graphs.shared.logged import inspect_data
-from blindspot.graphs.teaching.teachers import check_teacher
 from blindspot.storage.errors import Cancelled, SettingsError, StoreError, Waiting
-from blindspot.storage.records import Dataset, Run, Split, now
+from blindspot.storage.records import Dataset, Run, now
 from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.store.store import Store
 from blindspot.storage.workspace import Workspace
-from blindspot.tools.data.datasets import SPLITS, DataSource
 from blindspot.tools.progress import IsCancelled
 
 GRAPHS = {  # by kind of run
@@ -204,67 +203,3 @@ def close(context: Context, *, status: str, reason: str) -> None:
     """Note how a run ended, and publish."""
     context.store.put(replace(this_run(context), status=status, stop_reason=reason, finished_at=now()))
     context.store.publish()
-
-
-def check_kind(settings: Settings, kind: str) -> None:
-    """See that a run of this kind has what only such a run needs.
-
-    Raises: SettingsError, TeacherError.
-    """
-    if kind == "mitigation" and settings.method.name == "teacher":
-        check_teacher(settings.teacher)
-    elif kind == "mitigation":
-        check_undecided(settings)
-    elif kind == "comparison":
-        check_comparison(settings)
-    elif kind == "attack":
-        check_attack(settings)
-
-
-def check_undecided(settings: Settings) -> None:
-    """See that a method without a teacher leaves no choice to one.
-
-    Raises: SettingsError.
-    """
-    if settings.teacher.autonomy != "scripted":
-        raise SettingsError(
-            f'teacher.autonomy = "{settings.teacher.autonomy}": the method "{settings.method.name}" asks no teacher; '
-            'set teacher.autonomy = "scripted"'
-        )
-
-
-def teacher_of(settings: Settings, kind: str) -> str:
-    """Who teaches in a run of this kind, as its row says it."""
-    if kind == "comparison":
-        return ", ".join(teachers_of(settings))
-    teaches = kind == "mitigation" and settings.method.name == "teacher"
-    return str(TeacherSpec.parse(settings.teacher.spec)) if teaches else "none"
-
-
-def source_of(settings: Settings, kind: str = "mitigation") -> DataSource:
-    """Turn the settings of a data set into plain values."""
-    data = settings.data
-    files = {"train": data.train, "validation": data.validation, "test": data.test}
-    return DataSource(
-        name=settings.run.name,
-        path=data.path,
-        files={split: file for split, file in files.items() if file},
-        fields=data.fields,
-        label=data.label,
-        labels=data.labels,
-        task=data.task,
-        limits=data.limit.model_dump(),
-        seed=settings.run.seed,
-        splits=splits_of(settings, kind),
-        unlabelled=data.unlabelled if kind != "attack" else None,
-    )
-
-
-def splits_of(settings: Settings, kind: str) -> tuple[Split, ...]:
-    """The splits that a run of this kind reads."""
-    if kind in ("mitigation", "original"):
-        return SPLITS
-    if kind == "comparison":
-        return ("train", "validation")
-    wanted = {settings.attack.split, "train" if settings.classifier.fine_tune else settings.attack.split}
-    return tuple(split for split in SPLITS if split in wanted)

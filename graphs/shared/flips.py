@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from blindspot.graphs.context import Context
-from blindspot.graphs.nodes.attack import draw_samples, drawn_training
+from blindspot.graphs.shared.draws import draw_samples, drawn_training
 from blindspot.storage.records import Attack, Round
 
 

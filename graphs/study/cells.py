@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from blindspot.graphs.preflight.checks import check_method, check_models, check_places, check_recipes
+from blindspot.graphs.preflight.kind_checks import check_kind
+from blindspot.graphs.preflight.source import source_of
 from blindspot.graphs.running.mend import MENDABLE
-from blindspot.graphs.running.run import check_kind, source_of
 from blindspot.graphs.shared.logged import inspect_data
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.records import Dataset, make_id

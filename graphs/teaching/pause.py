@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from langgraph.types import interrupt
 
 from blindspot.agents.batch.question_files import OpenQuestion, waiting_line, write_questions
-from blindspot.agents.teachers.opening import place_of
-from blindspot.agents.teachers.teacher import TeacherSpec
+from blindspot.agents.spec import TeacherSpec, place_of
 from blindspot.graphs.context import Context
 from blindspot.storage.errors import Pending
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from blindspot.agents.teachers.probes import Labelled, Likeness, Perturbation, Verdict
 from blindspot.graphs.context import Context
-from blindspot.graphs.nodes.attack import plan_of
+from blindspot.graphs.shared.attacks import plan_of
 from blindspot.graphs.versions.versions import load_version
 from blindspot.storage.records import Attack, Fields, Sample, ToolCall, make_id
 from blindspot.tools.attack.plan import SampleLimits

@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 
 from blindspot.agents.calls.caller import Caller, CallLimits
 from blindspot.agents.calls.prices import check_price, open_ledger
+from blindspot.agents.spec import TeacherSpec
 from blindspot.agents.teachers.opening import open_language_model, open_provider, paced
 from blindspot.agents.teachers.probing import ProbingTeacher
 from blindspot.agents.teachers.rules import RulesTeacher
-from blindspot.agents.teachers.teacher import Teacher, TeacherSpec
+from blindspot.agents.teachers.teacher import Teacher
 from blindspot.graphs.context import Context
 from blindspot.graphs.teaching.call_log import StoredCalls, bought_in
 from blindspot.graphs.teaching.probes import VersionProbes

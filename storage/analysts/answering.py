@@ -20,8 +20,8 @@ from threading import Thread
 from typing import Any
 
 from blindspot.storage.analysts.answer import Answer
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import StoreError
-from blindspot.storage.store.results import Results
 
 BESIDE_MB = 1000  # for Python, and for what DuckDB does not count
 STACK_MB = 16  # of a thread

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from blindspot.storage.analysts.ready_query import ReadyQuery
-from blindspot.storage.analysts.uu import is_adversarial_uu
-from blindspot.storage.analysts.view import RUN
+from blindspot.storage.schema.uu import is_adversarial_uu
+from blindspot.storage.schema.view import RUN
 
 UUS_BY_PART_OF_SPEECH = ReadyQuery(
     "uus-by-part-of-speech",

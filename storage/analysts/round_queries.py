@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from blindspot.storage.analysts.ready_query import ReadyQuery
-from blindspot.storage.analysts.uu import is_uu
-from blindspot.storage.analysts.view import RUN
 from blindspot.storage.records import RECALL
+from blindspot.storage.schema.uu import is_uu
+from blindspot.storage.schema.view import RUN
 
 ROUND_CHANGES = ReadyQuery(
     "round-changes",

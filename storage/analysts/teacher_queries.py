@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from blindspot.storage.analysts.ready_query import ReadyQuery
-from blindspot.storage.analysts.view import ROUND, RUN
+from blindspot.storage.schema.view import ROUND, RUN
 
 WORKING_HYPOTHESES = ReadyQuery(
     "working-hypotheses",

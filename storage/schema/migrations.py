@@ -11,11 +11,11 @@ from pathlib import Path
 
 import duckdb
 
-from blindspot.storage.analysts.views import VIEWS
 from blindspot.storage.database import literal, transaction
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import now
 from blindspot.storage.schema.comments import COMMENTS
+from blindspot.storage.schema.views import VIEWS
 
 Migration = Callable[[duckdb.DuckDBPyConnection], None]
 

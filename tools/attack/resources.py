@@ -20,7 +20,7 @@ from threading import Lock
 from typing import Any
 
 from blindspot.storage.errors import SettingsError
-from blindspot.tools.attack.speed import speed_up_textattack
+from blindspot.tools.attack.speed import speed_up_textattack, without_replacements
 from blindspot.tools.text.function_words import ENGLISH
 
 LOCK = Lock()
@@ -63,6 +63,14 @@ def prepare_textattack() -> Any:
             for name in LOGGERS:
                 logging.getLogger(name).setLevel(logging.ERROR)
         return sys.modules["textattack"]
+
+
+@contextmanager
+def stock_textattack() -> Iterator[None]:
+    """Have TextAttack as it came, to compare with; not while attacks run in another thread."""
+    prepare_textattack()
+    with without_replacements():
+        yield
 
 
 def import_textattack(folder: Path) -> None:

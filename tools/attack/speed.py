@@ -58,11 +58,8 @@ def speed_up_textattack() -> None:
 
 
 @contextmanager
-def stock_textattack() -> Iterator[None]:
-    """Have TextAttack as it came, to compare with; not while attacks run in another thread."""
-    from blindspot.tools.attack.resources import prepare_textattack
-
-    prepare_textattack()
+def without_replacements() -> Iterator[None]:
+    """Put TextAttack's own functions back for a while; not while attacks run in another thread."""
     before = [vars(each.owner)[each.name] for each in _installed]
     for each in _installed:
         setattr(each.owner, each.name, each.stock)

@@ -1,58 +1,22 @@
-"""Where a round's added rows come from: the teacher, or a baseline in its place that adds as many."""
+"""The rows that a baseline adds in the place of a teacher: as many, from what the run has already."""
 
 from __future__ import annotations
 
-import asyncio
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blindspot.graphs.context import Context, State
-from blindspot.graphs.nodes.attack import uus_of
-from blindspot.graphs.nodes.teach import teach
+from blindspot.graphs.shared.attacks import uus_of
+from blindspot.graphs.shared.budgets import ADDING_NOTHING, budget_rows
 from blindspot.graphs.shared.flips import flips_of
 from blindspot.storage.records import Hypothesis, SyntheticSample, Uu
-from blindspot.storage.settings.sections import Settings
-from blindspot.tools.progress import Report
 
 if TYPE_CHECKING:
     from blindspot.tools.additions.baselines import Addition
 
-FILTERED = ("teacher", "recorded")  # methods whose rows the filter judges; a round without any accepted trains nothing
-ADDING_NOTHING = ("none", "temperature")
 
 Row = SyntheticSample | Hypothesis | Uu
-
-
-def budget_rows(settings: Settings, rows_train: int) -> int:
-    """How many rows a round adds: a share of the training rows, or as many as a teacher writes about its share of UUs.
-
-    Args:
-        rows_train: training rows that are used.
-    """
-    if settings.method.name in ADDING_NOTHING:
-        return 0
-    if settings.method.share is not None:
-        return max(1, round(settings.method.share * rows_train))
-    uus = max(1, round(settings.select.share * rows_train))
-    return 2 * min(uus, settings.select.most or uus) * settings.teacher.samples_per_hypothesis
-
-
-def budget_uus(settings: Settings, rows_train: int) -> int:
-    """How many UUs of a round are selected: to be shown to the teacher, or relabelled; other baselines take none."""
-    rows, most = budget_rows(settings, rows_train), settings.select.most
-    if settings.method.name == "teacher":
-        uus = math.ceil(rows / (2 * settings.teacher.samples_per_hypothesis))  # an abstraction and an extrapolation
-        return min(uus, most or uus)
-    return rows if settings.method.name == "relabel" else 0
-
-
-async def add_rows(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """Have the teacher teach, or take a baseline's rows."""
-    if context.settings.method.name == "teacher":
-        return await teach(context, state, report)
-    return await asyncio.to_thread(take_rows, context, state)
 
 
 def take_rows(context: Context, state: State) -> tuple[dict[str, Any], Mapping[str, Any]]:

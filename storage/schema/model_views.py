@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from blindspot.storage.analysts.uu import is_adversarial_uu, is_uu
-from blindspot.storage.analysts.view import View
+from blindspot.storage.schema.uu import is_adversarial_uu, is_uu
+from blindspot.storage.schema.view import View
 
 # Each table of texts is joined to the predictions of its own kind alone: two thirds of the work of joins to all.
 BINNED = """least(floor(p.confidence * 20), 19) AS bin, count(*) AS predictions,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from blindspot.storage.analysts.view import FIGURES, ROUND, RUN, View
+from blindspot.storage.schema.view import FIGURES, ROUND, RUN, View
 
 HYPOTHESIS_LOG = View(
     "hypothesis_log",

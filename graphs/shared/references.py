@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from blindspot.graphs.context import Context
-from blindspot.graphs.nodes.attack import draw_samples, uus_of
+from blindspot.graphs.shared.attacks import uus_of
+from blindspot.graphs.shared.draws import draw_samples
 from blindspot.storage.records import Fields, Hypothesis, Sample, Uu, make_id
 from blindspot.tools.data.unlabelled import load_unlabelled
 

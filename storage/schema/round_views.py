@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from blindspot.storage.analysts.view import FIGURES, ROUND, RUN, View
 from blindspot.storage.records import RECALL
+from blindspot.storage.schema.view import FIGURES, ROUND, RUN, View
 
 ROUND_SUMMARY = View(
     "round_summary",

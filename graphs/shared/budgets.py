@@ -1,0 +1,41 @@
+"""How many UUs and rows a round takes, from the settings and the number of training rows."""
+
+from __future__ import annotations
+
+import math
+
+from blindspot.graphs.context import Context
+from blindspot.storage.settings.sections import Settings
+
+FILTERED = ("teacher", "recorded")  # methods whose rows the filter judges; a round without any accepted trains nothing
+
+
+ADDING_NOTHING = ("none", "temperature")
+
+
+def budget_rows(settings: Settings, rows_train: int) -> int:
+    """How many rows a round adds: a share of the training rows, or as many as a teacher writes about its share of UUs.
+
+    Args:
+        rows_train: training rows that are used.
+    """
+    if settings.method.name in ADDING_NOTHING:
+        return 0
+    if settings.method.share is not None:
+        return max(1, round(settings.method.share * rows_train))
+    uus = max(1, round(settings.select.share * rows_train))
+    return 2 * min(uus, settings.select.most or uus) * settings.teacher.samples_per_hypothesis
+
+
+def budget_uus(settings: Settings, rows_train: int) -> int:
+    """How many UUs of a round are selected: to be shown to the teacher, or relabelled; other baselines take none."""
+    rows, most = budget_rows(settings, rows_train), settings.select.most
+    if settings.method.name == "teacher":
+        uus = math.ceil(rows / (2 * settings.teacher.samples_per_hypothesis))  # an abstraction and an extrapolation
+        return min(uus, most or uus)
+    return rows if settings.method.name == "relabel" else 0
+
+
+def most_selected(context: Context) -> int:
+    """How many UUs of a round the settings let a teacher be shown."""
+    return budget_uus(context.settings, context.dataset.rows["train"])

@@ -1,0 +1,18 @@
+"""The views: the questions analysts ask most, answered in SQL."""
+
+from __future__ import annotations
+
+from blindspot.storage.schema.model_views import ATTACK_STATISTICS, CONFIDENCE_HISTOGRAM
+from blindspot.storage.schema.round_views import ROUND_SUMMARY, UU_REDUCTION
+from blindspot.storage.schema.teacher_views import HYPOTHESIS_LOG, LINEAGE, RUN_COST, TEACHER_SPEND
+
+VIEWS = (
+    HYPOTHESIS_LOG,
+    ROUND_SUMMARY,
+    UU_REDUCTION,
+    CONFIDENCE_HISTOGRAM,
+    ATTACK_STATISTICS,
+    TEACHER_SPEND,
+    RUN_COST,
+    LINEAGE,
+)
