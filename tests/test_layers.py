@@ -114,7 +114,7 @@ def test_every_folder_of_code_is_a_sub_package_under_its_own_name() -> None:
 def test_a_wheel_holds_nothing_outside_of_blindspot(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
-    for name in ("blindspot", *LAYERS, "setup.py", "pyproject.toml", "README.md"):
+    for name in ("blindspot", *LAYERS, "setup.py", "pyproject.toml", "README.md", "LICENSE"):
         (source / name).symlink_to(ROOT / name)
     command = [
         sys.executable,
