@@ -278,7 +278,7 @@ def published(folder: Path, *more: Any) -> Path:
         an_attack("c", "typos", "flipped", 0.97),
         an_attack("d", "typos", "failed", error="query budget"),
         *(an_attack(name, "typos", "error", error=f"ValueError: {why}") for name, why in ("ex", "fy", "gx")),
-        replace(an_attack("h", "typos", "skipped"), original_confidence=0.8),
+        replace(an_attack("h", "typos", "skipped"), original_predicted="neg", original_confidence=0.8),
         an_attack("i", "synonyms", "error", error="KeyError: 'x'"),
     ]
     samples = [

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blindspot.storage.records import Attack
-from blindspot.storage.views import uu as sql
+from blindspot.storage.schema import uu as sql
 from blindspot.tools.metrics.evaluate import uus_matched
 from blindspot.tools.metrics.outcomes import Outcomes
 from blindspot.tools.uu import are_uus, is_adversarial_uu, is_uu
