@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blindspot.storage.errors import DataError
+from blindspot.tools.data.formats import check_magic, check_regular, check_separator, check_size, plain
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".json")
+MAX_NAMES = 30  # of columns, in a message
+BATCH_ROWS = 256  # of a Parquet file; few, so that what unpacks to very much is seen in time
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +49,27 @@ def read_table(path: Path, wanted: Sequence[str]) -> Table:
     if reader is None:
         raise DataError(f"{path}: not a kind of file that can be read; use one of {', '.join(SUFFIXES)}")
     try:
+        check_regular(path)
         return reader(path, wanted)
     except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
+        raise DataError(f"{plain(str(path), 400)}: no such file") from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or first_line(error)}") from None
+        raise DataError(f"{plain(str(path), 400)}: cannot be read: {error.strerror or first_line(error)}") from None
 
 
 def read_parquet(path: Path, wanted: Sequence[str]) -> Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    with path.open("rb") as file:
+        start = file.read(64)
+    if not start.startswith(b"PAR1"):
+        check_magic(path, start)
     try:
         with path.open("rb") as file:
             parquet = pq.ParquetFile(file)
             check_columns(wanted, parquet.schema_arrow.names, str(path))
-            return from_arrow(parquet.read(columns=list(wanted)), wanted, str(path))
+            return from_arrow(read_batches(parquet, path, wanted), wanted, str(path))
     except pa.ArrowException as error:
         raise DataError(f"{path}: not a readable Parquet file: {first_line(error)}") from None
     except OSError as error:
@@ -69,21 +78,79 @@ def read_parquet(path: Path, wanted: Sequence[str]) -> Table:
         raise DataError(f"{path}: not a readable Parquet file: {first_line(error)}") from None  # torn pages
 
 
+def read_batches(parquet: pq.ParquetFile, path: Path, wanted: Sequence[str]) -> pa.Table:
+    """Read columns a few rows at a time, and stop where they unpack to more than can be read."""
+    import pyarrow as pa
+
+    size = 0
+    batches: list[pa.RecordBatch] = []
+    for batch in parquet.iter_batches(batch_size=BATCH_ROWS, columns=list(wanted)):
+        # A dictionary's values are repeated once they are Python's; a row of nulls takes no bytes here.
+        size += sum(unpacked(column).nbytes for column in batch.columns) + 8 * len(batch)
+        check_size(path, size)
+        batches.append(batch)
+    schema = parquet.schema_arrow
+    return pa.Table.from_batches(
+        batches, batches[0].schema if batches else pa.schema([schema.field(name) for name in wanted], schema.metadata)
+    )
+
+
+def unpacked(column: pa.Array) -> pa.Array:
+    import pyarrow as pa
+
+    return column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column
+
+
 def from_arrow(table: pa.Table, wanted: Sequence[str], source: str) -> Table:
     """Take the wanted columns out of an Arrow table; numbers that stand for class names become the names.
 
     The names are in the schema's metadata, where the `datasets` library writes them, in files of its own too.
     """
     check_columns(wanted, table.schema.names, source)
-    written = (table.schema.metadata or {}).get(b"huggingface", b"{}")
-    features: dict[str, Any] = json.loads(written).get("info", {}).get("features", {})
     columns: dict[str, Sequence[object]] = {}
     for name in wanted:
-        values = table[name].to_pylist()
-        feature = features.get(name)
-        names = feature.get("names") if isinstance(feature, dict) else None
+        values = to_python(table[name], name, source)
+        names = class_names(table.schema.metadata or {}, name, source)
         columns[name] = [named(value, names) for value in values] if names else values
     return Table(source, columns)
+
+
+def to_python(column: pa.ChunkedArray, name: str, source: str) -> list[object]:
+    """The values of a column. Raises: DataError, with the row of one that Python cannot hold."""
+    try:
+        values: list[object] = column.to_pylist()
+    except (ValueError, OverflowError):  # bytes that are not UTF-8, dates after the year 9999
+        for row, value in enumerate(column):
+            try:
+                value.as_py()
+            except (ValueError, OverflowError) as error:
+                raise DataError(
+                    f'{source}, row {row + 1}: column "{plain(name)}" cannot be read: {plain(first_line(error), 200)}'
+                ) from None
+        raise
+    return values
+
+
+def class_names(metadata: Mapping[bytes, bytes], column: str, source: str) -> list[str]:
+    """The names of a column's classes in the metadata of the `datasets` library; none where there are none.
+
+    Raises: DataError, when the metadata are malformed: labels would be numbers where names are meant.
+    """
+    try:
+        part: Any = json.loads(metadata.get(b"huggingface", b"{}"))
+        for key in ("info", "features", column, "names"):
+            if not isinstance(part, dict):
+                raise ValueError(f'"{plain(key)}" stands in no object')
+            part = part.get(key)
+            if part is None:
+                return []
+        if not isinstance(part, list) or not all(isinstance(name, str) for name in part):
+            raise ValueError(f'the class names of "{plain(column)}" are no list of texts')
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f'{source}: malformed "huggingface" metadata: {plain(first_line(error), 200)}; write the file without them'
+        ) from None
+    return list(part)
 
 
 def named(value: object, names: Sequence[str]) -> object:
@@ -93,6 +160,7 @@ def named(value: object, names: Sequence[str]) -> object:
 
 def read_csv(path: Path, wanted: Sequence[str]) -> Table:
     text = decode(path)
+    check_separator(path, text, wanted)
     # The limit of 131,072 characters a cell is global to the module and too low for long documents.
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -135,9 +203,14 @@ def read_objects(path: Path) -> tuple[list[dict[str, object]], list[int]]:
         try:
             row = json.loads(text)
         except (json.JSONDecodeError, RecursionError) as error:
-            raise DataError(f"{path}, line {line}: broken JSON: {first_line(error)}") from None
+            array = text.lstrip().startswith("[") and not rows
+            hint = "; the file seems to be one JSON array: write one object a line" if array else ""
+            raise DataError(f"{path}, line {line}: broken JSON: {first_line(error)}{hint}") from None
+        except ValueError:  # Python reads no integer of more than 4,300 digits
+            raise DataError(f"{path}, line {line}: holds a number of too many digits; write it as text") from None
         if not isinstance(row, dict):
-            raise DataError(f"{path}, line {line}: not a JSON object; write one object a line")
+            hint = "; the file seems to be one JSON array" if isinstance(row, list) and not rows else ""
+            raise DataError(f"{path}, line {line}: not a JSON object; write one object a line{hint}")
         rows.append(row)
         lines.append(line)
     return rows, lines
@@ -146,6 +219,7 @@ def read_objects(path: Path) -> tuple[list[dict[str, object]], list[int]]:
 def decode(path: Path) -> str:
     """Read a text file as UTF-8, with or without a byte order mark."""
     data = path.read_bytes()
+    check_magic(path, data)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -161,10 +235,11 @@ def check_columns(wanted: Sequence[str], there: Sequence[str], source: str) -> N
     for name in wanted:
         if name not in there:
             near = difflib.get_close_matches(name, there, n=1)
-            hint = f'; did you mean "{near[0]}"?' if near else ""
-            raise DataError(f'{source}: no column "{name}"; there is {", ".join(there) or "none"}{hint}')
+            hint = f'; did you mean "{plain(near[0])}"?' if near else ""
+            names = ", ".join([*map(plain, there[:MAX_NAMES]), *(["…"] if len(there) > MAX_NAMES else [])])
+            raise DataError(f'{source}: no column "{plain(name)}"; there is {names or "none"}{hint}')
         if there.count(name) > 1:
-            raise DataError(f'{source}: column "{name}" is there {there.count(name)} times')
+            raise DataError(f'{source}: column "{plain(name)}" is there {there.count(name)} times')
 
 
 def first_line(error: BaseException) -> str:

@@ -16,10 +16,12 @@ import numpy as np
 from blindspot.storage.errors import DataError
 from blindspot.storage.records import Dataset, Sample, Split, make_id
 from blindspot.tools.data.columns import SUFFIXES, Table, first_line, from_arrow, read_table
+from blindspot.tools.data.formats import is_folder, is_there, plain
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 FILE_NAMES = {"train": ("train",), "validation": ("validation", "valid", "dev"), "test": ("test",)}
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
+MAX_HUB_ID = 200  # characters of owner and name; each has 96 at most
 SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can say them, UTF-8 and the store cannot
 
 
@@ -143,10 +145,12 @@ def read_split(source: DataSource, split: str) -> Rows:
         if split not in source.files:
             raise DataError(f"no file for the {split} split; name one in data.{split}, or a folder of all in data.path")
         table = read_table(Path(source.files[split]).expanduser(), wanted)
-    elif folder.is_dir():
+    elif is_folder(folder):
         table = read_table(find_file(folder, split), wanted)
-    elif folder.exists() or not HUB_ID.fullmatch(source.path or ""):
-        raise DataError(f"{source.path}: no such folder; give a folder with train, validation and test files")
+    elif is_there(folder) or not HUB_ID.fullmatch(source.path or "") or len(source.path or "") > MAX_HUB_ID:
+        raise DataError(
+            f"{plain(source.path or '', 400)}: no such folder; give a folder with train, validation and test files"
+        )
     else:
         table = read_hub(source.path or "", split, wanted)
     return check_rows(table, source)
@@ -215,13 +219,17 @@ def find_problem(value: object) -> str | None:
 
 
 def label_name(value: object, table: Table, row: int, column: str) -> str:
-    """Turn a label into a string: text stays, an integer or true/false is written out."""
+    """Turn a label into a string: text stays, a whole number or true/false is written out as CSV writes it."""
     if value is None or (isinstance(value, str) and not value.strip()):
         raise DataError(f'{table.place(row)}: column "{column}" holds no label; fill it in or remove the row')
-    if not isinstance(value, str | int):
+    whole = isinstance(value, str | int) or (isinstance(value, float) and value.is_integer())
+    if not whole:
         kind = type(value).__name__
         raise DataError(f'{table.place(row)}: column "{column}": label {value!r:.60} is of type {kind}; use text')
-    return str(value)
+    name = str(value)
+    if SURROGATE.search(name):
+        raise DataError(f'{table.place(row)}: column "{column}" holds half a surrogate pair, which is no character')
+    return name
 
 
 def check_labels(rows: Rows, labels: Sequence[str], *, listed: bool) -> None:
@@ -234,6 +242,6 @@ def check_labels(rows: Rows, labels: Sequence[str], *, listed: bool) -> None:
         if label not in labels:
             whose = "the setting `labels` lists" if listed else "the training split has"
             place = rows.table.place(rows.labels.index(label))
-            raise DataError(f'{place}: unknown label "{label}"; {whose} {", ".join(labels)}')
+            raise DataError(f'{place}: unknown label "{plain(label)}"; {whose} {", ".join(labels)}')
     if len(counts) < 2:
         raise DataError(f'{source}: all {len(rows.labels)} rows have the label "{rows.labels[0]}"; two are needed')
