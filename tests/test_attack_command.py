@@ -253,6 +253,13 @@ def test_a_budget_ends_a_recipe_and_is_told(cli: Cli, tuned: Path, data: Path) -
     assert re.search(r"attack-1: finished, deepwordbug stopped at 40 queries, after \d+ of 20 samples", answer.out)
 
 
+def test_samples_that_time_out_are_counted_where_the_run_is_told(cli: Cli, tuned: Path, data: Path) -> None:
+    options = ("--model", tuned, "--data", data, "--samples", 5, "--device", "cpu", "--timeout", 1e-9)
+    answer = cli("attack", *options)
+    assert answer.code == 0, answer.err
+    assert "attack-1: finished, timed out 5 of 5, after 1e-09 s (attack.timeout_s)" in answer.out
+
+
 ATTACK_RUN = rec.Run(
     "attack-1", "attack", "stopped", {"classifier": {"model": "m"}, "attack": {"recipes": ["typos", "synonyms"],
     "goal": "flip", "precision": "fp32", "split": "test"}}, 0, "none", "dat-1", 0.65, {}, START,

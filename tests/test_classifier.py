@@ -14,7 +14,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 
@@ -269,6 +269,32 @@ def test_a_model_without_a_head_is_no_fine_tuned_classifier(tiny_base: Path) -> 
     """transformers would draw a head at random, another one at each load."""
     with pytest.raises(ModelError, match=r"classifier\.weight.*fine_tune = true"):
         load_weights(str(tiny_base), LABELS, fine_tuned=True)
+
+
+@pytest.mark.parametrize(("change", "expected"), [("drop", "no weights for"), ("cut", "another shape")])
+def test_a_base_model_whose_files_lack_a_part_is_refused(
+    tiny_base: Path, tmp_path: Path, change: str, expected: str
+) -> None:
+    """transformers would draw that part at random, and it would be trained without a word."""
+    folder = shutil.copytree(tiny_base, tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    name = next(key for key in weights if key.endswith("intermediate.dense.weight"))
+    tensor = weights.pop(name)
+    if change == "cut":
+        weights[name] = tensor[:, :-1].clone()
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=rf"{expected}.*intermediate\.dense\.weight.*random numbers") as caught:
+        load_weights(str(folder), LABELS, fine_tuned=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_base_model_saved_without_a_pooler_is_taken(tiny_base: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_base, tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    kept = {key: tensor for key, tensor in weights.items() if "pooler" not in key}
+    assert len(kept) < len(weights)
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    load_weights(str(folder), LABELS, fine_tuned=False)
 
 
 def test_a_model_says_whether_its_classes_have_names(trained: Trained, tmp_path: Path) -> None:

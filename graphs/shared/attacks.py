@@ -30,13 +30,13 @@ def budget_of(settings: AttackSection) -> Budget:
 
 
 def stops(context: Context, attacks: Sequence[Attack], samples: int) -> dict[str, str]:
-    """Tell of each recipe that stopped before its last sample where it did, and why.
+    """Tell how many samples timed out, and of each recipe that stopped before its last sample where it did, and why.
 
     Args:
         attacks: what `attack_once` gave, with the budget of the settings.
         samples: how many each recipe was given.
     """
-    told = {}
+    told = timeouts(attacks, context.settings.attack)
     budget = budget_of(context.settings.attack)
     for recipe in context.settings.attack.recipes:
         rows = [row for row in attacks if row.recipe == recipe]
@@ -44,6 +44,14 @@ def stops(context: Context, attacks: Sequence[Attack], samples: int) -> dict[str
             reason = budget.reached(rows, context.settings.run.tau)
             told[f"{recipe} stopped"] = f"at {reason}, after {len(rows)} of {samples} samples"
     return told
+
+
+def timeouts(attacks: Sequence[Attack], settings: AttackSection) -> dict[str, str]:
+    """Tell how many attacks ended at the time limit of one sample; nothing where none did."""
+    from blindspot.tools.attack.engine import TIMEOUT
+
+    late = sum(row.status == "error" and (row.error or "").startswith(TIMEOUT) for row in attacks)
+    return {"timed out": f"{late} of {len(attacks)}, after {settings.timeout_s:g} s (attack.timeout_s)"} if late else {}
 
 
 def attack_once(

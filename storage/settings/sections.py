@@ -131,7 +131,7 @@ class AttackSection(Section):
     train_samples: Annotated[int, Field(ge=0)] = 0  # training samples attacked as well, for methods that learn of them
     sentence_encoder: Literal["minilm", "use"] = "minilm"  # what stands for the Universal Sentence Encoder of a recipe
     max_queries: Count | None = None  # a sample's attack stops there
-    timeout_s: Seconds | None = None  # and there: its own seconds, and its share of the answers
+    timeout_s: Seconds | None = 300.0  # and there: its own seconds, and its share of the answers
     stop_uus: Count | None = None  # a recipe's attacks stop there; never those of `evaluate`
     stop_queries: Count | None = None
     stop_s: Seconds | None = None

@@ -21,6 +21,7 @@ from blindspot.tools.attack.goal import Victim, copy_attack
 from blindspot.tools.attack.plan import UNLIMITED, AttackPlan, Budget
 from blindspot.tools.attack.recipes import build_attack, resource_error, restrict_fields
 from blindspot.tools.attack.result_rows import blank_row, read_result
+from blindspot.tools.attack.token_memory import Reader, TokenMemory
 from blindspot.tools.progress import IsCancelled, Report, never, silent
 
 Text = tuple[str, ...]
@@ -44,13 +45,14 @@ class Models:
 
 
 def oracle_of(classifier: Predictor, classes: int, *, batch: int = 256) -> Oracle[Text]:
-    """Make an oracle of a classifier.
+    """Make an oracle of a classifier; one that shows the tokens that it reads computes the same ones once.
 
     Args:
         classes: how many probabilities it gives a text.
         batch: texts handed to it in one call.
     """
-    return Oracle(lambda texts: checked(classifier.predict(texts), classes), size=characters, batch=batch)
+    predictor: Predictor = TokenMemory(classifier) if isinstance(classifier, Reader) else classifier
+    return Oracle(lambda texts: checked(predictor.predict(texts), classes), size=characters, batch=batch)
 
 
 def attack_samples(

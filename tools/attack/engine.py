@@ -92,6 +92,9 @@ class Request:
     error: Exception | None = None
 
 
+TIMEOUT = "timeout: "  # how the message of a job that was too slow begins
+
+
 class OutOfTime(Exception):
     """A job asked after it had used up its seconds."""
 
@@ -165,7 +168,7 @@ def run_jobs(
                     if seat.go_on():
                         ended[seat.number] = seat
                     elif timeout_s is not None and seat.seconds > timeout_s:
-                        seat.asked.error = OutOfTime(f"timeout: more than {timeout_s:g} s")
+                        seat.asked.error = OutOfTime(f"{TIMEOUT}more than {timeout_s:g} s")
                         ready.append(seat)
                     else:
                         waiting.append(seat)

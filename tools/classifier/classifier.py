@@ -29,6 +29,8 @@ Text = tuple[str, ...]
 FloatArray = NDArray[np.float32]
 
 TOKENS_PER_BATCH = {"cpu": 2_048, "cuda": 65_536, "mps": 16_384}  # padded tokens of one forward pass
+CHARACTERS_PER_TOKEN = 12  # of a long text, so much is tokenized at first
+WORD_SPLITTERS = {"BertPreTokenizer", "Whitespace", "WhitespaceSplit"}  # pre-tokenizers: no token spans a space
 TEXTS_PER_CALL = {"cpu": 256, "cuda": 4_096, "mps": 1_024}  # that attacks collect before they ask
 
 
@@ -126,10 +128,17 @@ class Classifier:
         Returns: (n, classes) probabilities; rows sum to 1, columns are in the order of `labels`.
         Raises: ModelError, when the memory does not even hold one text.
         """
-        probabilities = np.empty((len(texts), len(self.labels)), dtype=np.float32)
         if not texts:
-            return probabilities
-        encoded = encode(self.tokenizer, texts, self.max_tokens)
+            return np.empty((0, len(self.labels)), dtype=np.float32)
+        return self.predict_encoded(self.encode(texts))
+
+    def encode(self, texts: Sequence[Text]) -> dict[str, list[list[int]]]:
+        """Turn texts, at least one, into what the model reads of them."""
+        return encode(self.tokenizer, texts, self.max_tokens)
+
+    def predict_encoded(self, encoded: dict[str, list[list[int]]]) -> FloatArray:
+        """Predict as `predict` does, from what `encode` gave: (n, classes)."""
+        probabilities = np.empty((len(encoded["input_ids"]), len(self.labels)), dtype=np.float32)
         lengths = [len(ids) for ids in encoded["input_ids"]]
 
         def compute(batch: list[int]) -> Tensor:
@@ -175,10 +184,36 @@ class Classifier:
 
 def encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[Text], max_tokens: int) -> dict[str, list[list[int]]]:
     """Tokenize; the second field becomes the pair's second text, further ones follow it on lines of their own."""
+    if len(texts[0]) == 1 and splits_at_spaces(tokenizer):
+        return encode_beginnings(tokenizer, [text[0] for text in texts], max_tokens)
     first = [text[0] for text in texts]
     second = ["\n".join(text[1:]) for text in texts] if len(texts[0]) > 1 else None
     encoding = tokenizer(first, second, truncation=True, max_length=max_tokens)
     return dict(encoding)
+
+
+def splits_at_spaces(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether no token depends on what follows the next space, and texts are cut at their end."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    kind = type(getattr(backend, "pre_tokenizer", None)).__name__
+    has_phrases = any(" " in token for token in tokenizer.get_added_vocab())
+    return kind in WORD_SPLITTERS and not has_phrases and tokenizer.truncation_side == "right"
+
+
+def encode_beginnings(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_tokens: int
+) -> dict[str, list[list[int]]]:
+    """Tokenize texts of one field, of long ones only a beginning that fills the model; the result is the same."""
+    most = max_tokens * CHARACTERS_PER_TOKEN
+    read = [text[: max(0, text.rfind(" ", 0, most))] or text if len(text) > most else text for text in texts]
+    encoded = dict(tokenizer(read, truncation=True, max_length=max_tokens))
+    short = [i for i, ids in enumerate(encoded["input_ids"]) if len(ids) < max_tokens and len(read[i]) < len(texts[i])]
+    if short:  # their beginnings have fewer tokens than the model reads
+        whole = tokenizer([texts[i] for i in short], truncation=True, max_length=max_tokens)
+        for name, rows in encoded.items():
+            for i, row in zip(short, whole[name], strict=True):
+                rows[i] = row
+    return encoded
 
 
 def load_classifier(

@@ -109,12 +109,26 @@ def naming(labels: Sequence[str]) -> dict[str, Any]:
 def load_with_new_head(
     source: str, labels: Sequence[str], dtype: torch.dtype
 ) -> tuple[PreTrainedModel, frozenset[str]]:
-    """Load a base model with a head of a class a label; also name the weights that were drawn."""
+    """Load a base model with a head of a class a label; also name the weights that were drawn.
+
+    Raises: ModelError, when they are more than the head and the pooler, which many base models are saved without.
+    """
     model: PreTrainedModel
     model, info = AutoModelForSequenceClassification.from_pretrained(
         source, dtype=dtype, ignore_mismatched_sizes=True, output_loading_info=True, **SAFE, **naming(labels)
     )
-    return model, frozenset(info["missing_keys"]) | frozenset(info["mismatched_keys"])
+    # A key of another shape comes alone or with both shapes, as transformers' version has it.
+    other = {key if isinstance(key, str) else key[0] for key in info["mismatched_keys"]}
+    drawn = frozenset(info["missing_keys"]) | other
+    body = sorted(key for key in drawn if key.startswith(f"{model.base_model_prefix}.") and ".pooler." not in key)
+    if body:
+        fault = "another shape than its config.json says for" if body[0] in other else "no weights for"
+        more = f" and {len(body) - 1} more" if len(body) > 1 else ""
+        raise ModelError(
+            f"{source}: its files hold {fault} {body[0]}{more}, which would be trained from random numbers; "
+            "save or download the whole base model again"
+        )
+    return model, drawn
 
 
 def load_fine_tuned(source: str, dtype: torch.dtype) -> PreTrainedModel:
