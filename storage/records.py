@@ -376,7 +376,7 @@ class Event:
     event_id: str
     run_id: str
     round: int
-    at: datetime
+    happened_at: datetime
     phase: str
     level: str  # info | warning | error
     message: str

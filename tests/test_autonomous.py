@@ -36,7 +36,18 @@ from blindspot.tools.data.planted import generate_reviews, write_dataset
 
 ROWS = {"train": 240, "validation": 100, "test": 60}
 LIMIT = 20
-TIMES = ("seconds", "created_at", "started_at", "finished_at", "at", "latency_s", "source", "settings", "prompt")
+TIMES = (
+    "seconds",
+    "created_at",
+    "started_at",
+    "finished_at",
+    "happened_at",
+    "at",
+    "latency_s",
+    "source",
+    "settings",
+    "prompt",
+)
 TABLES = (
     "runs", "rounds", "model_versions", "predictions", "attacks", "uus", "hypotheses", "synthetic_samples",
     "teacher_calls", "tool_calls", "evaluations",

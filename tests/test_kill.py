@@ -22,7 +22,7 @@ from blindspot.storage.analysts.results import Results
 
 KILLED_RUNS = Path(__file__).with_name("killed_runs.py")
 TOLD = -1
-TIMES = ("seconds", "created_at", "started_at", "finished_at", "at", "latency_s", "applied_at")
+TIMES = ("seconds", "created_at", "started_at", "finished_at", "happened_at", "at", "latency_s", "applied_at")
 KILLED = -9
 
 
@@ -212,6 +212,6 @@ clock.datetime, time.time = Earlier, lambda: wall() - 400 * 86400
 def test_a_clock_that_is_set_back_changes_no_row_and_no_order(place: Place, whole: Place) -> None:
     assert place.run("select", 0, CLOCK_BACK).code == 0
     check_same(place, whole)
-    phases = "SELECT phase FROM events WHERE level = 'info' ORDER BY \"at\""
+    phases = "SELECT phase FROM events WHERE level = 'info' ORDER BY happened_at"
     assert place.read(phases) == whole.read(phases)
     assert place.read("SELECT finished_at > started_at FROM runs") == [(True,)]

@@ -33,6 +33,8 @@ VALUES = {
     "FLOAT[]": "[0.25, 0.75]",
 }
 
+RENAMED = {("events", "at"): "happened_at"}
+
 Rows = dict[str, list[tuple[Any, ...]]]
 
 
@@ -79,14 +81,22 @@ def shape(connection: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[str, st
 def rows_of(path: Path, columns: dict[str, list[tuple[str, str, bool]]] | None = None) -> Rows:
     """The rows of each table, as far as its columns are among those given."""
     with duckdb.connect(str(path), read_only=True) as connection:
-        wanted = columns or shape(connection)
+        there = shape(connection)
+        wanted = columns or there
+        names = {table: {name for name, _, _ in found} for table, found in there.items()}
         return {
             table: connection.execute(
-                f"SELECT {', '.join(f'{chr(34)}{name}{chr(34)}' for name, _, _ in found)} FROM {table} ORDER BY ALL"
+                f"SELECT {', '.join(now_called(table, name, names[table]) for name, _, _ in found)} "
+                f"FROM {table} ORDER BY ALL"
             ).fetchall()
             for table, found in wanted.items()
             if table != "_migrations"
         }
+
+
+def now_called(table: str, column: str, names: set[str]) -> str:
+    """A column of an older version by the name that it has in this one."""
+    return f'"{column if column in names else RENAMED[table, column]}"'
 
 
 def shape_of(path: Path) -> dict[str, list[tuple[str, str, bool]]]:
@@ -176,7 +186,8 @@ def test_an_older_store_is_upgraded_and_keeps_its_rows(tmp_path: Path) -> None:
             (5, "add_studies"),
             (6, "add_changed_words"),
             (7, "mend_run_cost"),
-            (8, "add_mood"),
+            (8, "rename_event_time"),
+            (9, "add_mood"),
         ]
         assert connection.execute("SELECT count(*) FROM lineage").fetchall() == [(0,)]
 

@@ -24,7 +24,7 @@ TABLES = (
     "runs", "rounds", "datasets", "samples", "model_versions", "predictions", "attacks", "uus", "hypotheses",
     "synthetic_samples", "teacher_calls", "tool_calls", "evaluations", "blind_spots",
 )  # fmt: skip
-TIMES = ("seconds", "created_at", "started_at", "finished_at", "at", "latency_s", "source")
+TIMES = ("seconds", "created_at", "started_at", "finished_at", "happened_at", "at", "latency_s", "source")
 
 
 def make_settings(base: Path, folder: Path, **changes: dict[str, Any]) -> Settings:

@@ -291,7 +291,7 @@ NEAREST = [
     ("SELECT e.mesage FROM events e", '"mesage"', "did you mean message?"),
     ("SELECT confidence FROM runs", '"confidence"', "it is a column of attacks, hypothesis_log, predictions, uus"),
     ("SELECT hypotesis_id FROM runs", '"hypotesis_id"', "did you mean hypothesis_id, of "),
-    ("SELECT zzzzzz FROM events", '"zzzzzz"', "events has at, event_id, level, message, phase, round, run_id"),
+    ("SELECT zzzzzz FROM events", '"zzzzzz"', "events has event_id, happened_at, level, message, phase, round, run_id"),
     ("WITH mine AS (SELECT 1 AS quite_long) SELECT quite_lnog FROM mine", '"quite_lnog"', "did you mean quite_long?"),
     ("SELECT * EXCLUDE (staus) FROM runs", '"staus"', "did you mean status?"),
     ("FROM round_sumary", "round_sumary", "did you mean round_summary?"),

@@ -320,7 +320,8 @@ def older_export(store: Path, folder: Path, version: int) -> list[str]:
         old.execute(f"ATTACH '{store}' AS now (READ_ONLY)")
         for name in tables:
             columns = [row[0] for row in old.execute(f"DESCRIBE {name}").fetchall()]
-            listed = ", ".join(f'"{column}"' for column in columns)
+            now_called = {"at": 'happened_at AS "at"'}  # of events
+            listed = ", ".join(now_called.get(column, f'"{column}"') for column in columns)
             path = folder / f"{name}.parquet"
             ((rows,),) = old.execute(f"COPY (SELECT {listed} FROM now.{name}) TO '{path}'").fetchall()
             files[name] = {"rows": rows, "sha256": sha256_of(path)}

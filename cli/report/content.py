@@ -167,7 +167,7 @@ def read_explained(results: Results, run_id: str, uus: Sequence[Row]) -> list[Ro
 
 def read_troubles(results: Results, run_id: str) -> list[Row]:
     """Read the warnings and errors of a run, in the order of time."""
-    sql = 'FROM events WHERE run_id = ? AND level IN (?, ?) ORDER BY "at", event_id'
+    sql = "FROM events WHERE run_id = ? AND level IN (?, ?) ORDER BY happened_at, event_id"
     return rows_of(results, sql, [run_id, "warning", "error"])
 
 

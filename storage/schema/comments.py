@@ -345,7 +345,7 @@ COMMENTS: Comments = {
             "event_id": "Identifies the event.",
             "run_id": RUN,
             "round": ROUND,
-            "at": "When it happened, UTC.",
+            "happened_at": "When it happened, UTC.",
             "phase": "The phase it happened in, e.g. attack.",
             "level": "info, warning or error.",
             "message": "What happened.",

@@ -177,6 +177,11 @@ def mend_run_cost(connection: duckdb.DuckDBPyConnection) -> None:
     """Change no table: the views are made anew after the last migration, and `run_cost` counted runs under way."""
 
 
+def rename_event_time(connection: duckdb.DuckDBPyConnection) -> None:
+    """Name the time of an event by no word of SQL's own; the view `event_log` keeps the old name."""
+    connection.execute('ALTER TABLE events RENAME COLUMN "at" TO happened_at')
+
+
 MIGRATIONS: Sequence[Migration] = (
     create_tables,
     add_run_kind,
@@ -185,6 +190,7 @@ MIGRATIONS: Sequence[Migration] = (
     add_studies,
     add_changed_words,
     mend_run_cost,
+    rename_event_time,
 )
 
 

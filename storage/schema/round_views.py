@@ -5,6 +5,21 @@ from __future__ import annotations
 from blindspot.storage.records import RECALL
 from blindspot.storage.schema.view import FIGURES, ROUND, RUN, View
 
+EVENT_LOG = View(
+    "event_log",
+    "Events under the column names of older stores, for queries that were written for those.",
+    {
+        "event_id": "Identifies the event.",
+        "run_id": RUN,
+        "round": ROUND,
+        "at": "When it happened, UTC; in the table it is happened_at.",
+        "phase": "The phase it happened in, e.g. attack.",
+        "level": "info, warning or error.",
+        "message": "What happened.",
+    },
+    'SELECT event_id, run_id, round, happened_at AS "at", phase, level, message FROM events',
+)
+
 ROUND_SUMMARY = View(
     "round_summary",
     "Every round in one row: what it measured before and after, what the teacher wrote, what it cost.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from blindspot.storage.schema.model_views import ATTACK_STATISTICS, CONFIDENCE_HISTOGRAM
-from blindspot.storage.schema.round_views import ROUND_SUMMARY, UU_REDUCTION
+from blindspot.storage.schema.round_views import EVENT_LOG, ROUND_SUMMARY, UU_REDUCTION
 from blindspot.storage.schema.teacher_views import HYPOTHESIS_LOG, LINEAGE, RUN_COST, TEACHER_SPEND
 
 VIEWS = (
@@ -15,4 +15,5 @@ VIEWS = (
     TEACHER_SPEND,
     RUN_COST,
     LINEAGE,
+    EVENT_LOG,
 )
