@@ -9,7 +9,7 @@ from anthropic.types.messages.batch_create_params import Request
 from httpx2 import HTTPError
 from pydantic import BaseModel, ValidationError
 
-from blindspot.agents.batch.batch_api import TIMEOUT_S, BatchState
+from blindspot.agents.batch.batch_api import FILE_BYTES, TIMEOUT_S, BatchState
 from blindspot.agents.batch.question_files import Line
 from blindspot.agents.chat import Unavailable
 from blindspot.agents.providers.anthropic import ERRORS, Answer, connect
@@ -38,7 +38,7 @@ class AnthropicBatches:
 
     def __init__(self, spec: TeacherSpec) -> None:
         self._spec = spec
-        self._peer, self._client = connect(spec.model or "", spec.base_url, TIMEOUT_S)
+        self._peer, self._client = connect(spec.model or "", spec.base_url, TIMEOUT_S, most_bytes=FILE_BYTES)
 
     async def upload(self, questions: Sequence[Line]) -> object:
         """Convert requests; they go up when they are bought."""

@@ -9,6 +9,7 @@ from typing import Protocol
 from blindspot.agents.batch.question_files import Line
 
 TIMEOUT_S = 600.0  # of one request: a file of answers may be large
+FILE_BYTES = 2**30  # of a file of answers, at most
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel
 
-from blindspot.agents.batch.batch_api import TIMEOUT_S, BatchState
+from blindspot.agents.batch.batch_api import FILE_BYTES, TIMEOUT_S, BatchState
 from blindspot.agents.batch.question_files import Line, json_lines
 from blindspot.agents.chat import Unavailable
 from blindspot.agents.providers.openai import ERRORS, connect, limit_name
@@ -55,7 +55,7 @@ class OpenAIBatches:
 
     def __init__(self, spec: TeacherSpec) -> None:
         self._spec = spec
-        self._peer, self._client = connect(spec.model or "", spec.base_url, TIMEOUT_S)
+        self._peer, self._client = connect(spec.model or "", spec.base_url, TIMEOUT_S, most_bytes=FILE_BYTES)
 
     async def upload(self, questions: Sequence[Line]) -> object:
         """Send a file of requests. Returns: its id."""

@@ -12,15 +12,15 @@ from anthropic import (
     APIConnectionError,
     APIStatusError,
     AsyncAnthropic,
-    DefaultAsyncHttpxClient,
     omit,
 )
 from anthropic.types import MessageParam, ToolParam
 from pydantic import BaseModel, model_validator
 
 from blindspot.agents.chat import Endpoint, Message, Reply, Tool, ToolUse
-from blindspot.agents.providers.peer import Peer, SdkErrors, check_key
+from blindspot.agents.providers.peer import ANSWER_BYTES, Peer, SdkErrors, check_key
 from blindspot.agents.providers.tool_wire import sendable_arguments, sendable_name, with_ids
+from blindspot.agents.providers.transport import BoundedClient
 from blindspot.storage.errors import TeacherError
 
 KEY = "ANTHROPIC_API_KEY"
@@ -103,7 +103,9 @@ class AnthropicProvider:
         await self._client.close()
 
 
-def connect(model: str, base_url: str | None, timeout_s: float) -> tuple[Peer, AsyncAnthropic]:
+def connect(
+    model: str, base_url: str | None, timeout_s: float, *, most_bytes: int = ANSWER_BYTES
+) -> tuple[Peer, AsyncAnthropic]:
     """Make the client of a server. Raises: TeacherError, when there is no key; see Peer.connect."""
     key, url = check_key(os.environ.get(KEY, ""), KEY), base_url or OWN_URL
     peer = Peer(f"anthropic:{model}", url, key)
@@ -111,7 +113,7 @@ def connect(model: str, base_url: str | None, timeout_s: float) -> tuple[Peer, A
         raise TeacherError(f"{peer.name} needs a key: set {KEY}")
 
     def make() -> AsyncAnthropic:
-        http = DefaultAsyncHttpxClient()
+        http = BoundedClient(timeout_s=timeout_s, most_bytes=most_bytes)
         return AsyncAnthropic(api_key=key, base_url=url, timeout=timeout_s, max_retries=0, http_client=http)
 
     return peer, peer.connect(make)

@@ -7,13 +7,14 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, cast
 
-from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAsyncHttpxClient, OpenAIError, omit
+from openai import APIConnectionError, APIStatusError, AsyncOpenAI, OpenAIError, omit
 from openai.types.chat import ChatCompletionFunctionToolParam, ChatCompletionMessageParam
 from pydantic import BaseModel, Field, model_validator
 
 from blindspot.agents.chat import Endpoint, Message, Reply, Tool, ToolUse
-from blindspot.agents.providers.peer import Peer, SdkErrors, check_key, is_own
+from blindspot.agents.providers.peer import ANSWER_BYTES, Peer, SdkErrors, check_key, is_own
 from blindspot.agents.providers.tool_wire import sendable_arguments, sendable_name, with_ids
+from blindspot.agents.providers.transport import BoundedClient
 from blindspot.storage.errors import TeacherError
 
 KEY = "OPENAI_API_KEY"
@@ -98,7 +99,9 @@ class OpenAIProvider:
         await self._client.close()
 
 
-def connect(model: str, base_url: str | None, timeout_s: float) -> tuple[Peer, AsyncOpenAI]:
+def connect(
+    model: str, base_url: str | None, timeout_s: float, *, most_bytes: int = ANSWER_BYTES
+) -> tuple[Peer, AsyncOpenAI]:
     """Make the client of a server.
 
     Raises: TeacherError, when it needs a key and there is none (a server of one's own needs none); see Peer.connect.
@@ -109,7 +112,7 @@ def connect(model: str, base_url: str | None, timeout_s: float) -> tuple[Peer, A
         raise TeacherError(f"{peer.name} needs a key: set {KEY}, or name a server of your own by @BASE_URL")
 
     def make() -> AsyncOpenAI:
-        http = DefaultAsyncHttpxClient()
+        http = BoundedClient(timeout_s=timeout_s, most_bytes=most_bytes)
         return AsyncOpenAI(api_key=key or "none", base_url=url, timeout=timeout_s, max_retries=0, http_client=http)
 
     return peer, peer.connect(make)

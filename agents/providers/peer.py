@@ -21,6 +21,7 @@ from blindspot.storage.errors import TeacherError, Unanswered
 if TYPE_CHECKING:
     from httpx2 import Response
 
+ANSWER_BYTES = 16 * 2**20  # of one answer, at most
 MESSAGE_CHARACTERS = 300  # of a provider's own words, in an error
 OVERLOADED = (429, 529)  # too much was asked, by us or (Anthropic's 529) by everybody
 OWN_HOSTS = ("api.openai.com", "api.anthropic.com")
@@ -105,6 +106,8 @@ class Peer:
     def refusal(self, response: Response) -> Unavailable | TeacherError:
         """Turn an HTTP error status into the error to raise."""
         status, body = response.status_code, response.text
+        if response.is_redirect:
+            return TeacherError(self.redirected(status, response.headers["location"]))
         line = f"{self.name} answered {status}: {self.told(provider_message(body))}"
         pause_s = retry_after_s(response.headers)
         if "insufficient_quota" in body:
@@ -114,8 +117,17 @@ class Peer:
         # these may be about this one text: too long, or against the provider's rules
         return Unanswered(line) if status in (400, 413, 422) else TeacherError(line)
 
+    def redirected(self, status: int, location: str) -> str:
+        """Say where a redirect leads: it is not followed, since the question would go to a host that nobody named."""
+        return (
+            f"{self.name} at {self.host} answered {status}, a redirect to {self.told(location)}: redirects are not "
+            "followed; if that is the right server, name it by @BASE_URL in the teacher's spec"
+        )
+
     def unreachable(self, error: Exception) -> Unavailable:
-        """Say that no answer came at all."""
+        """Say that no usable answer came."""
+        if type(error.__cause__).__name__ == "UnusableBody":  # of our transport, which imports much
+            return Unavailable(f"{self.name} sent {self.told(str(error.__cause__))}")
         cause = f"{error} {error.__cause__ or ''}".strip()
         never_sent = type(error.__cause__).__name__ in ("ConnectError", "ConnectTimeout", "PoolTimeout")
         return Unavailable(f"{self.name} at {self.host}: {self.told(cause)}", may_be_billed=not never_sent)

@@ -1,0 +1,96 @@
+"""Answers of a server that means no good, or knows no better: none does harm, each is read or told in one line."""
+
+from __future__ import annotations
+
+import gzip
+import resource
+import time
+import zlib
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from blindspot.agents.chat import Message, Reply, Unavailable
+from blindspot.agents.teachers.opening import open_provider
+from blindspot.agents.teachers.teacher import TeacherSpec
+from blindspot.graphs.teaching.teachers import limits_of
+from blindspot.storage.errors import TeacherError
+from blindspot.storage.settings.sections import TeacherSection
+
+
+@pytest.fixture(params=["openai", "anthropic"])
+def provider(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+async def ask(spec: str) -> Reply:
+    provider = open_provider(TeacherSpec.parse(spec), limits_of(TeacherSection(spec=spec, timeout_s=5)))
+    try:
+        return await provider.complete([Message("user", "Why?")])
+    finally:
+        await provider.aclose()
+
+
+def sending(body: bytes, status: int = 200, **headers: str) -> Any:
+    """Send bytes as they are."""
+
+    async def behave(_: web.Request) -> web.StreamResponse:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return web.Response(body=body, status=status, headers={"Content-Type": "application/json"} | named)
+
+    return behave
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_no_redirect_takes_a_question_to_another_host(teacher_server, provider: str, status: int) -> None:
+    teacher_server.then(sending(b"", status, Location=f"{teacher_server.url}/v1/messages?to=elsewhere"))
+    with pytest.raises(TeacherError, match=rf"answered {status}, a redirect to .*elsewhere: .*name it by @BASE_URL"):
+        await ask(teacher_server.spec(provider))
+    assert len(teacher_server.asked) == 1
+
+
+def zeros_packed(size: int) -> bytes:
+    """Zeros that take a thousandth of their size."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+    return b"".join(packer.compress(bytes(2**20)) for _ in range(size // 2**20)) + packer.flush()
+
+
+UNREADABLE = {
+    "packed, far too large": (zeros_packed(600 * 2**20), "gzip", "more than 16 MiB"),
+    "packed twice over": (gzip.compress(b"{}" * 9)[:-5], "gzip", "breaks off"),
+    "not packed at all": (b"{}", "gzip", "cannot be unpacked"),
+    "packed by other means": (b"{}", "br", "packed \\(br\\), which was not asked for"),
+    "far too large": (b" " * 17 * 2**20, "identity", "more than 16 MiB"),
+}
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+@pytest.mark.parametrize("status", [200, 500])
+async def test_no_more_of_a_body_is_read_than_an_answer_may_have(
+    teacher_server, provider: str, case: str, status: int
+) -> None:
+    body, packing, told = UNREADABLE[case]
+    teacher_server.then(sending(body, status, Content_Encoding=packing))
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    with pytest.raises(Unavailable, match=told):
+        await ask(teacher_server.spec(provider))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 * 2**10  # KiB
+    assert time.monotonic() - began < 5
+
+
+async def test_a_packed_answer_is_read_and_only_what_can_be_bounded_is_asked_for(teacher_server, provider: str) -> None:
+    async def pack(request: web.Request) -> web.StreamResponse:
+        response = await teacher_server.say("because")(request)
+        return await sending(gzip.compress(response.body), Content_Encoding="gzip")(request)
+
+    teacher_server.then(pack)
+    assert (await ask(teacher_server.spec(provider))).text == "because"
+    assert teacher_server.asked[0].headers["Accept-Encoding"] == "gzip"
+
+
+async def test_a_charset_that_is_no_charset_is_ignored(teacher_server, provider: str) -> None:
+    for status in (200, 401):
+        teacher_server.then(sending(b'{"error": "no"}', status, Content_Type="application/json; charset=hex_codec"))
+        with pytest.raises((Unavailable, TeacherError), match="unreadable answer" if status == 200 else "401: no"):
+            await ask(teacher_server.spec(provider))
