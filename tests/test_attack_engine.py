@@ -247,3 +247,13 @@ def test_what_an_oracle_remembers_is_answered_on_the_spot() -> None:
 
     list(run_jobs([lambda: [oracle.ask([3]) for _ in range(100)]], together=1, cancelled=never))
     assert polls < 10
+
+
+def test_answers_to_large_questions_are_forgotten_before_they_fill_the_memory() -> None:
+    model = Squares()
+    oracle = Oracle(model, size=lambda number: number, held=10)
+    asked = [[3], [4], [3], [5], [4], [60], [3]]
+    assert [oracle.ask(questions).tolist() for questions in asked] == [[[q * q] for q in each] for each in asked]
+    assert sum(oracle.memory) == oracle.holds <= 10
+    oracle.forget()
+    assert (oracle.holds, len(oracle.memory)) == (0, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 import warnings
 import zlib
 from collections import OrderedDict
@@ -16,7 +17,10 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from blindspot.tools.attack import goal as attack_goal
 from blindspot.tools.attack import speed as attack_speed
+from blindspot.tools.attack import speed_texts
+from blindspot.tools.attack.goal import Victim, copy_attack
 from blindspot.tools.attack.recipes import recipe_class
 from blindspot.tools.attack.resources import prepare_textattack, stock_textattack
 from blindspot.tools.attack.speed import replacements
@@ -155,11 +159,18 @@ def test_every_word_of_a_text_is_replaced_as_textattack_replaces_it(fields: dict
             assert_same(lambda: facts(new_text(fields).replace_word_at_index(index, word)))  # noqa: B023
 
 
-@settings(deadline=None, max_examples=150)
-@given(some_fields, st.lists(st.tuples(st.integers(0, 12), st.sampled_from(WORDS) | some_text), max_size=5))
-@example({"one": "I see", "two": "S.", "three": "T and I"}, [(2, "I"), (0, ""), (1, "S T")])
+@settings(deadline=None, max_examples=200)
+@given(
+    some_fields,
+    st.lists(st.tuples(st.integers(0, 12), st.sampled_from(WORDS) | some_text), max_size=5),
+    st.sampled_from([0, speed_texts.LONG_TEXT]),
+)
+@example({"one": "I see", "two": "S.", "three": "T and I"}, [(2, "I"), (0, ""), (1, "S T")], 0)
+@example({"one": "I see", "two": "S.", "three": "T and I"}, [(2, "I"), (0, ""), (1, "S T")], 100)
+@example({"text": "a <SP x LIT> b"}, [(2, "")], 0)
+@example({"text": "a <SPxLIT> b"}, [(1, "SPLIT")], 0)
 def test_one_change_after_another_leaves_the_same_text_and_the_same_notes(
-    fields: dict[str, str], changes: list[tuple[int, str]]
+    fields: dict[str, str], changes: list[tuple[int, str]], long_text: int
 ) -> None:
     def change() -> list[Any]:
         text, seen = new_text(fields), []
@@ -169,7 +180,9 @@ def test_one_change_after_another_leaves_the_same_text_and_the_same_notes(
                 seen.append(facts(text))
         return seen
 
-    assert_same(change)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(speed_texts, "LONG_TEXT", long_text)
+        assert_same(change)
 
 
 @settings(deadline=None, max_examples=200)
@@ -365,8 +378,12 @@ def built(recipe: str) -> Any:
     return attack
 
 
+@pytest.mark.parametrize("long_text", [0, speed_texts.LONG_TEXT], ids=["long", "short"])
 @pytest.mark.parametrize("recipe", ["deepwordbug", pytest.param("textfooler", marks=needs_assets)])
-def test_attacks_end_with_the_same_texts_after_the_same_queries(recipe: str) -> None:
+def test_attacks_end_with_the_same_texts_after_the_same_queries(
+    recipe: str, long_text: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speed_texts, "LONG_TEXT", long_text)
     attack = built(recipe)
     ends = set()
     for fields in [*TEXTS, {"text": PLAIN[0] + " " + PLAIN[2]}, {"text": " ".join(PLAIN)}]:
@@ -383,6 +400,44 @@ def test_attacks_end_with_the_same_texts_after_the_same_queries(recipe: str) -> 
             ended = assert_same(run)
             ends.add(ended[0] if isinstance(ended, tuple) else ended.__name__)
     assert ends == {"SuccessfulAttackResult", "FailedAttackResult", "SkippedAttackResult", "ValueError"}
+
+
+def test_the_words_of_a_long_text_are_ranked_in_portions_with_little_memory() -> None:
+    asked: list[int] = []
+    model = Crumbs()
+
+    def ask(texts: list[tuple[str, ...]]) -> Any:
+        asked.append(len(texts))
+        return model([text[0][:200] for text in texts]).numpy()
+
+    text = " ".join([f"{PLAIN[i % 3]} {i}" for i in range(40)])
+    truth = int(model([text[:200]]).argmax())
+
+    def run() -> tuple[Any, ...]:
+        random.seed(5)
+        np.random.seed(5)
+        attack = copy_attack(recipe_class("deepwordbug").build(Victim(ask)))
+        result = attack.attack(OrderedDict(text=text), truth)
+        return type(result).__name__, result.num_queries, facts(result.perturbed_result.attacked_text)
+
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+        warnings.simplefilter("ignore")
+        whole = run()
+        largest = max(asked)
+        asked.clear()
+        patch.setattr(attack_goal, "PORTION", 20 * len(text))
+        patch.setattr(speed_texts, "LONG_TEXT", 0)
+        assert run() == whole
+    assert 1 < max(asked) <= 20 < largest
+    tracemalloc.start()
+    base = new_text({"text": "word " * 20_000})
+    base.replace_word_at_index(0, "x")  # finds where words are, once
+    before = tracemalloc.get_traced_memory()[0]
+    changed = [base.replace_word_at_index(i, "other") for i in range(200)]
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert changed[7].text == "word " * 7 + "other" + " word" * 19_992 + " "
+    assert grown < 200 * 4_000  # bytes; each has 100,000 characters
 
 
 def test_stock_textattack_is_whole_and_ours_comes_back_whatever_happens() -> None:

@@ -97,7 +97,7 @@ def attack_ours(
 def forget() -> None:
     """Drop what earlier attacks left in memory about texts, so that a run begins as in a fresh process."""
     if sentence_oracle.cache_info().currsize:
-        sentence_oracle().memory.clear()
+        sentence_oracle().forget()
     for each in gc.get_objects():
         if type(each) is functools._lru_cache_wrapper and each.__module__.startswith("blindspot."):
             keeps_models = each.cache_parameters()["maxsize"] is None

@@ -40,14 +40,27 @@ class Oracle(Generic[Q]):
         size: a measure of a question's cost; those of like size are answered together.
         batch: questions answered in one call.
         remembered: answers kept, the most recently used ones.
+        held: fewer are kept where the sizes of their questions would add up to more.
     """
 
     def __init__(
-        self, answer: Callable[[list[Q]], Rows], *, size: Callable[[Q], int], batch: int = 256, remembered: int = 20_000
+        self,
+        answer: Callable[[list[Q]], Rows],
+        *,
+        size: Callable[[Q], int],
+        batch: int = 256,
+        remembered: int = 20_000,
+        held: int = 100_000_000,
     ) -> None:
-        self.answer, self.size, self.batch, self.remembered = answer, size, batch, remembered
+        self.answer, self.size, self.batch, self.remembered, self.held = answer, size, batch, remembered, held
         self.memory: OrderedDict[Q, Rows] = OrderedDict()
+        self.holds = 0  # the sizes of what is in memory, added up
         self.lock = Lock()
+
+    def forget(self) -> None:
+        """Drop all answers that are kept."""
+        self.memory.clear()
+        self.holds = 0
 
     def ask(self, questions: Sequence[Q]) -> Rows:
         """Get one row for each question; outside a job, or where it knows them all, the oracle answers on the spot."""
@@ -72,12 +85,13 @@ class Oracle(Generic[Q]):
                 rows = self.answer(batch)
                 if len(rows) != len(batch):
                     raise ValueError(f"{len(batch)} questions got {len(rows)} answers")
+                self.holds += sum(map(self.size, batch))
                 for question, row in zip(batch, rows, strict=True):
                     known[question] = self.memory[question] = row.copy()  # a view would keep its whole batch
             for question in known:
                 self.memory.move_to_end(question)
-            while len(self.memory) > self.remembered:
-                self.memory.popitem(last=False)
+            while len(self.memory) > self.remembered or (self.memory and self.holds > self.held):
+                self.holds -= self.size(self.memory.popitem(last=False)[0])
         return np.stack([known[question] for question in questions])
 
 

@@ -15,6 +15,7 @@ from blindspot.storage.errors import SettingsError
 from blindspot.tools.uu import is_confident
 
 WHOLE_STEP = 1 << 30  # texts in one call of the model: all that a step of the search wants to know
+PORTION = 20_000_000  # characters in one call; the words of a very long text are ranked in several
 
 Input = str | tuple[str, ...]  # a text as TextAttack hands it to a model: of one field, or of several
 
@@ -51,6 +52,7 @@ def copy_attack(
 
     goal = copy.copy(attack.goal_function)
     goal.batch_size = WHOLE_STEP
+    goal._call_model_uncached = in_portions(goal._call_model_uncached)
     # TextAttack puts a softmax over rows whose sum is off by a rounding error.
     goal._process_model_outputs = lambda _, rows: rows
     if max_queries is not None:
@@ -61,6 +63,18 @@ def copy_attack(
         demand_agreement(goal, judge)
     constraints = [*attack.constraints, *attack.pre_transformation_constraints]
     return textattack.Attack(goal, constraints, attack.transformation, copy.copy(attack.search_method))
+
+
+def in_portions(call: Callable[[list[Any]], Any]) -> Callable[[list[Any]], Any]:
+    """Call the model with some texts at a time where all of a step would fill the memory; the rows are the same."""
+
+    def call_in_portions(texts: list[Any]) -> Any:
+        most = max(1, PORTION // max(1, len(texts[0].text))) if texts else 1
+        if len(texts) <= most:
+            return call(texts)
+        return torch.cat([call(texts[start : start + most]) for start in range(0, len(texts), most)])
+
+    return call_in_portions
 
 
 def demand_confidence(goal: Any, confidence: float) -> None:

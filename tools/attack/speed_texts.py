@@ -9,10 +9,11 @@ import operator
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 LONGEST_CHUNK = 40  # characters; longer ones are rare, and would fill the memory
+LONG_TEXT = 8_192  # characters from which a changed text is put together whenever it is read, and not kept
 CHINESE = re.compile("[\u4e00-\u9fff]")
 
 
@@ -54,7 +55,7 @@ def replace_in_place(stock: Any) -> Any:
         if not len(indices) == len(new_words) == 1 or not isinstance(new_words[0], str):
             return stock(self, indices, new_words)
         index, word = operator.index(indices[0]), new_words[0]
-        joined, spans = cut(self)
+        joined, spans, has_separator = cut(self)
         if not 0 <= index < len(spans):
             return stock(self, indices, new_words)
         start, end = spans[index]
@@ -65,22 +66,63 @@ def replace_in_place(stock: Any) -> Any:
                 after = after.removeprefix(" ")
             else:
                 before = before.removesuffix(" ")
-        changed = AttackedText.__new__(AttackedText)
-        fields = f"{before}{word}{after}".split(separator)
-        changed._text_input = OrderedDict(zip(self._text_input, fields, strict=False))
+        kind = put_together_late() if len(joined) > LONG_TEXT else AttackedText
+        changed = kind.__new__(kind)
+        if kind is AttackedText:
+            fields = f"{before}{word}{after}".split(separator)
+            changed._text_input = OrderedDict(zip(self._text_input, fields, strict=False))
+        else:
+            changed.parts = joined, len(before), word, len(joined) - len(after), tuple(self._text_input)
+            beside = f"{before[-len(separator) :]}{word}{after[: len(separator)]}"
+            changed.may_split = has_separator or separator in beside
         changed._words = changed._words_per_input = changed._pos_tags = changed._ner_tags = None
         changed.attack_attrs = changed_attributes(self, index, word, words)
         return changed
 
-    def cut(text: Any) -> tuple[str, list[tuple[int, int]]]:
+    def cut(text: Any) -> tuple[str, list[tuple[int, int]], bool]:
         kept: Any = vars(text)
         if "cuts" not in kept:
             joined = separator.join(text._text_input.values())
             plain = all(len(attacked_text.words_from_text(word)) == 1 for word in text.words)
-            kept["cuts"] = (joined, spans_of(text.words, joined, separator) if plain else [])
+            kept["cuts"] = (
+                joined,
+                spans_of(text.words, joined, separator) if plain else [],
+                separator in joined,
+            )
         return kept["cuts"]  # type: ignore[no-any-return]
 
     return replace_words_at_indices
+
+
+@cache
+def put_together_late() -> Any:
+    """A class of texts that keep what they were made of, in place of themselves.
+
+    An attack on 20,000 words holds as many texts of 100,000 characters, and more, at once.
+    """
+    from textattack.shared import AttackedText
+
+    class PutTogetherLate(AttackedText):  # type: ignore[misc]
+        parts: tuple[str, int, str, int, tuple[str, ...]]  # joined fields, start and end of what gives way to a word
+        may_split: bool  # False: it holds no separator
+
+        @property
+        def _text_input(self) -> OrderedDict[str, str]:
+            joined, start, word, end, names = self.parts
+            text = f"{joined[:start]}{word}{joined[end:]}"
+            fields = text.split(AttackedText.SPLIT_TOKEN) if self.may_split else [text]
+            return OrderedDict(zip(names, fields, strict=False))
+
+        def __hash__(self) -> int:
+            kept: Any = vars(self)
+            if "hash" not in kept:
+                kept["hash"] = super().__hash__()
+            return int(kept["hash"])
+
+        def __eq__(self, other: Any) -> bool:
+            return self is other or bool(super().__eq__(other))
+
+    return PutTogetherLate
 
 
 def spans_of(words: Sequence[str], joined: str, separator: str) -> list[tuple[int, int]]:
@@ -113,8 +155,9 @@ def changed_attributes(text: Any, index: int, word: str, words: Sequence[str]) -
         word: what stands at the index now, and the words that TextAttack sees in it.
     """
     old = text.attack_attrs
-    modified, places = old["modified_indices"].copy(), old["original_index_map"].copy()
+    modified, places = old["modified_indices"].copy(), old["original_index_map"]  # which TextAttack changes in copies
     if more := len(words) - 1:
+        places = places.copy()
         modified = {i + more * (i > index) for i in modified if i != index}
         if more < 0:
             places[places == index] = -1
