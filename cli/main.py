@@ -28,12 +28,14 @@ from blindspot.cli.commands import (
     study,
     transfer,
 )
+from blindspot.cli.streams import open_streams, unread_failure
 from blindspot.cli.terminal import visible
 from blindspot.storage.errors import Cancelled, OperatorError, Waiting
 
 EXIT_OPERATOR = 2
 EXIT_WAITING = 3
 EXIT_CANCELLED = 130
+WORK = {"demo", "run", "import-errors", "attack", "compare-teachers", "study", "resume"}  # not done in order to print
 
 app = typer.Typer(
     help="Find the inputs a text classifier gets wrong with confidence, and repair it with a teacher.",
@@ -83,13 +85,27 @@ def options(
 def main() -> int:
     """Run one command. Returns: the exit code, 0, 2 (the operator can mend it), 3 (waits for answers) or 130 (stopped).
 
-    A wrong command line exits with 2 too; what is a bug keeps its traceback and exits with 1.
+    A wrong command line exits with 2 too; what is a bug keeps its traceback and exits with 1. Output that nobody reads
+    changes none of these; where it cannot be written for another reason, only a command that does nothing else fails.
     """
     os.umask(0o077)  # what a run writes is for its owner only
     # Threads of libgomp that spin while they wait made training 12 times slower beside one other busy process.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    open_streams()
+    code = carry_out()
+    reason = unread_failure()
+    if reason is None or code:
+        return code
+    lost = OperatorError(f"standard output cannot be written ({reason}): what was printed is not complete")
+    return say(lost, 0 if set(sys.argv[1:2]) & WORK else EXIT_OPERATOR)
+
+
+def carry_out() -> int:
+    """Run the command that the command line names. Returns: its exit code."""
     try:
         app(prog_name="blindspot")
+    except SystemExit as end:  # how every command ends that is not interrupted
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else EXIT_OPERATOR
     except OperatorError as error:
         return say(error, EXIT_OPERATOR)
     except Waiting as error:

@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM while a run is on: the first asks it to stop, the second ends the process."""
+"""Ctrl-C, SIGTERM and SIGHUP while a run is on: the first asks it to stop, the second ends the process.
+
+A terminal that is closed may send SIGHUP several times: it never counts as the second. `nohup` is respected.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -37,7 +41,9 @@ class StopSignals:
         return self._asked_at is not None
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue
             self._before[number] = signal.signal(number, self._handle)
         return self
 
@@ -52,7 +58,7 @@ class StopSignals:
             self._asked_at = time.monotonic()
             if self._announce:
                 write(f"blindspot: {STOPPING}\n")
-        elif time.monotonic() - self._asked_at > SAME_S:
+        elif number != signal.SIGHUP and time.monotonic() - self._asked_at > SAME_S:
             cursor = SHOW_CURSOR if sys.stderr.isatty() else ""
             write(f"{cursor}\nblindspot: ended at once{self._outlook()}\n")
             # Neither the threads of a run nor asyncio's own end would let the process go before the item is done.
@@ -60,5 +66,6 @@ class StopSignals:
 
 
 def write(text: str) -> None:
-    """Write to standard error without its buffer."""
-    os.write(2, text.encode())
+    """Write to standard error without its buffer, if it can be written."""
+    with suppress(OSError):
+        os.write(2, text.encode())

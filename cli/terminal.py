@@ -6,14 +6,14 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, ConsoleOptions, RenderableType
 
     from blindspot.storage.analysts.results import Results
 
@@ -36,6 +36,7 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progre
 
 # What a data set or a language model wrote must not move the cursor or set the terminal's title.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+PADDING = re.compile(r" +(?=\n)")
 
 
 def visible(text: str) -> str:
@@ -43,19 +44,72 @@ def visible(text: str) -> str:
     return CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+class Unpadded:
+    """A file that takes what rich draws for eyes, without the blanks that fill its lines up."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self.encoding = file.encoding
+
+    def write(self, text: str) -> int:
+        return self._file.write(PADDING.sub("", text))
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def isatty(self) -> bool:
+        return self._file.isatty()
+
+
+class VisibleFile(Unpadded):
+    """A file on a terminal, where control characters are shown as replacement characters."""
+
+    def write(self, text: str) -> int:
+        return self._file.write(visible(text))
+
+
 def result_console() -> Console:
     """Standard output: what was asked for. Text is printed as it is, `[brackets]` too."""
-    from rich.console import Console
-
     width = None if sys.stdout.isatty() else UNCROPPED
-    return Console(width=width, markup=False, highlight=False, emoji=False)
+    return new_console(sys.stdout, width)
 
 
 def progress_console() -> Console:
     """Standard error: progress and notes."""
-    from rich.console import Console
+    return new_console(sys.stderr, None)
 
-    return Console(stderr=True, markup=False, highlight=False, emoji=False)
+
+def new_console(file: TextIO, width: int | None) -> Console:
+    """Make a console that prints text as it is, up to control characters, which it shows as replacement characters."""
+    from rich.console import Console
+    from rich.segment import Segment
+
+    class SafeConsole(Console):
+        """All that it prints passes `render`: no text can move the cursor or set the terminal's title."""
+
+        def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+            for segment in super().render(renderable, options):
+                is_safe = segment.control or not CONTROL.search(segment.text)
+                yield segment if is_safe else Segment(visible(segment.text), segment.style)
+
+    to = file if file.isatty() else cast("TextIO", Unpadded(file))
+    return SafeConsole(file=to, width=width, markup=False, highlight=False, emoji=False)
+
+
+def terminal_safe() -> TextIO:
+    """Standard output for CSV and JSON: exactly what is written, but for control characters on a terminal."""
+    return cast("TextIO", VisibleFile(sys.stdout)) if sys.stdout.isatty() else sys.stdout
+
+
+def print_json(value: object) -> None:
+    """Print JSON on standard output; an encoding other than UTF-8 gets it in ASCII."""
+    file = terminal_safe()
+    file.write(f"{json.dumps(value, ensure_ascii=not takes_unicode(file), indent=2)}\n")
+
+
+def takes_unicode(file: TextIO) -> bool:
+    """Whether a file takes every character as it is."""
+    return (file.encoding or "utf-8").lower().startswith("utf")
 
 
 def print_run(
@@ -72,7 +126,7 @@ def print_run(
     with Results.open(folder) as results:
         found = read(results, run_id)
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        print_json(found)
     else:
         show(result_console(), found)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from blindspot.cli.terminal import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, result_console, visible
+from blindspot.cli.terminal import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, print_json, result_console, visible
 from blindspot.storage.errors import SettingsError
 
 # A run that takes an answer from the cache has a row of its own for it, with cache_hit set.
@@ -49,7 +48,7 @@ def cache(
     with Results.open(folder) as results:
         rows = rows_of(results, ANSWERS)
     if as_json:
-        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        print_json(rows)
     else:
         print_answers(rows)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from blindspot.cli.commands.run import carry_out
-from blindspot.cli.terminal import JsonOption, QuietOption, result_console, visible
+from blindspot.cli.terminal import JsonOption, QuietOption, print_json, result_console, visible
 from blindspot.storage.errors import StoreError
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ def report(folder: Path, run_id: str, *, seed: int, as_json: bool) -> None:
         named = read_named(results, run_id)
     if as_json:
         planted = asdict(effect) | {"reduction": effect.reduction, "hypotheses": [asdict(row) for row in named]}
-        typer.echo(json.dumps(as_table(summary) | {"planted": planted}, ensure_ascii=False, indent=2))
+        print_json(as_table(summary) | {"planted": planted})
         return
     console = result_console()
     print_planted(console, effect, named)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
@@ -14,7 +13,14 @@ from pathlib import Path
 
 import typer
 
-from blindspot.cli.terminal import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, progress_console, result_console
+from blindspot.cli.terminal import (
+    DEFAULT_WORKSPACE,
+    JsonOption,
+    WorkspaceOption,
+    print_json,
+    progress_console,
+    result_console,
+)
 from blindspot.storage.errors import BlindspotError, StoreError
 
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")
@@ -40,7 +46,7 @@ def doctor(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption =
     ready = all(check.ok for check in checks if check.needed)
     if as_json:
         table = {"demo_can_run": ready, "checks": [asdict(check) for check in checks]}
-        typer.echo(json.dumps(table, ensure_ascii=False, indent=2))
+        print_json(table)
     else:
         print_checks(checks, ready=ready)
     if not ready:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +13,7 @@ from blindspot.cli.terminal import (
     DEFAULT_WORKSPACE,
     JsonOption,
     WorkspaceOption,
+    print_json,
     result_console,
     visible,
     workspace_option,
@@ -85,7 +85,7 @@ def vacuum(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption =
     changed = make_smaller(workspace.expanduser().resolve())
     if as_json:
         told = {name: {"before": before, "after": after} for name, (before, after) in changed.items()}
-        typer.echo(json.dumps(told, indent=2))
+        print_json(told)
         return
     for name, (before, after) in changed.items():
         result_console().print(f"{name}: {before:,} -> {after:,} bytes")

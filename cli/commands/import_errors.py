@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from blindspot.cli.terminal import (
     WORKSPACE_VARIABLE,
     JsonOption,
     QuietOption,
+    print_json,
     progress_console,
     result_console,
     visible,
@@ -113,7 +113,7 @@ def import_errors(  # each option is one setting
     found = sort_out(settings, is_alone=alone)
     if check:
         if as_json:
-            typer.echo(json.dumps(as_table(found), ensure_ascii=False, indent=2))
+            print_json(as_table(found))
         else:
             print_log(result_console(), found, settings.run.tau)
         return

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from blindspot.cli.terminal import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, result_console
+from blindspot.cli.terminal import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, print_json, result_console
 from blindspot.storage.errors import StoreError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def hypotheses(
         row | {name: json.loads(row[name] or "null") for name in ("original", "perturbed")} for row in found[:limit]
     ]
     if as_json:
-        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        print_json(rows)
     else:
         print_hypotheses(result_console(), rows, run_id=run_id, total=len(found))
 

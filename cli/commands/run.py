@@ -22,6 +22,7 @@ from blindspot.cli.terminal import (
     QuietOption,
     SettingsArgument,
     WorkspaceOption,
+    print_json,
     result_console,
     workspace_option,
 )
@@ -163,6 +164,6 @@ def print_result(folder: Path, run_id: str, *, as_json: bool) -> None:
     with Results.open(folder) as results:
         summary = read_summary(results, run_id)
     if as_json:
-        typer.echo(json.dumps(as_table(summary), ensure_ascii=False, indent=2))
+        print_json(as_table(summary))
     else:
         print_summary(result_console(), summary)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import typer
 
 from blindspot.cli.commands.status import arrow, before_after, round_of
 from blindspot.cli.terminal import (
     DEFAULT_WORKSPACE,
     JsonOption,
     WorkspaceOption,
+    print_json,
     result_console,
     visible,
     workspace_option,
@@ -37,7 +35,7 @@ def runs(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption = F
     files = (place.store, place.results, place.checkpoints, place.models)
     disk = {path.name: size_of(path) for path in files}
     if as_json:
-        typer.echo(json.dumps({"runs": rows, "bytes": disk}, ensure_ascii=False, indent=2))
+        print_json({"runs": rows, "bytes": disk})
     else:
         print_runs(place.folder, rows, disk)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from blindspot.cli.terminal import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, result_console, workspace_option
+from blindspot.cli.terminal import (
+    DEFAULT_WORKSPACE,
+    JsonOption,
+    WorkspaceOption,
+    print_json,
+    result_console,
+    workspace_option,
+)
 
 if TYPE_CHECKING:
     from blindspot.cli.show.summary import Summary
@@ -33,7 +37,7 @@ def status(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption =
             own = {"attack": attacks_of, "comparison": teachers_of}.get(run.kind, nothing_more)
             rows.append(facts_of(results, run, silent_s) | own(results, name))
     if as_json:
-        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        print_json(rows)
     else:
         print_status(folder, rows)
 

@@ -13,7 +13,7 @@ import typer
 from blindspot.cli.commands.run import SetOption
 from blindspot.cli.confirm import YesOption
 from blindspot.cli.stop import StopSignals
-from blindspot.cli.terminal import FileWorkspaceOption, JsonOption, QuietOption, result_console
+from blindspot.cli.terminal import FileWorkspaceOption, JsonOption, QuietOption, print_json, result_console
 from blindspot.storage.errors import Cancelled, OperatorError, SettingsError, Waiting
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def print_forecast(plan: StudyPlan, only: list[str] | tuple[()], *, as_json: boo
             "teaching": str(spend) if spend else None,
             "usd_most": spend.usd_most if spend else 0.0,
         }
-        typer.echo(json.dumps(told, ensure_ascii=False, indent=2))
+        print_json(told)
         return
     for number, lot in enumerate(lots, start=1):
         typer.echo(f"{number:>4}  {lot.cell}")
@@ -139,7 +139,7 @@ def print_tables(plan: StudyPlan, markdown: Path | None, csv: Path | None, *, as
     if csv:
         write(csv, write_csv(found))
     if as_json:
-        typer.echo(json.dumps(as_table(found), ensure_ascii=False, indent=2))
+        print_json(as_table(found))
     else:
         print_study(result_console(), found)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from blindspot.cli.terminal import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, result_console, visible
+from blindspot.cli.terminal import DEFAULT_WORKSPACE, JsonOption, WorkspaceOption, print_json, result_console, visible
 
 if TYPE_CHECKING:
     from blindspot.storage.transfer.incoming import Brought
@@ -55,7 +54,7 @@ def import_runs(
         brought = bring_in(store, folder, manifest, prefix)
         store.publish()
     if as_json:
-        typer.echo(json.dumps([asdict(run) for run in brought], ensure_ascii=False, indent=2))
+        print_json([asdict(run) for run in brought])
     else:
         print_brought(brought)
 

@@ -12,7 +12,7 @@ from itertools import chain, islice
 from itertools import count as counting
 from typing import Any, TextIO
 
-from blindspot.cli.terminal import result_console, visible
+from blindspot.cli.terminal import result_console, takes_unicode, visible
 
 MOST_ROWS = 500  # of a table; nobody reads on, and rendering takes its time
 MOST_CHARACTERS = 300  # of one cell on a terminal
@@ -42,10 +42,10 @@ class Lines:
 
 def write_json(columns: Sequence[str], rows: Iterable[tuple[Any, ...]], file: TextIO) -> int:
     """Write all rows as a list of objects. Returns: how many there were."""
-    names, count = unique(columns), 0
+    names, count, in_ascii = unique(columns), 0, not takes_unicode(file)
     for count, row in enumerate(rows, start=1):
         plain = dict(zip(names, map(json_value, row), strict=True))
-        text = json.dumps(plain, ensure_ascii=False, indent=2, allow_nan=False).replace("\n", "\n  ")
+        text = json.dumps(plain, ensure_ascii=in_ascii, indent=2, allow_nan=False).replace("\n", "\n  ")
         file.write(f"{',' if count > 1 else '['}\n  {text}")
     file.write("\n]\n" if count else "[]\n")
     return count

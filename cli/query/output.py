@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -13,7 +11,8 @@ import typer
 
 from blindspot.cli.query.formats import print_table, unique, write_csv, write_json
 from blindspot.cli.query.names import known_tables
-from blindspot.cli.terminal import result_console
+from blindspot.cli.streams import while_read
+from blindspot.cli.terminal import print_json, result_console, terminal_safe
 from blindspot.storage.errors import StoreError
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def write_answer(answer: Answer, style: Style, out: Path | None) -> None:
         if style == "table":
             print_table(answer.columns, answer.rows())
         else:
-            (write_csv if style == "csv" else write_json)(answer.columns, answer.rows(), sys.stdout)
+            (write_csv if style == "csv" else write_json)(answer.columns, while_read(answer.rows()), terminal_safe())
         return
     out = out.expanduser()
     if out.is_dir():
@@ -101,9 +100,9 @@ def print_names(style: Style) -> None:
     rows = [(query.name, "ready query", query.question) for query in QUERIES]
     rows += [(name, "view" if name in views else "table", comment) for name, (comment, _) in known_tables().items()]
     if style == "json":
-        typer.echo(json.dumps([dict(zip(("name", "kind", "about"), row, strict=True)) for row in rows], indent=2))
+        print_json([dict(zip(("name", "kind", "about"), row, strict=True)) for row in rows])
     elif style == "csv":
-        write_csv(("name", "kind", "about"), rows, sys.stdout)
+        write_csv(("name", "kind", "about"), rows, terminal_safe())
     else:
         print_table(("name", "kind", "about"), rows)
         result_console().print("blindspot query NAME [RUN] asks it, --show prints its SQL")
