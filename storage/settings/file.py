@@ -10,6 +10,7 @@ from typing import Any
 
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.settings.sections import RunSection, Settings, check_settings
+from blindspot.storage.settings.values import MOST_BYTES, check_path, check_plain, shorten
 
 BUNDLED = "minilm"  # a model's name; a folder that is called so is written ./minilm
 DATA = ("data.train", "data.validation", "data.test", "data.unlabelled", "errors.file", "method.file")
@@ -37,15 +38,33 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises: SettingsError, when it cannot be read or is no TOML.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            written = file.read(MOST_BYTES + 1)
+        table = read_toml(written.decode())
     except FileNotFoundError:
         raise SettingsError(f"{path}: no such file; `blindspot init` writes one") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise SettingsError(f"{shorten(str(path))}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise SettingsError(f"{path}: not valid TOML: {error}") from None
+    if len(written) > MOST_BYTES:
+        raise SettingsError(f"{path}: larger than {MOST_BYTES:,} bytes, so these are no settings; name another file")
+    check_plain(table, where=str(path))
     resolve_paths(table, path.resolve().parent, DATA + NAMES)
     return table
+
+
+def read_toml(text: str) -> dict[str, Any]:
+    """Parse TOML.
+
+    Raises: ValueError, for all that is wrong with it: also a number of thousands of digits, or lists in lists in lists.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def complete_settings(table: dict[str, Any], overrides: Iterable[str], *, where: str) -> Settings:
@@ -84,9 +103,10 @@ def apply_override(table: dict[str, Any], override: str) -> None:
     if not equals or len(parts) < 2 or not all(parts):
         raise SettingsError(f"--set {override}: write section.key=value, e.g. --set run.seed=3")
     try:
-        value = tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
+        value = read_toml(f"v = {text}")["v"]
+    except ValueError:
         value = text
+    check_plain({key: value}, where="--set")
     value = resolve_path(".".join(parts), value, Path.cwd())
     for part in parts[:-1]:
         inner = table.setdefault(part, {})
@@ -110,6 +130,7 @@ def resolve_path(key: str, value: object, folder: Path) -> object:
     if key not in FILES + NAMES or not isinstance(value, str) or value in ("", BUNDLED):
         return value
     path = folder / os.path.expanduser(value)  # pathlib's raises for a user who is not there
+    check_path(path, key)
     if key in FILES or value.startswith((".", "~")) or os.path.exists(path):
         return str(path.resolve())
     return value
@@ -120,7 +141,9 @@ def resolve_teacher(spec: object, folder: Path) -> object:
     kind, _, path = spec.strip().partition(":") if isinstance(spec, str) else ("", "", "")
     if kind not in IN_FILES or not path:
         return spec
-    return f"{kind}:{os.path.abspath(folder / os.path.expanduser(path))}"
+    file = Path(os.path.abspath(folder / os.path.expanduser(path)))
+    check_path(file, "teacher")
+    return f"{kind}:{file}"
 
 
 def resolve_paths(table: dict[str, Any], folder: Path, keys: tuple[str, ...] = FILES + NAMES + TEACHERS) -> None:

@@ -19,6 +19,7 @@ from pydantic import (
 
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.records import Split
+from blindspot.storage.settings.values import check_plain, shorten
 
 
 def check_unlike(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -44,8 +45,17 @@ def check_length(value: object) -> object:
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what the random generators of numpy and scikit-learn take
+Rows = Annotated[int, Field(ge=0, le=10**9)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Few = Annotated[int, Field(ge=1, le=1000)]  # rounds, attempts: a larger number is a slip
+Many = Annotated[int, Field(ge=1, le=100_000)]  # what is held in memory all at once
+Resamples = Annotated[int, Field(ge=100, le=100_000)]
+Seconds = Annotated[float, Field(gt=0, le=10**7)]  # at most four months
+Usd = Annotated[float, Field(ge=0, le=10**9)]
+Epochs = Annotated[float, Field(gt=0, le=1000)]
+LearningRate = Annotated[float, Field(gt=0, le=1)]
+RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100)]  # part of names of files
 Names = Annotated[tuple[str, ...], AfterValidator(check_unlike)]
 Length = Annotated[Literal["auto"] | int, BeforeValidator(check_length)]
 Threshold = Annotated[Literal["calibrated"] | float, BeforeValidator(check_threshold)]
@@ -58,12 +68,12 @@ class Section(BaseModel):
 
 
 class RunSection(Section):
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")] = "run"
+    name: RunName = "run"
     workspace: str = "blindspot-workspace"
-    seed: Annotated[int, Field(ge=0)] = 0
-    rounds: Count = 1
+    seed: Seed = 0
+    rounds: Few = 1
     tau: Share = 0.65
-    publish_s: Annotated[float, Field(gt=0)] = 5.0  # longest time from a change to results.duckdb, seconds
+    publish_s: Seconds = 5.0  # longest time from a change to results.duckdb, seconds
 
 
 class Limit(Section):
@@ -114,9 +124,9 @@ class ClassifierSection(Section):
     model: str = "minilm"  # minilm, a local folder or a Hugging Face id
     fine_tune: bool = True  # false: the folder holds a classifier that is fine-tuned already
     preset: Literal["minilm", "ibs-bert", "ibs-llama"] = "minilm"  # how it is fine-tuned, here and after teaching
-    epochs: Annotated[float, Field(gt=0)] | None = None  # None: the preset's
-    batch_size: Count | None = None
-    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    epochs: Epochs | None = None  # None: the preset's
+    batch_size: Many | None = None
+    learning_rate: LearningRate | None = None
     max_tokens: Annotated[int, Field(ge=8, le=8192)] = 256
     device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
 
@@ -125,17 +135,17 @@ class AttackSection(Section):
     recipes: Names = ("deepwordbug",)
     goal: Literal["flip", "confident"] = "flip"  # stop when the label flips, or when it does so with confidence tau
     precision: Literal["fp32", "fast"] = "fp32"  # of the search; what "fast" finds is judged in fp32
-    samples: Annotated[int, Field(ge=0)] = 200  # samples attacked with each recipe, of the validation split
+    samples: Rows = 200  # samples attacked with each recipe, of the validation split
     split: Split = "test"  # that `blindspot attack` draws from; a mitigation run attacks the validation split
     fields: Annotated[Names, Field(min_length=1)] | None = None  # that may be changed; None: those the recipe changes
-    train_samples: Annotated[int, Field(ge=0)] = 0  # training samples attacked as well, for methods that learn of them
+    train_samples: Rows = 0  # training samples attacked as well, for methods that learn of them
     sentence_encoder: Literal["minilm", "use"] = "minilm"  # what stands for the Universal Sentence Encoder of a recipe
     max_queries: Count | None = None  # a sample's attack stops there
     timeout_s: Seconds | None = 300.0  # and there: its own seconds, and its share of the answers
     stop_uus: Count | None = None  # a recipe's attacks stop there; never those of `evaluate`
     stop_queries: Count | None = None
     stop_s: Seconds | None = None
-    together: Count = 64  # samples attacked at once
+    together: Many = 64  # samples attacked at once
 
     @field_validator("recipes")
     @classmethod
@@ -168,23 +178,23 @@ class SelectSection(Section):
 class TeacherSection(Section):
     spec: str = "rules"  # rules, openai:MODEL[@BASE_URL], anthropic:MODEL[@BASE_URL], file:FOLDER, replay:FILE
     autonomy: Literal["scripted", "probing", "autonomous"] = "scripted"  # what a teacher may do by itself
-    probes: Count = 8  # tools it may call for one UU, when probing
-    steps: Annotated[int, Field(ge=5)] = 40  # of an autonomous run, refused ones too
-    samples_per_hypothesis: Count = 1
+    probes: Few = 8  # tools it may call for one UU, when probing
+    steps: Annotated[int, Field(ge=5, le=10_000)] = 40  # of an autonomous run, refused ones too
+    samples_per_hypothesis: Few = 1
     requests_per_minute: Count = 500
     requests_per_second: Count = 20
     tokens_per_minute: Count = 200_000  # of questions and answers
-    concurrency: Count = 16
-    timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    concurrency: Few = 16
+    timeout_s: Seconds = 60.0
     longest_pause_s: Seconds = 600.0  # however long a provider asks to be left alone
-    attempts: Count = 8
+    attempts: Few = 8
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None  # None: the provider's default
-    max_tokens: Count = 1500
+    max_tokens: Annotated[int, Field(ge=1, le=10**7)] = 1500
     max_calls: Count | None = None  # answers bought in one run
-    max_usd: Annotated[float, Field(gt=0)] | None = None  # spent in one run
-    confirm_usd: Annotated[float, Field(ge=0)] = 5.0  # a run that may cost more is confirmed first
-    usd_per_million_in: Annotated[float, Field(ge=0)] | None = None  # tokens; None: the built-in table's price
-    usd_per_million_out: Annotated[float, Field(ge=0)] | None = None
+    max_usd: Annotated[float, Field(gt=0, le=10**9)] | None = None  # spent in one run
+    confirm_usd: Usd = 5.0  # a run that may cost more is confirmed first
+    usd_per_million_in: Usd | None = None  # tokens; None: the built-in table's price
+    usd_per_million_out: Usd | None = None
     cache: bool = True  # false: a question that an earlier run had answered is bought again
 
     @model_validator(mode="after")
@@ -204,20 +214,20 @@ class FilterSection(Section):
     near_training: Share = 0.995  # the same to a training sample: one with a few misspelt words may pass
     bertscore: Threshold = "calibrated"
     encoder: str = "minilm"
-    references: Count = 500  # training samples, texts of the deployment and of UUs: at most this many of each
+    references: Many = 500  # training samples, texts of the deployment and of UUs: at most this many of each
 
 
 class RetrainSection(Section):
     start: Literal["base", "current"] = "base"  # fresh from the base model, or on from the current version
-    epochs: Annotated[float, Field(gt=0)] | None = None  # None: the classifier's
-    learning_rate: Annotated[float, Field(gt=0)] | None = None
-    synthetic_weight: Annotated[float, Field(gt=0)] = 1.0  # weight of a synthetic sample in the loss
+    epochs: Epochs | None = None  # None: the classifier's
+    learning_rate: LearningRate | None = None
+    synthetic_weight: Annotated[float, Field(gt=0, le=1000)] = 1.0  # weight of a synthetic sample in the loss
     doubt: Annotated[float, Field(ge=0, lt=1)] = 0.0  # part of a synthetic sample's target spread over all labels
     keep: Literal["all", "round"] = "all"  # which rounds' accepted samples are trained on: all, or this one's
-    consistency: Annotated[float, Field(ge=0)] = 0.0  # weight of the divergence between a sample and its twin
+    consistency: Annotated[float, Field(ge=0, le=1000)] = 0.0  # weight of the divergence between a sample and its twin
     twins: Literal["attacks", "typos"] = "attacks"  # what a twin is: the sample as an attack changed it, or misspelt
     choose: Literal["last", "uus"] = "last"  # the epoch to keep: the last, or the one with the fewest validation UUs
-    patience: Count | None = None  # epochs in a row without fewer UUs before training stops
+    patience: Few | None = None  # epochs in a row without fewer UUs before training stops
 
     @model_validator(mode="after")
     def check_patience(self) -> RetrainSection:
@@ -227,9 +237,9 @@ class RetrainSection(Section):
 
 
 class EvaluateSection(Section):
-    samples: Annotated[int, Field(ge=0)] = 300  # test samples attacked with each recipe
-    thresholds: tuple[Share, ...] = (0.65, 0.8, 0.9)
-    resamples: Annotated[int, Field(ge=100)] = 2000  # of the paired bootstrap
+    samples: Rows = 300  # test samples attacked with each recipe
+    thresholds: Annotated[tuple[Share, ...], Field(max_length=100)] = (0.65, 0.8, 0.9)
+    resamples: Resamples = 2000  # of the paired bootstrap
 
 
 class AcceptSection(Section):
@@ -279,13 +289,14 @@ def check_settings(table: dict[str, Any], *, where: str) -> Settings:
 
     Raises: SettingsError, naming the first wrong key and how many more there are.
     """
+    check_plain(table, where=where)
     try:
         return Settings.model_validate(table)
     except ValidationError as error:
         first, *others = error.errors()
         key = ".".join(str(part) for part in first["loc"]) or "settings"
         more = f" (and {len(others)} more)" if others else ""
-        raise SettingsError(f"{where}: {key}: {explain(dict(first), key)}{more}") from None
+        raise SettingsError(f"{where}: {shorten(key)}: {explain(dict(first), key)}{more}") from None
 
 
 def explain(problem: dict[str, Any], key: str) -> str:
@@ -297,7 +308,7 @@ def explain(problem: dict[str, Any], key: str) -> str:
     if problem["type"] == "value_error":
         return str(problem["msg"]).removeprefix("Value error, ")
     message = problem["msg"].replace("a valid tuple", "a list")
-    return f"{message[0].lower()}{message[1:]}, got {problem['input']!r}"
+    return f"{message[0].lower()}{message[1:]}, got {shorten(repr(problem['input']))}"
 
 
 def suggest(key: str) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_args
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
 
 from blindspot.storage.errors import SettingsError
-from blindspot.storage.settings.sections import Count, MethodSection, Section, check_unlike, explain
+from blindspot.storage.settings.sections import MethodSection, RunName, Section, Seed, check_unlike, explain
 
 ORIGINAL = "original"  # the arm of the runs that train the original model versions
 METHODS: tuple[str, ...] = get_args(MethodSection.model_fields["name"].annotation)
@@ -33,7 +33,7 @@ def as_recipes(value: object) -> object:
 
 Recipes = Annotated[tuple[str, ...], BeforeValidator(as_recipes), AfterValidator(check_unlike)]
 Dose = Annotated[float, Field(gt=0, le=10)]
-Name = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Name = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 class Variant(Section):
@@ -104,15 +104,17 @@ class Arm(Section):
 class StudySection(Section):
     """The axes of a study."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")] = "study"
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0, 1, 2)
+    name: RunName = "study"
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=1000)] = (0, 1, 2)
     recipes: tuple[Recipes, ...] = (("deepwordbug",),)  # each in runs of its own; an inner list: together in one
     methods: tuple[Annotated[Arm, BeforeValidator(as_arm)], ...] = ()
     arms: tuple[Arm, ...] = ()  # further methods, each in a table of its own
     shares: tuple[Dose, ...] = ()  # the doses that every method is tried at which adds rows
     datasets: tuple[Variant, ...] = ()
     classifiers: tuple[Variant, ...] = ()
-    resamples: Count | None = None  # of the bootstrap of the study's figures; None: evaluate.resamples
+    resamples: Annotated[int, Field(ge=1, le=100_000)] | None = (
+        None  # of the bootstrap of the study's figures; None: evaluate.resamples
+    )
 
     @field_validator("seeds", "recipes", "shares")
     @classmethod
