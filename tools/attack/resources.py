@@ -11,7 +11,6 @@ import logging
 import logging.config
 import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from threading import Lock
 from typing import Any
 
 from blindspot.storage.errors import SettingsError
+from blindspot.tools.attack.scratch_folder import ScratchFolder
 from blindspot.tools.attack.speed import speed_up_textattack, without_replacements
 from blindspot.tools.text.function_words import ENGLISH
 
@@ -40,7 +40,7 @@ GET_WORD_VECTORS = (
 )
 GET_TAGGER = "with a network: python -m nltk.downloader averaged_perceptron_tagger_eng universal_tagset"
 
-_folder: tempfile.TemporaryDirectory[str] | None = None  # our own resources, gone when the process ends
+_folder: ScratchFolder | None = None  # our own resources
 
 
 def prepare_textattack() -> Any:
@@ -52,13 +52,13 @@ def prepare_textattack() -> Any:
     global _folder
     with LOCK:
         if _folder is None:
-            folder = tempfile.TemporaryDirectory(prefix="blindspot-")
+            folder = ScratchFolder()
             with warnings.catch_warnings(), logging_kept(), environment_kept():
                 warnings.simplefilter("ignore")
                 for name in FIRST:
                     importlib.import_module(name)
-                provide_stopwords(Path(folder.name) / "nltk_data")
-                import_textattack(Path(folder.name) / "textattack")
+                provide_stopwords(folder.path / "nltk_data")
+                import_textattack(folder.path / "textattack")
             _folder = folder
             for name in LOGGERS:
                 logging.getLogger(name).setLevel(logging.ERROR)
@@ -120,7 +120,7 @@ def has_stopwords() -> bool:
     """Whether NLTK finds an English stop word list of its own (results are TextAttack's to the letter only then)."""
     import nltk
 
-    own = _folder.name if _folder else "\0"
+    own = str(_folder.path) if _folder else "\0"
     try:
         nltk.data.find("corpora/stopwords/english", [path for path in nltk.data.path if not path.startswith(own)])
     except LookupError:
