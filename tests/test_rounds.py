@@ -107,3 +107,14 @@ def test_a_round_without_gain_is_no_end_where_the_settings_say_so(tiny_base: Pat
     assert [accepted for accepted, _, _ in rounds] == [False, False]
     assert {model_id for _, model_id, _ in rounds} == {run.original_model_id} == {run.final_model_id}
     assert rounds[0][2] != rounds[1][2]
+
+
+def test_the_line_that_closes_a_round_leaves_the_reasons_to_the_verdict(two_rounds: Path) -> None:
+    sql = "SELECT message, verdict FROM events JOIN rounds USING (run_id, round) WHERE phase = 'close_round'"
+    rows = read(two_rounds, sql)
+    assert len(rows) == 2
+    for message, verdict in rows:
+        decision, _, reasons = verdict.partition(": ")
+        assert message.startswith(f"verdict {decision}, next ")
+        assert reasons
+        assert reasons not in message

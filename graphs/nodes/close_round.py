@@ -51,7 +51,8 @@ def close_round(context: Context, state: State, report: Report) -> tuple[dict[st
     context.store.put(replace(run, final_model_id=model_id))
     if new_id and not verdict.accepted:
         remove_rejected(context, number, new_id)
-    return {"model_id": model_id, "stop": stop}, {"verdict": verdict.text, "next": stop or "another round"}
+    decision = verdict.text.partition(": ")[0]  # the reasons stand in the round's row, and are printed at the end
+    return {"model_id": model_id, "stop": stop}, {"verdict": decision, "next": stop or "another round"}
 
 
 def nothing_new(context: Context, number: int) -> str:
