@@ -179,6 +179,11 @@ def keys_of(section: BaseModel, before: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{before}{name}", value
 
 
+def test_init_names_the_keys_that_must_be_set(cli: Cli) -> None:
+    out = "wrote mitigation.toml; set [data] in it: path, fields and label, then: blindspot run mitigation.toml\n"
+    assert cli("init").out == out
+
+
 def test_init_does_not_overwrite_what_is_there(cli: Cli, tmp_path: Path) -> None:
     mine = tmp_path / "mine.toml"
     mine.write_text("mine")

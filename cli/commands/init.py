@@ -33,4 +33,5 @@ def init(
         raise SettingsError(f"{file} is there already; name another file, or overwrite it with --force") from None
     except OSError as error:
         raise SettingsError(f"{file}: cannot be written: {error.strerror}") from None
-    typer.echo(f"wrote {file}; set [data] in it, then: blindspot {command} {file}")
+    keys = "" if study else ": path, fields and label"
+    typer.echo(f"wrote {file}; set [data] in it{keys}, then: blindspot {command} {file}")
