@@ -22,6 +22,8 @@ def source_of(settings: Settings, kind: str = "mitigation") -> DataSource:
         limits=data.limit.model_dump(),
         seed=settings.run.seed,
         splits=splits_of(settings, kind),
+        shares=data.split,
+        strip=data.strip,
         unlabelled=data.unlabelled if kind != "attack" else None,
     )
 

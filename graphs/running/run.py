@@ -28,6 +28,7 @@ from blindspot.storage.records import Dataset, Run, now
 from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.store.store import Store
 from blindspot.storage.workspace import Workspace
+from blindspot.tools.data.review import Notice
 from blindspot.tools.progress import IsCancelled
 
 GRAPHS = {  # by kind of run
@@ -71,7 +72,8 @@ def start_run(
     source = source_of(settings, kind)
     check_kind(settings, kind)
     check_places(settings, kind)
-    dataset = inspect_data(settings, source, kind)
+    notices: list[Notice] = []
+    dataset = inspect_data(settings, source, kind, notices)
     check_method(settings, source, dataset, kind)
     check_recipes(settings)
     check_models(settings, dataset.labels, kind)
@@ -81,11 +83,13 @@ def start_run(
     with Store.open(workspace.folder) as store:
         run = new_run(store, settings, dataset, kind)
         context = Context(run.run_id, settings, store, workspace, source, dataset, cancelled, show, kind)
-        said = [context.event(0, "forecast", str(forecast))] if forecast else []
-        store.add([dataset, run, *said])  # a kill leaves all of a run's beginning, or nothing
+        beginning = [("data", notice) for notice in notices]
+        beginning += [("forecast", Notice(str(forecast), "info"))] if forecast else []
+        events = [context.event(0, phase, notice.message, level=notice.level) for phase, notice in beginning]
+        store.add([dataset, run, *events])  # a kill leaves all of a run's beginning, or nothing
         store.publish()
-        if forecast:
-            context.tell(0, "forecast", str(forecast))
+        for phase, notice in beginning:
+            context.tell(0, phase, notice.message, level=notice.level)
         return asyncio.run(go(context))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from blindspot.storage.settings.sections import Settings
 from blindspot.storage.settings.study_axes import METHODS
 from blindspot.storage.settings.study_cells import Cell, StudyPlan, is_free
 from blindspot.tools.data.datasets import DataSource
+from blindspot.tools.data.review import Notice
 
 UNKNOWN_BY = (
     *(key for key, phase in MENDABLE.items() if phase is None),
@@ -34,6 +36,7 @@ class Lot:
     source: DataSource
     dataset: Dataset
     identity: str
+    notices: Sequence[Notice] = ()  # what is worth knowing about the data set
 
 
 def identity(settings: Settings, dataset_id: str, kind: str) -> str:
@@ -51,21 +54,22 @@ def inspect_cells(plan: StudyPlan) -> list[Lot]:
 
     Raises: OperatorError.
     """
-    datasets: dict[str, Dataset] = {}
+    datasets: dict[str, tuple[Dataset, list[Notice]]] = {}
     checked: set[str] = set()
     lots: dict[str, Lot] = {}
     for cell in plan.cells:
         settings, kind = cell.settings, cell.kind
         check_arm(cell)
         source = replace(source_of(settings, kind), name=cell.dataset)
-        read = repr((replace(source, seed=0 if not any(source.limits.values()) else source.seed), settings.errors))
+        read = repr((replace(source, seed=source.seed if source.is_drawn else 0), settings.errors))
         if read not in datasets:
             check_places(settings, kind)
-            datasets[read] = inspect_data(settings, source, kind)
-        dataset = datasets[read]
+            noticed: list[Notice] = []
+            datasets[read] = inspect_data(settings, source, kind, noticed), noticed
+        dataset, notices = datasets[read]
         check_method(settings, source, dataset, kind)
         look_at(settings, kind, dataset, checked)
-        lot = Lot(cell, source, dataset, identity(settings, dataset.dataset_id, kind))
+        lot = Lot(cell, source, dataset, identity(settings, dataset.dataset_id, kind), notices)
         twin = lots.setdefault(lot.identity, lot)
         if twin is not lot:
             raise SettingsError(f"study: these are the same cell: {twin.cell}; {cell}: leave one of them out")

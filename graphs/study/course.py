@@ -19,6 +19,7 @@ from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.settings.study_cells import Cell
 from blindspot.storage.store.store import Store
 from blindspot.storage.workspace import Workspace
+from blindspot.tools.data.review import Notice
 from blindspot.tools.progress import IsCancelled
 
 
@@ -47,6 +48,7 @@ class Course:
     def __init__(self, store: Store, workspace: Workspace, study: Study, lots: Sequence[Lot], told: Told) -> None:
         self.store, self.workspace, self.study, self.lots, self.told = store, workspace, study, lots, told
         self.runs = runs_by_identity(store, study.study_id)
+        self.noticed: set[Notice] = set()  # of data sets, shown already
         self.figures = FigureWriter(store, study, lots, self.run_of)
         self.origins = {lot.cell.origin: lot for lot in lots if lot.cell.kind == "original"}
 
@@ -108,11 +110,23 @@ class Course:
         self.runs[lot.identity] = run
         self.store.add([lot.dataset])
         self.store.put(run)
+        context = self.context(lot, run)
+        if lot.cell.kind == "original":
+            self.tell_data(context, lot)
         self.store.publish()
         try:
-            asyncio.run(go(self.context(lot, run)))
+            asyncio.run(go(context))
         finally:
             self.runs[lot.identity] = self.store.one(Run, run_id=run.run_id) or run
+
+    def tell_data(self, context: Context, lot: Lot) -> None:
+        """Record what is worth knowing about a cell's data set, and show it once for all cells that have it."""
+        for notice in lot.notices:
+            if notice in self.noticed:
+                self.store.add([context.event(0, "data", notice.message, level=notice.level)])
+            else:
+                context.tell(0, "data", notice.message, level=notice.level)
+        self.noticed |= set(lot.notices)
 
     def begun(self, lot: Lot) -> Run:
         """The row of a cell's run as it begins or goes on.

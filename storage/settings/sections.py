@@ -44,6 +44,13 @@ def check_length(value: object) -> object:
     raise ValueError(f'write "auto" or a whole number from 0 to 1000000, got {value!r}')
 
 
+def check_parts(shares: tuple[float, float, float]) -> tuple[float, float, float]:
+    """Refuse shares that do not make a whole."""
+    if abs(sum(shares) - 1) > 1e-6:
+        raise ValueError(f"the shares of training, validation and test sum to {sum(shares):g}; they must sum to 1")
+    return shares
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # what the random generators of numpy and scikit-learn take
 Rows = Annotated[int, Field(ge=0, le=10**9)]
@@ -58,6 +65,8 @@ LearningRate = Annotated[float, Field(gt=0, le=1)]
 RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100)]  # part of names of files
 Names = Annotated[tuple[str, ...], AfterValidator(check_unlike)]
 Length = Annotated[Literal["auto"] | int, BeforeValidator(check_length)]
+Part = Annotated[float, Field(gt=0, lt=1)]
+Parts = Annotated[tuple[Part, Part, Part], AfterValidator(check_parts)]
 Threshold = Annotated[Literal["calibrated"] | float, BeforeValidator(check_threshold)]
 
 
@@ -85,7 +94,8 @@ class Limit(Section):
 
 
 class DataSection(Section):
-    path: str | None = None  # a folder with train, validation and test files, or a Hugging Face data set id
+    path: str | None = None  # a folder with train, validation and test files, one file, or a Hugging Face data set id
+    split: Parts = (0.8, 0.1, 0.1)  # of one file's rows, for training, validation and test
     train: str | None = None  # one file for each split, in place of `path`
     validation: str | None = None
     test: str | None = None
@@ -94,6 +104,7 @@ class DataSection(Section):
     label: str = "label"
     labels: Names | None = None  # their order; None: as found in the training split, sorted
     task: str = "text classification"  # one sentence that tells the teacher what is classified
+    strip: bool = False  # take the white space off both ends of texts and labels
     limit: Limit = Limit()
 
     @model_validator(mode="after")

@@ -18,7 +18,7 @@ from pathlib import Path
 from blindspot.storage.errors import DataError
 from blindspot.storage.records import Fields, Hypothesis, SyntheticSample, Uu, make_id, now
 from blindspot.tools.additions.baselines import Addition, Taken, added
-from blindspot.tools.data.columns import Table, check_columns, first_line, read_objects
+from blindspot.tools.data.columns import Table, check_columns, first_line, read_objects, strip
 from blindspot.tools.data.datasets import DataSource, find_problem, label_name
 
 KINDS = ("abstraction", "extrapolation")
@@ -83,6 +83,7 @@ def check_sample(
         table, place: of the line.
         within: the column that holds the sample, with a dot; "" where the line is the sample.
     """
+    row = {name: strip(value) for name, value in row.items()} if source.strip else row
     named = {f"{within}{name}": value for name, value in row.items()}
     check_columns([within + name for name in (*source.fields, source.label)], list(named), table.place(place))
     for name in source.fields:

@@ -7,7 +7,7 @@ import difflib
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,10 +33,34 @@ class Table:
     source: str  # the file, or the id and split
     columns: Mapping[str, Sequence[object]]
     lines: Sequence[int] | None = None  # each row's first line in a text file, from 1
+    positions: Sequence[int] | None = None  # each row's position in the file, from 0; None: all of them are here
+
+    def position(self, row: int) -> int:
+        """Which row of the file a row is, both from 0."""
+        return row if self.positions is None else self.positions[row]
+
+    def number(self, row: int) -> str:
+        """Say which row or line of the file a row (from 0) is, counting as a person does."""
+        return f"line {self.lines[row]}" if self.lines else f"row {self.position(row) + 1}"
 
     def place(self, row: int) -> str:
-        """Say where a row (from 0) stands, counting as a person does."""
-        return f"{self.source}, line {self.lines[row]}" if self.lines else f"{self.source}, row {row + 1}"
+        """Say where a row (from 0) stands."""
+        return f"{self.source}, {self.number(row)}"
+
+    def take(self, rows: Sequence[int]) -> Table:
+        """Keep these rows alone; they are still known by their places in the file."""
+        columns = {name: [values[row] for row in rows] for name, values in self.columns.items()}
+        lines = [self.lines[row] for row in rows] if self.lines else None
+        return Table(self.source, columns, lines, [self.position(row) for row in rows])
+
+    def stripped(self) -> Table:
+        """Take the white space off both ends of every text and label."""
+        return replace(self, columns={name: [strip(value) for value in row] for name, row in self.columns.items()})
+
+
+def strip(value: object) -> object:
+    """Take the white space off both ends of a text; another value stays."""
+    return value.strip() if isinstance(value, str) else value
 
 
 def read_table(path: Path, wanted: Sequence[str]) -> Table:

@@ -16,12 +16,15 @@ import numpy as np
 from blindspot.storage.errors import DataError
 from blindspot.storage.records import Dataset, Sample, Split, make_id
 from blindspot.tools.data.columns import SUFFIXES, Table, first_line, from_arrow, read_table
+from blindspot.tools.data.copies import divide
 from blindspot.tools.data.formats import is_folder, is_there, plain
+from blindspot.tools.data.review import Notice, Review
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 FILE_NAMES = {"train": ("train",), "validation": ("validation", "valid", "dev"), "test": ("test",)}
 HUB_ID = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
 MAX_HUB_ID = 200  # characters of owner and name; each has 96 at most
+SHARES = (0.8, 0.1, 0.1)
 SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can say them, UTF-8 and the store cannot
 
 
@@ -30,7 +33,7 @@ class DataSource:
     """Where a data set lies and how it is to be read."""
 
     name: str
-    path: str | None  # a folder or a Hugging Face id; None where `files` are given
+    path: str | None  # a folder, one file or a Hugging Face id; None where `files` are given
     files: Mapping[str, str]  # split -> file
     fields: tuple[str, ...]
     label: str
@@ -40,6 +43,13 @@ class DataSource:
     seed: int
     splits: tuple[Split, ...] = SPLITS  # those that are read, in the order of SPLITS; others need not be there
     unlabelled: str | None = None  # a file of texts of the deployment
+    shares: tuple[float, ...] = SHARES  # of one file's rows, for the splits that it is divided into
+    strip: bool = False  # take the white space off both ends of texts and labels
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether the seed decides which rows are read, and in which split."""
+        return any(self.limits.values()) or whole_file(self) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +61,18 @@ class Rows:
     labels: Sequence[str]
 
 
-def inspect(source: DataSource) -> Dataset:
+def inspect(source: DataSource, notices: list[Notice] | None = None) -> Dataset:
     """Check every row of the splits that are read, and keep none.
 
+    Args:
+        notices: takes what is no error and yet worth knowing; None: nothing looks for it.
     Returns: the record; its id depends on what the rows say and how they are drawn, not on where they lie.
     Raises: DataError.
     """
     content = hashlib.blake2b(digest_size=16)
     labels: tuple[str, ...] = tuple(dict.fromkeys(source.labels or ()))
     counts: dict[str, int] = {}
+    review = Review(listed=source.labels is not None)
     for split in source.splits:  # the training split comes first: its labels are the ones the others may have
         rows = read_split(source, split)
         labels = labels or order_labels(set(rows.labels))
@@ -73,8 +86,12 @@ def inspect(source: DataSource) -> Dataset:
         for text, label in zip(rows.texts, rows.labels, strict=True):
             content.update("\x1f".join((split, label, *text, "\x1e")).encode())
         counts[split] = min(len(rows.labels), limit or len(rows.labels))
+        if notices is not None:
+            review.add(split, rows.table, rows.texts, rows.labels)
     limits = sorted((split, limit) for split, limit in source.limits.items() if limit is not None)
     draw = (limits, source.seed) if limits else None
+    if notices is not None:
+        notices += [*tell_division(source, counts), *review.notices()]
     return Dataset(
         dataset_id=make_id("ds", source.fields, source.label, labels, content.hexdigest(), draw),
         name=source.name,
@@ -105,7 +122,7 @@ def load_split(source: DataSource, dataset: Dataset, split: str) -> list[Sample]
             sample_id=make_id("smp", split, content, row),
             dataset_id=dataset.dataset_id,
             split=split,
-            row=row,
+            row=rows.table.position(row),
             fields=dict(zip(source.fields, rows.texts[row], strict=True)),
             label=rows.labels[row],
         )
@@ -139,21 +156,70 @@ def draw_rows(labels: Sequence[str], limit: int | None, *, seed: Sequence[int]) 
 
 def read_split(source: DataSource, split: str) -> Rows:
     """Read one split and check each of its rows by itself."""
+    file = whole_file(source)
+    if file is None:
+        return check_rows(read_split_table(source, split), source)
+    rows = check_rows(read_table(file, (*source.fields, source.label)), source)
+    parts = divide(rows.texts, rows.labels, source.shares, seed=source.seed, source=plain(str(file), 400))
+    part = parts[SPLITS.index(split)]
+    return Rows(rows.table.take(part), [rows.texts[row] for row in part], [rows.labels[row] for row in part])
+
+
+def whole_file(source: DataSource) -> Path | None:
+    """The one file that is to be divided into splits: what `path` names, or the only file in its folder.
+
+    A file that is named after a split is that split, where its folder is named and not the file.
+    """
+    path = Path(source.path).expanduser() if source.path else None
+    if path is None or not is_there(path):
+        return None
+    if not is_folder(path):
+        return path
+    try:
+        files = [file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file()]
+    except OSError:  # a folder that may not be listed: its files may be read all the same
+        return None
+    return files[0] if len(files) == 1 and split_named(files[0]) is None else None
+
+
+def tell_division(source: DataSource, counts: Mapping[str, int]) -> list[Notice]:
+    """Say how one file was divided."""
+    file = whole_file(source)
+    if file is None:
+        return []
+    rows = ", ".join(f"{split} {count}" for split, count in counts.items())
+    return [
+        Notice(
+            f"{plain(str(file), 400)}: one file without splits, so it is divided at random (seed {source.seed}, "
+            f"data.split = {list(source.shares)}), each label in its share and copies of a text in one split: {rows}",
+            "info",
+        )
+    ]
+
+
+def read_split_table(source: DataSource, split: str) -> Table:
+    """Read the columns of a split that lies by itself."""
     wanted = (*source.fields, source.label)
     folder = Path(source.path).expanduser() if source.path else None
     if folder is None:
         if split not in source.files:
-            raise DataError(f"no file for the {split} split; name one in data.{split}, or a folder of all in data.path")
+            raise DataError(
+                f"no file for the {split} split; name one in data.{split}, a folder of all in data.path, or there "
+                "one file that is divided into splits"
+            )
         table = read_table(Path(source.files[split]).expanduser(), wanted)
     elif is_folder(folder):
         table = read_table(find_file(folder, split), wanted)
-    elif is_there(folder) or not HUB_ID.fullmatch(source.path or "") or len(source.path or "") > MAX_HUB_ID:
+    elif folder.suffix.lower() in SUFFIXES:
+        raise DataError(f"{plain(source.path or '', 400)}: no such file; data.path names it")
+    elif not HUB_ID.fullmatch(source.path or "") or len(source.path or "") > MAX_HUB_ID:
         raise DataError(
-            f"{plain(source.path or '', 400)}: no such folder; give a folder with train, validation and test files"
+            f"{plain(source.path or '', 400)}: no such folder or file; give a folder with train, validation and test "
+            "files, or one file that is divided into them"
         )
     else:
         table = read_hub(source.path or "", split, wanted)
-    return check_rows(table, source)
+    return table
 
 
 def split_named(file: Path) -> Split | None:
@@ -166,7 +232,10 @@ def find_file(folder: Path, split: str) -> Path:
     names = [f"{stem}{suffix}" for stem in FILE_NAMES[split] for suffix in SUFFIXES]
     found = [folder / name for name in names if (folder / name).is_file()]
     if not found:
-        raise DataError(f"{folder}: no file for the {split} split; looked for {', '.join(names)}")
+        raise DataError(
+            f"{folder}: no file for the {split} split; looked for {', '.join(names)}; to have one file divided into "
+            "splits, name that file"
+        )
     if len(found) > 1:
         both = " and ".join(path.name for path in found)
         raise DataError(f"{folder}: {both} are both the {split} split; keep one, or name the files one by one")
@@ -194,6 +263,7 @@ def read_hub(name: str, split: str, wanted: Sequence[str]) -> Table:
 
 def check_rows(table: Table, source: DataSource) -> Rows:
     """Check that texts are text and not empty, and turn labels into strings."""
+    table = table.stripped() if source.strip else table
     texts = list(zip(*(table.columns[name] for name in source.fields), strict=True))
     labels: list[str] = []
     for row, (values, label) in enumerate(zip(texts, table.columns[source.label], strict=True)):

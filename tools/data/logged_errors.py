@@ -28,6 +28,7 @@ class LogSource:
     predicted: str
     confidence: str
     tau: float
+    strip: bool = False  # take the white space off both ends of texts and labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,9 @@ def read_log(source: LogSource, labels: Sequence[str] | None = None, tested: Col
     Raises: DataError, with the file, the row and the column, for a text or a confidence that is none.
     """
     table = read_table(Path(source.file), check_names(source))
-    true = label_column(table, source.label)
-    predicted = label_column(table, source.predicted)
+    table = table.stripped() if source.strip else table
+    true = label_column(table, source.label, labels)
+    predicted = label_column(table, source.predicted, labels)
     known = set(order_labels({label for label in true if label}) if labels is None else labels)
     counts: Counter[str] = Counter()
     errors: list[LoggedError] = []
@@ -116,11 +118,14 @@ def check_names(source: LogSource) -> tuple[str, ...]:
     return names
 
 
-def label_column(table: Table, name: str) -> list[str | None]:
-    """The labels of a column; None where there is none. Whole numbers that pandas made floats are whole again."""
+def label_column(table: Table, name: str, known: Collection[str] | None = None) -> list[str | None]:
+    """The labels of a column; None where there is none.
+
+    Whole numbers that pandas made floats are whole again, unless the data set has them as floats too.
+    """
     found: list[str | None] = []
     for row, value in enumerate(table.columns[name]):
-        if isinstance(value, float) and value.is_integer():
+        if isinstance(value, float) and value.is_integer() and str(value) not in (known or ()):
             value = int(value)
         missing = value is None or (isinstance(value, float) and math.isnan(value)) or not str(value).strip()
         found.append(None if missing else label_name(value, table, row, name))
