@@ -9,6 +9,7 @@ from pathlib import Path
 
 from blindspot.storage.errors import StoreError
 
+TRAINED = "mod-"  # begins the names of folders of weights
 PARTIAL = ".partial"  # ends the name of a folder that is being filled or removed
 
 
@@ -48,9 +49,14 @@ class Workspace:
         return path if path.parent == self.models and path.name not in ("", "..") else None
 
     def locate(self, folder: str) -> str:
-        """Where weights are: a folder, given relative to the workspace where it is in it, or a hub's id."""
+        """Where weights are: a folder, given relative to the workspace where it is in it, or a hub's id.
+
+        The workspace's own weights are a folder also when they are gone: no hub has what was trained here.
+        """
         inside = self.folder / folder
-        return str(inside) if inside.is_dir() else folder
+        own = self.weights(folder)
+        is_own = own is not None and own.name.startswith(TRAINED)
+        return str(inside) if is_own or inside.is_dir() else folder
 
     def remove_weights(self, folder: Path) -> None:
         """Remove a folder of weights; a kill leaves the whole of it under its name, or nothing.

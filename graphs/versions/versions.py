@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from blindspot.graphs.context import Context
 from blindspot.graphs.versions.identity import fingerprint, trained_on, version_id
-from blindspot.storage.errors import Cancelled
+from blindspot.storage.errors import Cancelled, ModelError
 from blindspot.storage.records import (
     Attack,
     ModelVersion,
@@ -50,13 +50,26 @@ def load_version(context: Context, version: ModelVersion) -> Classifier:
     from blindspot.tools.classifier.classifier import load_classifier
 
     return load_classifier(
-        context.workspace.locate(version.folder),
+        weights_of(context, version),
         model_id=version.model_id,
         labels=context.dataset.labels,
         max_tokens=context.settings.classifier.max_tokens,
         device=context.settings.classifier.device,
         temperature=version.temperature,
     )
+
+
+def weights_of(context: Context, version: ModelVersion) -> str:
+    """Where a version's weights are: a folder, or a hub's id.
+
+    Raises: ModelError, when they are a folder's and no longer there.
+    """
+    place = context.workspace.locate(version.folder)
+    if Path(place).is_absolute() and not any(Path(place).glob("*.safetensors")):
+        raise ModelError(
+            f"{place}: the weights of model version {version.model_id} are gone; put them back, or start a new run"
+        )
+    return place
 
 
 class OnDemand:
@@ -106,7 +119,7 @@ def train_version(
     brought = context.original_id() if again and not classifier.fine_tune else None
     trained = retrain(
         Weights(
-            source=context.workspace.locate(parent.folder) if parent else classifier.model,
+            source=weights_of(context, parent) if parent else classifier.model,
             fine_tuned=parent is not None or not classifier.fine_tune,
             labels=labels,
             max_tokens=classifier.max_tokens,

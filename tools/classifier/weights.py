@@ -154,10 +154,13 @@ def load_adapter(source: str, labels: Sequence[str], dtype: torch.dtype) -> PreT
     if not (Path(source) / SAFETENSORS_WEIGHTS_NAME).is_file():  # peft would unpickle what else there is
         raise ModelError(f"{source}: the adapter cannot be loaded: it holds no {SAFETENSORS_WEIGHTS_NAME}")
     written = (Path(source) / "config.json").is_file()
+    base = PeftConfig.from_pretrained(source).base_model_name_or_path
+    if base and Path(base).is_absolute() and not Path(base).is_dir():  # its path would be taken for an id of a hub
+        raise ModelError(f"{source}: the base model of the adapter is gone: {base}; put it back")
     config = AutoConfig.from_pretrained(source, trust_remote_code=False) if written else None
     names = list((config.id2label or {}).values()) if config else []
     model = AutoModelForSequenceClassification.from_pretrained(
-        PeftConfig.from_pretrained(source).base_model_name_or_path,
+        base,
         dtype=dtype,
         ignore_mismatched_sizes=True,  # of the head, which the adapter brings along
         **SAFE,
