@@ -39,6 +39,8 @@ class BatchServer:
     empty: bool = False  # send results without any result
     page: bool = False  # answer with HTML
     cut: bool = False  # send half of a file of answers
+    begun_as: str = "batch_{}"  # the id of a batch, by its number
+    results_url: str = ""  # where results are said to be
     keys: set[str] = field(default_factory=set)
 
     def spec(self, provider: str) -> TeacherSpec:
@@ -81,8 +83,9 @@ class BatchServer:
         return answer
 
     def begin(self, requests: list[dict[str, Any]]) -> str:
-        self.batches[f"batch_{len(self.batches) + 1}"] = requests
-        return f"batch_{len(self.batches)}"
+        batch_id = self.begun_as.format(len(self.batches) + 1)
+        self.batches[batch_id] = requests
+        return batch_id
 
     async def upload(self, request: web.Request) -> web.StreamResponse:
         form = await request.post()
@@ -128,7 +131,7 @@ class BatchServer:
     async def look_anthropic(self, request: web.Request) -> web.StreamResponse:
         batch_id = request.match_info["id"]
         status = "ended" if self.is_over else "in_progress"
-        url = f"{self.url}/v1/messages/batches/{batch_id}/results"
+        url = self.results_url or f"{self.url}/v1/messages/batches/{batch_id}/results"
         counts = {"succeeded": len(self.batches[batch_id])}
         return web.json_response(
             {"id": batch_id, "type": "message_batch", "processing_status": status, "request_counts": counts}
@@ -204,6 +207,30 @@ async def test_questions_go_up_once_and_their_answers_come_into_files(
     assert set(again.questions) == {keys["expire"], keys["fail"]}
     assert KEY in server.keys
     assert KEY not in "".join(path.read_text() for path in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("batch_id", ["../../stolen", "/tmp/stolen", "..", "", "a b", "\x1b[2J", "x" * 200])
+async def test_an_id_that_is_no_plain_name_names_no_file(
+    server: BatchServer, provider: str, tmp_path: Path, batch_id: str
+) -> None:
+    asked(tmp_path, "one")
+    server.begun_as = batch_id
+    with pytest.raises(TeacherError, match="unreadable answer") as caught:
+        await batch.submit(tmp_path, server.spec(provider))
+    assert str(caught.value).isprintable()
+    with pytest.raises(SettingsError, match=r"--adopt: the id .* is no plain name .* list of batches"):
+        settled(tmp_path, adopt=batch_id or ".")
+    write_batches(tmp_path, [Batch.model_construct(batch_id=batch_id, teacher="t", submitted_at="", questions=[])])
+    with pytest.raises(TeacherError, match=r"batches.json: cannot be read .*: restore it, or move it away"):
+        read_batches(tmp_path)
+
+
+async def test_results_of_another_server_are_not_asked_for(server: BatchServer, tmp_path: Path) -> None:
+    asked(tmp_path, "one")
+    await batch.submit(tmp_path, server.spec("anthropic"))
+    server.results_url = server.url.replace("127.0.0.1", "localhost") + "/v1/messages/batches/batch_1/results"
+    with pytest.raises(TeacherError, match="an address of another server, which is not asked: http://localhost"):
+        await batch.fetch(tmp_path)
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 429])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import resource
 import time
 import zlib
@@ -10,12 +11,15 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
 from blindspot.agents.chat import Message, Reply, Unavailable
+from blindspot.agents.teachers.answers import json_objects, read_explanation
 from blindspot.agents.teachers.opening import open_provider
 from blindspot.agents.teachers.teacher import TeacherSpec
 from blindspot.graphs.teaching.teachers import limits_of
-from blindspot.storage.errors import TeacherError
+from blindspot.storage.errors import MalformedAnswer, TeacherError
 from blindspot.storage.settings.sections import TeacherSection
 
 
@@ -94,3 +98,49 @@ async def test_a_charset_that_is_no_charset_is_ignored(teacher_server, provider:
         teacher_server.then(sending(b'{"error": "no"}', status, Content_Type="application/json; charset=hex_codec"))
         with pytest.raises((Unavailable, TeacherError), match="unreadable answer" if status == 200 else "401: no"):
             await ask(teacher_server.spec(provider))
+
+
+TANGLED = {
+    "braces": "{" * 200_000,
+    "keys": '{"' * 100_000,
+    "objects in objects": '{"a":' * 40_000,
+    "lists in objects": '{"":[' * 40_000,
+    "closed objects in objects": '{"a":' * 33_000 + "}" * 33_000,
+    "wrong in the middle": ('{"a":' * 31 + "x" + "}" * 31) * 1_000,
+    "escaped quotation marks": '{"\\"' * 50_000,
+    "backslashes": '{"' + "\\" * 199_999,
+    "strings that open strings": '{"a":"{"b":"{' * 15_000,
+}
+
+
+@pytest.mark.parametrize("case", TANGLED)
+def test_no_answer_holds_the_event_loop(case: str) -> None:
+    answer = '{"reasoning": "r", "hypothesis": "h"}'
+    began = time.process_time()
+    with pytest.raises(MalformedAnswer):
+        read_explanation(TANGLED[case])
+    assert time.process_time() - began < 2.5  # it took 5 s and more, and grew with the square of the length
+    with pytest.raises(MalformedAnswer, match="more than the 400000"):
+        read_explanation(" " * 400_000 + answer)
+
+
+def read_from_every_brace(text: str) -> list[Any]:
+    """What a reader finds that tries every brace in turn, however long it takes."""
+    decoder, values, start = json.JSONDecoder(strict=False), [], text.find("{")
+    while start >= 0:
+        try:
+            value, end = decoder.raw_decode(text, start)
+            values.append(value)
+        except ValueError:
+            end = start + 1
+        start = text.find("{", end)
+    return values
+
+
+PIECES = ["{", "}", '"', ":", ",", "[", "]", '"a"', "1", " ", "\\", '{"a":1}', '{"b":"{x}"}', 'it is "so', "\n"]
+PIECES.append('{"r":"q\\"}","h":["x"]}')
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
+def test_objects_are_found_as_if_every_brace_were_tried(text: str) -> None:
+    assert json_objects(text) == read_from_every_brace(text)

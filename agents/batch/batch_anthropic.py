@@ -9,7 +9,9 @@ from anthropic.types.messages.batch_create_params import Request
 from httpx2 import HTTPError
 from pydantic import BaseModel, ValidationError
 
+from blindspot.agents.batch.batch import FILE_BYTES, TIMEOUT_S, BatchState
 from blindspot.agents.batch.batch_api import FILE_BYTES, TIMEOUT_S, BatchState
+from blindspot.agents.batch.batch_record import PlainId
 from blindspot.agents.batch.question_files import Line
 from blindspot.agents.chat import Unavailable
 from blindspot.agents.providers.anthropic import ERRORS, Answer, connect
@@ -28,7 +30,7 @@ class Counts(BaseModel):
 class State(BaseModel):
     """What is needed of a batch's body."""
 
-    id: str
+    id: PlainId
     processing_status: str
     request_counts: Counts = Counts()
 
@@ -60,7 +62,9 @@ class AnthropicBatches:
         state = self._peer.read(raw.http_response.text, State)
         counts = state.request_counts
         failed = counts.errored + counts.canceled + counts.expired
-        return BatchState(state.processing_status, state.processing_status == "ended", counts.succeeded, failed)
+        return BatchState(
+            self._peer.told(state.processing_status), state.processing_status == "ended", counts.succeeded, failed
+        )
 
     async def fetch(self, batch_id: str) -> list[Line]:
         """Get the results."""

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel
 
+from blindspot.agents.batch.batch import FILE_BYTES, TIMEOUT_S, BatchState
 from blindspot.agents.batch.batch_api import FILE_BYTES, TIMEOUT_S, BatchState
+from blindspot.agents.batch.batch_record import PlainId
 from blindspot.agents.batch.question_files import Line, json_lines
 from blindspot.agents.chat import Unavailable
 from blindspot.agents.providers.openai import ERRORS, connect, limit_name
@@ -18,7 +20,7 @@ OVER = ("failed", "completed", "expired", "cancelled")
 
 
 class Named(BaseModel):
-    id: str
+    id: PlainId
 
 
 class Counts(BaseModel):
@@ -40,14 +42,14 @@ class State(BaseModel):
 
     status: str
     request_counts: Counts | None = None
-    output_file_id: str | None = None
-    error_file_id: str | None = None
+    output_file_id: PlainId | None = None
+    error_file_id: PlainId | None = None
     errors: Problems | None = None
 
     def told(self, peer: Peer) -> str:
         """The status, with the first reason where the whole batch was refused."""
         problems = (self.errors and self.errors.data) or []
-        return f"{self.status}: {peer.told(problems[0].message or '')}" if problems else self.status
+        return peer.told(f"{self.status}: {problems[0].message or ''}" if problems else self.status)
 
 
 class OpenAIBatches:

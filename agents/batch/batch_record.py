@@ -5,11 +5,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, TypeAdapter, ValidationError
 
 from blindspot.agents.batch.answer_files import read_answers, unanswered
 from blindspot.agents.batch.question_files import Line
@@ -17,16 +19,27 @@ from blindspot.storage.errors import SettingsError, TeacherError
 from blindspot.storage.whole_files import write_whole
 
 RECORD = "batches.json"
+MOST_SHOWN = 40  # characters of an id that cannot be used
+
+
+def check_id(name: str) -> str:
+    """See that an id from outside is a plain name: files are named after it. Raises: ValueError."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}", name):
+        raise ValueError(f"the id {name[:MOST_SHOWN]!r} is no plain name of letters, digits, '.', '_', ':' and '-'")
+    return name
+
+
+PlainId = Annotated[str, AfterValidator(check_id)]
 
 
 class Batch(BaseModel):
     """Questions that were handed to a batch API."""
 
-    batch_id: str | None = None  # None: handing over was begun, and what came of it is not known
+    batch_id: PlainId | None = None  # None: handing over was begun, and what came of it is not known
     teacher: str
     submitted_at: str
     questions: list[str]  # custom_ids
-    answers: str | None = None  # the file that they were fetched into
+    answers: PlainId | None = None  # the file that they were fetched into
 
 
 @contextmanager
@@ -57,9 +70,8 @@ def read_batches(folder: Path) -> list[Batch]:
     except FileNotFoundError:
         return []
     except (OSError, ValidationError) as error:
-        raise TeacherError(
-            f"{path}: cannot be read ({str(error).splitlines()[0]}): restore it, or move it away"
-        ) from None
+        why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise TeacherError(f"{path}: cannot be read ({why}): restore it, or move it away") from None
 
 
 def write_batches(folder: Path, batches: Sequence[Batch]) -> None:
@@ -89,7 +101,10 @@ def settled(folder: Path, *, again: bool = False, adopt: str | None = None) -> l
     if adopt and not lost:
         raise SettingsError(f"--adopt {adopt}: no handing over was cut short in {folder}")
     if adopt:
-        lost.pop(0).batch_id = adopt
+        try:
+            lost.pop(0).batch_id = check_id(adopt)
+        except ValueError as error:
+            raise SettingsError(f"--adopt: {error}; copy it from the provider's list of batches") from None
     for batch in lost:
         raise TeacherError(
             f"handing {len(batch.questions)} questions to {batch.teacher} was cut short at {batch.submitted_at}, "

@@ -113,7 +113,7 @@ def connect(
         raise TeacherError(f"{peer.name} needs a key: set {KEY}")
 
     def make() -> AsyncAnthropic:
-        http = BoundedClient(timeout_s=timeout_s, most_bytes=most_bytes)
+        http = BoundedClient(url, timeout_s=timeout_s, most_bytes=most_bytes)
         return AsyncAnthropic(api_key=key, base_url=url, timeout=timeout_s, max_retries=0, http_client=http)
 
     return peer, peer.connect(make)

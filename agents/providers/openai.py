@@ -112,7 +112,7 @@ def connect(
         raise TeacherError(f"{peer.name} needs a key: set {KEY}, or name a server of your own by @BASE_URL")
 
     def make() -> AsyncOpenAI:
-        http = BoundedClient(timeout_s=timeout_s, most_bytes=most_bytes)
+        http = BoundedClient(url, timeout_s=timeout_s, most_bytes=most_bytes)
         return AsyncOpenAI(api_key=key or "none", base_url=url, timeout=timeout_s, max_retries=0, http_client=http)
 
     return peer, peer.connect(make)

@@ -1,15 +1,20 @@
-"""The HTTP client that both SDKs send through: it follows no redirect, and reads no body beyond a limit."""
+"""The HTTP client that both SDKs send through: it asks one server only, and reads no body beyond a limit."""
 
 from __future__ import annotations
 
 import zlib
 from typing import Any
 
-from httpx2 import AsyncClient, Limits, ReadError, Request, Response
+from httpx2 import URL, AsyncClient, Limits, ReadError, Request, Response
 
 LIMITS = Limits(max_connections=1000, max_keepalive_connections=100)  # as the SDKs' own clients
 OURS_TO_SAY = ("content-encoding", "content-length", "transfer-encoding", "content-type")
 """Headers of the body as it was sent, which is unpacked by now; of the type, the charset is dropped: JSON is UTF-8."""
+
+
+def origin_of(url: URL) -> tuple[str, str, int | None]:
+    """The server of an address."""
+    return url.scheme, url.host, url.port
 
 
 class UnusableBody(ReadError):
@@ -22,13 +27,16 @@ class BoundedClient(AsyncClient):
     A redirect would carry the question, sample texts included, to a host that nobody named.
     """
 
-    def __init__(self, *, timeout_s: float, most_bytes: int) -> None:
+    def __init__(self, url: str, *, timeout_s: float, most_bytes: int) -> None:
         # no packing but gzip: that can be unpacked up to a limit, without another package
         super().__init__(timeout=timeout_s, limits=LIMITS, headers={"Accept-Encoding": "gzip"})
         self._most_bytes = most_bytes
+        self._origin = origin_of(URL(url))
 
     async def send(self, request: Request, *, stream: bool = False, **options: Any) -> Response:  # noqa: ARG002
         """Send, and read the body. Raises: UnusableBody; httpx2's errors."""
+        if origin_of(request.url) != self._origin:  # Anthropic's SDK fetches results from wherever the server says
+            raise UnusableBody(f"an address of another server, which is not asked: {request.url}")
         options["follow_redirects"] = False
         response = await super().send(request, stream=True, **options)
         try:

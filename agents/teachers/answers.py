@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
@@ -13,6 +15,11 @@ from blindspot.storage.errors import MalformedAnswer
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 NAMED_CHARACTERS = 40  # of what a model made up, in a message to it
 MOST_NAMED = 8
+MOST_CHARACTERS = 400_000  # of a reply that is read
+MOST_LEVELS = 32  # of brackets within an object: an answer has three
+MOST_PASSES = 8  # over one reply
+STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]]', re.DOTALL)
+BRACE = re.compile("{")
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -64,8 +71,12 @@ def read_samples(reply: str, *, field_names: Sequence[str], labels: Sequence[str
 
 def read_object(reply: str, validate: Callable[[Any], Answer]) -> Answer:
     """Validate the last fitting JSON object of a reply: thoughts and drafts come before the answer."""
+    if len(reply) > MOST_CHARACTERS:
+        raise MalformedAnswer(
+            f"it has {len(reply)} characters, more than the {MOST_CHARACTERS} that are looked through"
+        )
     reasons = []
-    for candidate in reversed(list(json_objects(reply))):
+    for candidate in reversed(json_objects(reply)):
         try:
             return validate(candidate)
         except ValidationError as error:
@@ -89,15 +100,85 @@ def named(value: object) -> str:
     return (repr(short) if isinstance(value, str) else short).replace("<", "\\x3c")
 
 
-def json_objects(text: str) -> Iterator[dict[str, Any]]:
-    """Find the JSON objects in a text, with code fences or prose around them or not."""
-    decoder = json.JSONDecoder(strict=False)  # models put bare line breaks into strings
+def json_objects(text: str) -> list[dict[str, Any]]:
+    """Find the JSON objects in a text, with code fences or prose around them or not, in a time linear in its length.
+
+    A quotation mark in prose turns what is inside and outside of strings around. So braces that stood in strings in
+    one pass, and in no object after it, are looked at in the next one.
+    """
+    spans: dict[tuple[int, int], Any] = {}  # (start, end) of what braces enclose -> its object, None where it is none
+    opened: set[int] = set()
+    objects: list[tuple[int, int]] = []
     start = text.find("{")
-    while start >= 0:
-        try:
-            value, end = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):
-            end = start + 1
+    for _ in range(MOST_PASSES):
+        if start < 0:
+            break
+        closed, strings = match_braces(text, start, opened)
+        spans |= {span: decoded(text[slice(*span)]) for span in closed if span not in spans}
+        objects = outermost(span for span, value in spans.items() if value is not None)
+        start = first_outside(objects, (brace for brace in braces_in(text, strings) if brace not in opened))
+    return [spans[span] for span in objects]
+
+
+def match_braces(text: str, start: int, opened: set[int]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Match brackets from a brace on to the end of a text.
+
+    Args:
+        opened: gains the braces that stood outside of strings.
+    Returns: the spans of matched braces with few levels of brackets in them, and those of strings.
+    """
+    closed, strings = [], []
+    stack: list[tuple[int, int]] = []  # of each open bracket: its place, and the levels closed within it so far
+    position = start
+    while (token := STRUCTURE.search(text, position)) is not None:
+        mark, position = token.group(), token.end()
+        if mark[0] == '"':
+            if stack:
+                strings.append(token.span())
+            else:
+                position = token.start() + 1  # in prose it begins no string
+        elif mark == "{" or (mark == "[" and stack):
+            stack.append((token.start(), 0))
+            opened |= {token.start()} if mark == "{" else set()
+        elif stack and text[stack[-1][0]] + mark in ("{}", "[]"):
+            begun, levels = stack.pop()
+            if mark == "}" and levels < MOST_LEVELS:
+                closed.append((begun, token.end()))
+            if stack:
+                stack[-1] = stack[-1][0], max(stack[-1][1], levels + 1)
         else:
-            yield value
-        start = text.find("{", end)
+            stack.clear()
+    return closed, strings
+
+
+def decoded(text: str) -> Any:
+    """Read JSON; None where it is none."""
+    try:
+        return json.loads(text, strict=False)  # models put bare line breaks into strings
+    except ValueError:
+        return None
+
+
+def outermost(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Keep, from the left, the spans that begin in no other."""
+    kept: list[tuple[int, int]] = []
+    for span in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if not kept or span[0] >= kept[-1][1]:
+            kept.append(span)
+    return kept
+
+
+def braces_in(text: str, strings: Iterable[tuple[int, int]]) -> Iterator[int]:
+    """The places of the braces that stand in strings, from the left."""
+    return (brace.start() for string in strings for brace in BRACE.finditer(text, *string))
+
+
+def first_outside(objects: Sequence[tuple[int, int]], braces: Iterator[int]) -> int:
+    """The first of these places that is in none of the objects; -1: all are."""
+    remaining = deque(objects)
+    for brace in braces:
+        while remaining and remaining[0][1] <= brace:
+            remaining.popleft()
+        if not remaining or brace < remaining[0][0]:
+            return brace
+    return -1
