@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from blindspot.agents.providers.peer import without_secrets
 from blindspot.agents.providers.plugins import plugin_names
 from blindspot.storage.errors import SettingsError
 
@@ -65,8 +66,11 @@ def split_base_url(rest: str) -> tuple[str, str | None]:
     """Split `MODEL@BASE_URL`; a model's own name may hold an @, so only `@http://` and `@https://` split."""
     match = re.fullmatch(r"(?P<model>.*?)@(?P<base_url>https?://.*)", rest)
     if match is None:
-        if "@" in rest.lstrip("@"):
-            raise SettingsError(f"teacher.spec: {rest!r}: the base URL after @ begins with http:// or https://")
+        if "@" in rest.lstrip("@") or re.match(r"[a-z]+://", rest):
+            raise SettingsError(
+                "teacher.spec: the base URL after @ begins with http:// or https://: write e.g. "
+                "openai:MODEL@http://127.0.0.1:8000/v1"
+            )
         return rest, None
     model, base_url = match["model"], match["base_url"].rstrip("/")
     try:
@@ -77,7 +81,10 @@ def split_base_url(rest: str) -> tuple[str, str | None]:
     if usable and (parts.username or parts.password):
         raise SettingsError("teacher.spec: the base URL holds a user or password; keys belong in the environment")
     if not usable or re.search(r"[\s?#]", base_url):
-        raise SettingsError(f"teacher.spec: not a usable base URL: {base_url!r}; write e.g. http://127.0.0.1:8000/v1")
+        raise SettingsError(
+            f"teacher.spec: not a usable base URL: {without_secrets(base_url)!r}; it has no spaces, ? or #, and a port "
+            "up to 65535: write e.g. http://127.0.0.1:8000/v1"
+        )
     return model, base_url
 
 

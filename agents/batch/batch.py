@@ -34,7 +34,7 @@ def batch_spec(text: str) -> TeacherSpec:
     spec = TeacherSpec.parse(text)
     if spec.provider not in LANGUAGE_MODELS:
         raise SettingsError(
-            f"--teacher {text}: only openai:MODEL[@BASE_URL] and anthropic:MODEL[@BASE_URL] have batches"
+            f"--teacher {spec.provider}: only openai:MODEL[@BASE_URL] and anthropic:MODEL[@BASE_URL] have batches"
         )
     return spec
 

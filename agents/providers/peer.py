@@ -27,6 +27,9 @@ OVERLOADED = (429, 529)  # too much was asked, by us or (Anthropic's 529) by eve
 OWN_HOSTS = ("api.openai.com", "api.anthropic.com")
 SHORTEST_KEY = 8  # characters; a shorter one stands in for a key that no server asks for
 
+ESCAPES = re.compile(r"\x1b(?:\][^\x07\x1b]*(?:\x07|\x1b\\)?|\[[0-?]*[ -/]*[@-~]?|[P^_X][^\x1b]*(?:\x1b\\)?)")
+"""Window titles and links, colours and moves, device strings: with what they hold."""
+
 C = TypeVar("C")
 B = TypeVar("B", bound=BaseModel)
 
@@ -163,9 +166,14 @@ def provider_message(body: str) -> str:
     return found if isinstance(found, str) else body
 
 
+def printable(text: str) -> str:
+    """Leave out the sequences that steer a terminal, and every character that is not seen, but white space."""
+    return "".join(letter for letter in ESCAPES.sub("", text) if letter.isprintable() or letter.isspace())
+
+
 def shorten(text: str) -> str:
-    """Fold white space and keep the beginning."""
-    text = " ".join(text.split())
+    """Fold white space, leave out what is not seen, and keep the beginning."""
+    text = " ".join(printable(text).split())
     return text if len(text) <= MESSAGE_CHARACTERS else f"{text[:MESSAGE_CHARACTERS]}…"
 
 
@@ -179,6 +187,18 @@ def redact(text: str, key: str) -> str:
     passwords are."""
     looks = re.sub(r"\bsk-[\w*.…-]+", "[key]", blot(text, key))
     return re.sub(r"(?<=://)[^/\s@]+@", "[user]@", looks)
+
+
+def without_secrets(url: str) -> str:
+    """A URL as messages show it: its scheme and server, without a user, a password, a path or a query.
+
+    Any of them may hold a key, and where one ends is not known of a URL that cannot be used.
+    """
+    scheme, separator, rest = url.partition("://")
+    before, at, after = rest.rpartition("@")
+    if not separator or re.search(r"[?#]", before):
+        return "…"
+    return printable(f"{scheme}://{'[user]@' if at else ''}{re.split('[/?#]', after)[0]}…")
 
 
 def storable(text: str) -> str:
