@@ -53,6 +53,7 @@ class Reply:
     tokens_out: int
     cut_off: bool = False  # it stopped at max_tokens
     uses: tuple[ToolUse, ...] = ()  # the tools it asks for
+    refusal: str | None = None  # why the model or its provider would not answer; asked again, it would not either
 
 
 @dataclass(frozen=True, slots=True)

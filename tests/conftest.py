@@ -68,6 +68,14 @@ class TeacherServer:
 
         return behave
 
+    def say_with(self, text: str, **changes: Any) -> Behaviour:
+        """An answer of which other parts of the body are given."""
+
+        async def behave(request: web.Request) -> web.StreamResponse:
+            return web.json_response(answer(request.path, text) | changes)
+
+        return behave
+
     def use_tools(self, *uses: tuple[str, Any], text: str = "", cut_off: bool = False) -> Behaviour:
         """An answer that asks for tools: (name, arguments), an object or, as OpenAI's may be, any text at all."""
 

@@ -144,3 +144,51 @@ PIECES.append('{"r":"q\\"}","h":["x"]}')
 @given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
 def test_objects_are_found_as_if_every_brace_were_tried(text: str) -> None:
     assert json_objects(text) == read_from_every_brace(text)
+
+
+STEERING = "\x1b]0;owned\x07 \x1b[2J\x1b[31mno\x1b[0m \x9b1m\u202eme\u200b \x1bP1$r\x1b\\ \x00\x08end \x1b]8;;http://x"
+
+
+async def test_no_word_of_a_server_steers_a_terminal_a_log_or_the_store(teacher_server, provider: str) -> None:
+    page = sending(STEERING.encode())
+    teacher_server.then(teacher_server.refuse(401, STEERING), teacher_server.refuse(500, STEERING), page)
+    for _ in range(3):
+        with pytest.raises((TeacherError, Unavailable)) as caught:
+            await ask(teacher_server.spec(provider))
+        assert str(caught.value).isprintable()
+        assert "no 1mme end" in str(caught.value)
+        assert "owned" not in str(caught.value)
+
+
+def body_of(provider: str, content: Any, **changes: Any) -> str:
+    """An answer's body with other parts; None leaves one out."""
+    if provider == "openai":
+        finish, refusal = changes.pop("finish", "stop"), changes.pop("refusal", None)
+        message = {"role": "assistant", "content": content, "refusal": refusal}
+        body = {"model": "m", "choices": [{"message": message, "finish_reason": finish}], "usage": {}}
+    else:
+        body = {"model": "m", "content": content, "stop_reason": changes.pop("finish", "end_turn"), "usage": {}}
+    return json.dumps({name: value for name, value in (body | changes).items() if value is not None})
+
+
+PARTS = [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "be"}, {"type": "text", "text": "cause"}]
+NULLS = {"prompt_tokens": None, "completion_tokens": None, "input_tokens": None, "output_tokens": None}
+NULLS |= {"cache_read_input_tokens": None, "prompt_tokens_details": None}
+UNUSUAL: dict[str, tuple[Any, dict[str, Any]]] = {
+    "a list of parts": (PARTS, {}),
+    "no model": (PARTS, {"model": None}),
+    "usage with nulls": (PARTS, {"usage": NULLS}),
+    "a model's name that steers a terminal": (PARTS, {"model": "\x1b]0;owned\x07m\x1b[2J"}),
+    "no usage": (PARTS, {"usage": None}),
+    "usage that is a list": (PARTS, {"usage": []}),
+    "a text alone": ("because", {}),
+}
+
+
+@pytest.mark.parametrize("case", UNUSUAL)
+async def test_an_unusual_answer_is_read(teacher_server, provider: str, case: str) -> None:
+    content, changes = UNUSUAL[case]
+    teacher_server.then(teacher_server.send(body_of(provider, content, **changes)))
+    reply = await ask(teacher_server.spec(provider))
+    assert (reply.text, reply.tokens_in, reply.tokens_out, reply.refusal) == ("because", 0, 0, None)
+    assert reply.model == ("" if case == "no model" else "m")

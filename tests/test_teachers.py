@@ -79,6 +79,7 @@ class MemoryLog:
     """A call log in memory."""
 
     calls: dict[str, TeacherCall] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     async def find(self, cache_key: str, run_id: str | None = None) -> Reply | None:
         usable = (call for call in self.calls.values() if call.cache_key == cache_key and call.error is None)
@@ -95,6 +96,9 @@ class MemoryLog:
 
     async def add(self, call: TeacherCall) -> None:
         self.calls.setdefault(call.call_id, call)
+
+    async def warn(self, number: int, message: str) -> None:
+        self.warnings.append(f"round {number}: {message}")
 
     def bought(self, run_id: str) -> tuple[int, float]:
         calls = [call for call in self.calls.values() if call.run_id == run_id and not call.cache_hit]
@@ -800,10 +804,31 @@ def test_a_spec_that_cannot_be_used_says_what_is_known(text: str, said: str) -> 
     assert said in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["openai:m@http://me:hunter2@h/v1", "openai:m@https://hunter2@h/v1"])
-def test_a_password_in_a_spec_is_refused_and_not_repeated(text: str) -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://me:hunter2@h/v1",
+        "https://hunter2@h/v1",
+        "http://me:hunter2@h:99999/v1",
+        "http://me:hunter2@h:port/v1",
+        "http://me:hunter2@",
+        "http://me:hunter2@h/v1?a=b",
+        "http://me:x hunter2@h/v1",
+        "http://me:x?hunter2@h/v1",
+        "http://me:x#hunter2@h/v1",
+        "http://me:x/hunter2@h/v1",
+        "http://me:x\nhunter2@h/v1",
+        "http://h/v1?key=hunter2",
+        "http://h/hunter2/v1#",
+        "http://[me:hunter2@h/v1",
+        "ftp://me:hunter2@h/v1",
+        "me:hunter2@h/v1",
+    ],
+)
+@pytest.mark.parametrize("text", ["openai:m@{}", "anthropic:m@{}", "openai:{}"])
+def test_a_password_in_a_spec_is_refused_and_not_repeated(text: str, url: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        TeacherSpec.parse(text)
+        TeacherSpec.parse(text.format(url))
     assert "hunter2" not in str(caught.value)
 
 
@@ -835,3 +860,76 @@ async def test_a_server_that_is_not_there_is_named(provider: str, monkeypatch: p
     with pytest.raises(TeacherError, match=r"127\.0\.0\.1:1"):
         await teacher.abstract(CASE)
     await teacher.aclose()
+
+
+def counted(provider: str, tokens_in: Any, tokens_out: Any) -> dict[str, Any]:
+    names = ("prompt_tokens", "completion_tokens") if provider == "openai" else ("input_tokens", "output_tokens")
+    return dict(zip(names, (tokens_in, tokens_out), strict=True))
+
+
+@pytest.mark.parametrize("tokens", [(2**63, 7), (11, 2**63), (-5, 7), (11, -(10**5000 > 0)), (11, 0), (0, 7), ("x", 7)])
+async def test_counts_that_cannot_be_are_replaced_by_the_most_there_can_be_and_told_once(
+    teacher_server, with_teacher, provider: str, tokens: tuple[Any, Any]
+) -> None:
+    teacher_server.then(*[teacher_server.say_with(EXPLAINED, usage=counted(provider, *tokens))] * 2)
+    log, caps = MemoryLog(), Caps(price=Price(1.0, 1.0))
+    await with_teacher(lambda teacher: ask_in_turn(teacher, 1, 2), log=log, caps=caps)
+    for call in log.calls.values():
+        assert 11 <= call.tokens_in < 20_000
+        assert call.tokens_out in (7, LIMITS.max_tokens)
+        assert (call.tokens_in > 11, call.tokens_out > 7) == tuple(
+            not isinstance(count, int) or not 0 < count < 100 for count in tokens
+        )
+        assert call.cost_usd is not None
+        assert 0 < call.cost_usd < 1
+    (warning,) = log.warnings
+    assert "which cannot be: such counts are replaced" in warning
+    assert len(warning) < 400
+
+
+async def test_plausible_counts_are_taken_as_they_are(with_teacher) -> None:
+    log = MemoryLog()
+    await with_teacher(abstract, log=log)
+    assert [(call.tokens_in, call.tokens_out) for call in log.calls.values()] == [(11, 7)]
+    assert log.warnings == []
+
+
+REFUSED = {
+    "openai": [
+        {"choices": [{"message": {"content": None, "refusal": "I won't."}, "finish_reason": "stop"}]},
+        {"choices": [{"message": {"content": "half a", "refusal": None}, "finish_reason": "content_filter"}]},
+        {"choices": [{"message": {"content": None}, "finish_reason": "content_filter"}]},
+    ],
+    "anthropic": [
+        {"stop_reason": "refusal", "content": []},
+        {"stop_reason": "refusal", "content": [{"type": "text", "text": "I won't."}]},
+    ],
+}
+
+
+@pytest.mark.parametrize("case", range(3))
+async def test_a_refusal_is_paid_for_and_not_asked_again(
+    teacher_server, with_teacher, provider: str, case: int
+) -> None:
+    cases = REFUSED[provider]
+    teacher_server.respond = teacher_server.say_with("x", **cases[case % len(cases)])
+    log, caps = MemoryLog(), Caps(price=Price(1.0, 1.0))
+    results = await with_teacher(lambda teacher: ask_in_turn(teacher, 1), log=log, caps=caps)
+    assert kinds(results) == [Unanswered]
+    assert "refused the question: " in str(results[0])
+    assert len(teacher_server.asked) == 1
+    (call,) = log.calls.values()
+    assert (call.error, call.tokens_in, call.tokens_out) == (f"declined: {results[0]}", 11, 7)
+    assert call.cost_usd == pytest.approx(18e-6)
+    results = await with_teacher(lambda teacher: ask_in_turn(teacher, *range(2, 7)), log=log, caps=caps)
+    assert kinds(results) == [Unanswered] * 4 + [TeacherError]
+    assert len(teacher_server.asked) == 6
+
+
+async def test_a_refusal_stays_one_in_its_round_and_others_go_on(teacher_server, with_teacher, provider) -> None:
+    log = MemoryLog()
+    teacher_server.then(teacher_server.say(EXPLAINED), teacher_server.say_with("x", **REFUSED[provider][0]))
+    for _ in range(2):
+        results = await with_teacher(lambda teacher: ask_in_turn(teacher, 1, 2), log=log)
+        assert kinds(results) == [Explanation, Unanswered]
+    assert len(teacher_server.asked) == 2

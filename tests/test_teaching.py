@@ -258,6 +258,27 @@ async def test_a_question_that_the_provider_declines_costs_its_uu_only(settings,
     assert set(prompts(teacher_server).values()) == {1}  # the same question would be declined again
 
 
+@pytest.mark.parametrize("words", ["I'm sorry, I can't help with that.", None])
+@pytest.mark.parametrize("uus", [2, UUS])
+async def test_a_run_in_which_all_was_refused_fails_in_one_line_and_can_be_resumed(
+    settings, teacher_server, uus: int, words: str | None
+) -> None:
+    chosen = settings("openai", select={"share": 1, "most": uus}, teacher={"attempts": 2, "concurrency": 1})
+    refusal = {"choices": [{"message": {"content": None, "refusal": "I won't."}, "finish_reason": "stop"}]}
+    refuse = teacher_server.say(words) if words else teacher_server.say_with("", **refusal)
+    teacher_server.respond, good = refuse, teacher_server.respond
+    with pytest.raises(TeacherError, match=r"mend this.*, then resume the run"):
+        await start(chosen)
+    assert len(teacher_server.asked) == (2 * uus if words else min(uus, 5))
+    ((status, reason),) = read(chosen, "select status, stop_reason from runs")
+    assert status == "failed"
+    assert "TeacherError" in reason
+    teacher_server.respond = good
+    if words is None:  # a refusal to all may be mended: the first question is asked again
+        assert (await resume(chosen)).status == "finished"
+        assert taught_about(chosen) >= 1
+
+
 async def test_a_run_that_was_broken_after_many_declines_goes_on_and_ends_with_the_rows_of_one_that_was_not(
     settings, teacher_server, tmp_path: Path
 ) -> None:

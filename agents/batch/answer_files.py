@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from blindspot.agents.batch.question_files import QUESTIONS, Line, Place, read_lines, read_questions
 from blindspot.agents.chat import Reply
-from blindspot.agents.providers.openai import Completion, Usage
+from blindspot.agents.providers.openai import Completion
 from blindspot.agents.providers.peer import shorten, storable
 from blindspot.storage.errors import MalformedAnswer
 
@@ -65,13 +65,15 @@ def read_answers(folder: Path) -> Answers:
                 problems.append(f"{place}: {error}")
                 continue
             if key not in questions:  # its file may be gone: the answer counts, should the question come again
-                problems.append(f"{place}: answers {key}, which no file here asks")
+                problems.append(f"{place}: answers {shorten(key)}, which no file here asks")
             if isinstance(reply, str):
-                refused[key].append(f"{place}: {key} has no answer: {reply}")
+                refused[key].append(f"{place}: {shorten(key)} has no answer: {reply}")
             else:
                 if key in replies and replies[key][1] != reply:
-                    problems.append(f"{replies[key][0]}: {key} is answered otherwise in {place}, which counts")
+                    problems.append(f"{replies[key][0]}: {shorten(key)} is answered otherwise in {place}, which counts")
                 replies[key] = place, reply
+                if reply.refusal is not None:
+                    problems.append(f"{place}: {shorten(key)} was refused: {shorten(reply.refusal)}")
     problems += [said for key, lines in refused.items() if key not in replies for said in lines]
     return Answers({key: reply for key, (_, reply) in replies.items()}, tuple(problems))
 
@@ -115,14 +117,7 @@ def read_response(line: BatchLine) -> Reply | str:
     except ValidationError as error:
         problem = error.errors()[0]
         return f"its body is no chat completion ({'.'.join(map(str, problem['loc']))}: {problem['msg']})"
-    choice, usage = completion.choices[0], completion.usage or Usage()
-    return Reply(
-        text=choice.message.content or "",
-        model=completion.model,
-        tokens_in=usage.prompt_tokens,
-        tokens_out=usage.completion_tokens,
-        cut_off=choice.finish_reason == "length",
-    )
+    return completion.as_reply()
 
 
 def unanswered(folder: Path, answered: Collection[str], *, stem: str = "") -> dict[str, tuple[Place, Line]]:

@@ -17,8 +17,6 @@ from blindspot.agents.chat import Unavailable
 from blindspot.agents.providers.anthropic import ERRORS, Answer, connect
 from blindspot.agents.spec import TeacherSpec
 
-CUT_OFF = ("max_tokens", "model_context_window_exceeded")
-
 
 class Counts(BaseModel):
     succeeded: int = 0
@@ -102,10 +100,12 @@ def answer_line(entry: Mapping[str, Any]) -> Line:
     except ValidationError as problem:
         error = {"message": f"no message: {problem.errors()[0]['msg']}"}
         return {"custom_id": entry["custom_id"], "response": None, "error": error}
-    said = {"role": "assistant", "content": "".join(block.text for block in answer.content if block.type == "text")}
+    reply = answer.as_reply()
+    message = {"role": "assistant", "content": reply.text, "refusal": reply.refusal}
+    ended = "length" if reply.cut_off else "stop" if reply.refusal is None else "content_filter"
     body = {
-        "model": answer.model,
-        "choices": [{"message": said, "finish_reason": "length" if answer.stop_reason in CUT_OFF else "stop"}],
-        "usage": {"prompt_tokens": answer.usage.all_input_tokens, "completion_tokens": answer.usage.output_tokens},
+        "model": reply.model,
+        "choices": [{"message": message, "finish_reason": ended}],
+        "usage": {"prompt_tokens": reply.tokens_in, "completion_tokens": reply.tokens_out},
     }
     return {"custom_id": entry["custom_id"], "response": {"status_code": 200, "body": body}, "error": None}

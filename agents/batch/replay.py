@@ -8,10 +8,12 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from blindspot.agents.batch.question_files import read_lines
-from blindspot.agents.calls.log import transcript
+from blindspot.agents.calls.log import DECLINED, transcript
 from blindspot.agents.chat import Message, Reply, Tool, ToolUse
 from blindspot.agents.providers.peer import shorten
 from blindspot.storage.errors import SettingsError, Unanswered
+
+UNUSABLE = 2  # the rank of a call that brought no answer, or a refusal
 
 
 class Use(BaseModel):
@@ -48,8 +50,9 @@ class ReplayProvider:
         if call is None:
             asked = shorten(messages[-1].text)
             raise Unanswered(f"replay:{self._file} has no call with this question: {asked!r}")
-        if call.reply is None:
+        if rank(call) == UNUSABLE:
             raise Unanswered(f"replay:{self._file} recorded no answer: {call.error}")
+        assert call.reply is not None
         uses = tuple(ToolUse(use_id, use.name, use.arguments) for use_id, use in (call.tool_uses or {}).items())
         return Reply(call.reply, call.model or "", call.tokens_in, call.tokens_out, uses=uses)
 
@@ -89,6 +92,6 @@ def read_calls(file: Path) -> dict[str, RecordedCall]:
 
 def rank(call: RecordedCall) -> int:
     """How usable a call is, the smaller the more."""
-    if call.reply is None:
-        return 2
+    if call.reply is None or (call.error or "").startswith(DECLINED):
+        return UNUSABLE
     return 0 if call.error is None else 1

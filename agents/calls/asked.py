@@ -39,7 +39,7 @@ class Asked(NamedTuple, Generic[T]):
 def rejected_before(call: TeacherCall) -> Rejected:
     """Read back what became of a question. Raises: Unanswered, where the provider declined it."""
     reply, error = reply_of(call), call.error or ""
-    if reply is None:
+    if reply is None or error.startswith(DECLINED):
         raise Unanswered(error.removeprefix(DECLINED))
     return Rejected(reply, error.removeprefix(MALFORMED))
 

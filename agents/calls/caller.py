@@ -19,8 +19,11 @@ from blindspot.agents.calls.circuit_breaker import Silence
 from blindspot.agents.calls.ledger import Ledger, most_tokens
 from blindspot.agents.calls.log import DECLINED, MALFORMED, Attempt, CallLog, Question, Recorder
 from blindspot.agents.calls.rate_limiter import Gate, Load, Rates, backoff_s, gate_of
+from blindspot.agents.calls.token_counts import named_count, with_plausible_counts
 from blindspot.agents.chat import Provider, Reply, Unavailable
+from blindspot.agents.providers.peer import shorten
 from blindspot.agents.spec import PLACES
+from blindspot.agents.teachers.teacher import PLACES
 from blindspot.storage.errors import BlindspotError, MalformedAnswer, TeacherError, Unanswered
 
 T = TypeVar("T")
@@ -77,6 +80,7 @@ class Caller:
         self._asked: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by cache key
         self._is_looked_up = spec.partition(":")[0] in PLACES
         self._silence = Silence()
+        self._has_warned = False
 
     def begin_round(self, run_id: str, number: int) -> None:
         """Say whose calls the next ones are."""
@@ -149,6 +153,9 @@ class Caller:
             late = f"{self._spec}: no answer within {self._limits.timeout_s:g} s"
             failure = Unavailable(late) if isinstance(error, TimeoutError) else error
             raise await self._fail(asked, attempt, failure, ticket.failed(failure)) from None
+        reply = await self._with_plausible_counts(reply, asked.question, attempt)
+        if reply.refusal is not None:
+            raise await self._refused(asked, attempt, reply, ticket, time.perf_counter() - started)
         self._silence.replied()
         is_counted = any(call.reply == reply.text for call in asked.before(attempt))
         cost_usd = ticket.answered(reply, is_counted=is_counted)
@@ -160,6 +167,35 @@ class Caller:
             await self._record(asked, attempt._replace(error=f"{MALFORMED}{reason}"))
             return Rejected(reply, reason)
         return answer, await self._record(asked, attempt)
+
+    async def _with_plausible_counts(self, reply: Reply, question: Question, attempt: Attempt) -> Reply:
+        """Replace token counts that cannot be, and warn of it once."""
+        load = self._load(question, attempt)
+        counted = with_plausible_counts(reply, load.most_in, load.most_out)
+        if counted != reply and not self._has_warned:
+            self._has_warned = True
+            await self._recorder.warn(
+                f"{self._spec} counted {named_count(reply.tokens_in)} tokens of a question and "
+                f"{named_count(reply.tokens_out)} of its answer, which cannot be: such counts are replaced by the most "
+                f"that the request may take ({load.most_in} and {load.most_out})"
+            )
+        return counted
+
+    async def _refused(
+        self, asked: Asked[T], attempt: Attempt, reply: Reply, ticket: Ticket, latency_s: float
+    ) -> TeacherError:
+        """Record an answer in which the question is refused: it is paid for, and asked again it would be refused again.
+
+        Returns: what to raise.
+        """
+        error = Unanswered(f"{self._spec} refused the question: {shorten(reply.refusal or '')}")
+        is_counted = any(call.error == f"{DECLINED}{error}" for call in asked.before(attempt))
+        cost_usd = ticket.answered(reply, is_counted=is_counted)
+        refused = attempt._replace(reply=reply, latency_s=latency_s, cost_usd=cost_usd, error=f"{DECLINED}{error}")
+        await self._record(asked, refused)
+        if self._is_looked_up:
+            return error
+        return await self._silence.declined(asked.key, error, self._recorder.has_answers)
 
     async def _record(self, asked: Asked[T], attempt: Attempt) -> str:
         return await self._recorder.add(asked.question, asked.key, attempt)

@@ -42,6 +42,9 @@ class CallLog(Protocol):
     async def add(self, call: TeacherCall) -> None:
         """Remember a call; one with the same call_id that is there already stays."""
 
+    async def warn(self, number: int, message: str) -> None:
+        """Tell the operator of something odd in a round."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -92,14 +95,19 @@ class Recorder:
         """Whether the run has a usable reply."""
         return await self._log.has_answers(self.run_id)
 
+    async def warn(self, message: str) -> None:
+        """Tell the operator of something odd."""
+        await self._log.warn(self._round, message)
+
     async def tried(self, question: Question, key: str) -> list[TeacherCall]:
         """What the question brought before in this round and would bring again: unusable replies, and a decline.
 
         A decline is left out while the round has no answer: it may have been about them all, and be mended now.
         """
         calls = await self._log.tried(key, self._occasion(question))
-        replied = [call for call in calls if call.error is not None and call.reply is not None]
         declined = [call for call in calls if call.error is not None and call.error.startswith(DECLINED)]
+        failed = [call for call in calls if call.error is not None and call.reply is not None]
+        replied = [call for call in failed if call not in declined]
         if declined and await self._log.has_answers(self.run_id, self._round):
             return [*replied, *declined]
         return replied

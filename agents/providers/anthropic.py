@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 from anthropic import (
     AnthropicError,
@@ -15,9 +15,10 @@ from anthropic import (
     omit,
 )
 from anthropic.types import MessageParam, ToolParam
-from pydantic import BaseModel, model_validator
+from pydantic import BaseModel, BeforeValidator, model_validator
 
 from blindspot.agents.chat import Endpoint, Message, Reply, Tool, ToolUse
+from blindspot.agents.providers.answer_wire import FILTERED, UNREADABLE, ModelName, TokenCount, read_usage
 from blindspot.agents.providers.peer import ANSWER_BYTES, Peer, SdkErrors, check_key
 from blindspot.agents.providers.tool_wire import sendable_arguments, sendable_name, with_ids
 from blindspot.agents.providers.transport import BoundedClient
@@ -29,15 +30,16 @@ ERRORS = SdkErrors(APIStatusError, APIConnectionError, AnthropicError)
 
 
 class Usage(BaseModel):
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_creation_input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
+    input_tokens: TokenCount = 0
+    output_tokens: TokenCount = 0
+    cache_creation_input_tokens: TokenCount = 0
+    cache_read_input_tokens: TokenCount = 0
 
     @property
     def all_input_tokens(self) -> int:
         """`input_tokens` leaves out what the provider's own prompt cache wrote and read."""
-        return self.input_tokens + (self.cache_creation_input_tokens or 0) + (self.cache_read_input_tokens or 0)
+        counts = self.input_tokens, self.cache_creation_input_tokens, self.cache_read_input_tokens
+        return sum(counts) if min(counts) >= 0 else UNREADABLE
 
 
 class Block(BaseModel):
@@ -56,13 +58,34 @@ class Block(BaseModel):
         return self
 
 
+def read_blocks(value: object) -> object:
+    """Read an answer's parts; a text alone is one part."""
+    return [{"type": "text", "text": value}] if isinstance(value, str) else value
+
+
 class Answer(BaseModel):
     """What is needed of the answer's body."""
 
-    model: str
-    content: list[Block]
+    model: ModelName = ""
+    content: Annotated[list[Block], BeforeValidator(read_blocks)]
     stop_reason: str | None = None
-    usage: Usage
+    usage: Annotated[Usage, BeforeValidator(read_usage)] = Usage()
+
+    @property
+    def text(self) -> str:
+        return "".join(block.text for block in self.content if block.type == "text")
+
+    def as_reply(self) -> Reply:
+        """What the model said, and what it took."""
+        return Reply(
+            text=self.text,
+            model=self.model,
+            tokens_in=self.usage.all_input_tokens,
+            tokens_out=self.usage.output_tokens,
+            cut_off=self.stop_reason in ("max_tokens", "model_context_window_exceeded"),
+            uses=uses_of(self),
+            refusal=(self.text or FILTERED) if self.stop_reason == "refusal" else None,
+        )
 
 
 class AnthropicProvider:
@@ -88,15 +111,7 @@ class AnthropicProvider:
                 tool_choice={"type": "none"} if offered and not tools else omit,
                 extra_body=extra,
             )
-        answer = self._peer.read(response.http_response.text, Answer)
-        return Reply(
-            text="".join(block.text for block in answer.content if block.type == "text"),
-            model=answer.model,
-            tokens_in=answer.usage.all_input_tokens,
-            tokens_out=answer.usage.output_tokens,
-            cut_off=answer.stop_reason in ("max_tokens", "model_context_window_exceeded"),
-            uses=uses_of(answer),
-        )
+        return self._peer.read(response.http_response.text, Answer).as_reply()
 
     async def aclose(self) -> None:
         """Close the connections, if there are any."""

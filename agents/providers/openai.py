@@ -9,9 +9,10 @@ from typing import Annotated, Any, cast
 
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, OpenAIError, omit
 from openai.types.chat import ChatCompletionFunctionToolParam, ChatCompletionMessageParam
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from blindspot.agents.chat import Endpoint, Message, Reply, Tool, ToolUse
+from blindspot.agents.providers.answer_wire import FILTERED, ModelName, Text, TokenCount, read_usage
 from blindspot.agents.providers.peer import ANSWER_BYTES, Peer, SdkErrors, check_key, is_own
 from blindspot.agents.providers.tool_wire import sendable_arguments, sendable_name, with_ids
 from blindspot.agents.providers.transport import BoundedClient
@@ -23,8 +24,8 @@ ERRORS = SdkErrors(APIStatusError, APIConnectionError, OpenAIError)
 
 
 class Usage(BaseModel):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: TokenCount = 0
+    completion_tokens: TokenCount = 0
 
 
 class Function(BaseModel):
@@ -38,13 +39,14 @@ class ToolCall(BaseModel):
 
 
 class AssistantMessage(BaseModel):
-    content: str | None = None  # None where the model declined, or only asks for tools
+    content: Text = None  # None where the model declined, or only asks for tools
+    refusal: str | None = None  # the words it declined with
     tool_calls: list[ToolCall] | None = None
 
     @model_validator(mode="after")
     def check_content(self) -> AssistantMessage:
         """A message without any content is none; one that only asks for tools may leave it out."""
-        if "content" not in self.model_fields_set and not self.tool_calls:
+        if "content" not in self.model_fields_set and not (self.tool_calls or self.refusal):
             raise ValueError("a message without content")
         return self
 
@@ -57,9 +59,26 @@ class Choice(BaseModel):
 class Completion(BaseModel):
     """What is needed of the answer's body; servers differ in the rest."""
 
-    model: str
+    model: ModelName = ""
     choices: Annotated[list[Choice], Field(min_length=1)]
-    usage: Usage | None = None
+    usage: Annotated[Usage, BeforeValidator(read_usage)] = Usage()
+
+    def as_reply(self) -> Reply:
+        """What the model said, and what it took."""
+        choice = self.choices[0]
+        message = choice.message
+        refusal = message.refusal if not message.content else None
+        if choice.finish_reason == "content_filter":
+            refusal = message.refusal or FILTERED
+        return Reply(
+            text=message.content or "",
+            model=self.model,
+            tokens_in=self.usage.prompt_tokens,
+            tokens_out=self.usage.completion_tokens,
+            cut_off=choice.finish_reason == "length",
+            uses=uses_of(message),
+            refusal=refusal or None,
+        )
 
 
 class OpenAIProvider:
@@ -83,16 +102,7 @@ class OpenAIProvider:
                 tools=offered or omit,
                 extra_body={**extra, **temperature},
             )
-        completion = self._peer.read(response.http_response.text, Completion)
-        choice, usage = completion.choices[0], completion.usage or Usage()
-        return Reply(
-            text=choice.message.content or "",
-            model=completion.model,
-            tokens_in=usage.prompt_tokens,
-            tokens_out=usage.completion_tokens,
-            cut_off=choice.finish_reason == "length",
-            uses=uses_of(choice.message),
-        )
+        return self._peer.read(response.http_response.text, Completion).as_reply()
 
     async def aclose(self) -> None:
         """Close the connections, if there are any."""

@@ -78,4 +78,4 @@ class GuardedProvider:
 def storable_reply(reply: Reply) -> Reply:
     """The same reply in texts that can be stored."""
     uses = (ToolUse(storable(use.use_id), storable(use.name), storable(use.arguments)) for use in reply.uses)
-    return replace(reply, text=storable(reply.text), model=storable(reply.model), uses=tuple(uses))
+    return replace(reply, text=storable(reply.text), model=storable(shorten(reply.model)), uses=tuple(uses))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 from blindspot.agents.calls.log import Occasion, reply_of
@@ -32,7 +33,12 @@ class StoredCalls:
     read off the event loop.
     """
 
-    def __init__(self, store: Store, teacher: str) -> None:
+    def __init__(self, store: Store, teacher: str, tell: Callable[[int, str], None] | None = None) -> None:
+        """
+        Args:
+            tell: is given the round and the words of a warning; left out, nobody is warned.
+        """
+        self._tell = tell
         self._store = store
         self._teacher = teacher
         answered = store.values(TeacherCall, "cache_key", teacher=teacher, error=None, cleared=False)
@@ -71,3 +77,8 @@ class StoredCalls:
         self._asked.add(hash(call.cache_key))
         if call.error is None:
             self._answered.add(hash(call.cache_key))
+
+    async def warn(self, number: int, message: str) -> None:
+        """Tell the operator of something odd in a round."""
+        if self._tell:
+            await asyncio.to_thread(self._tell, number, message)

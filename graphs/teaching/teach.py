@@ -69,8 +69,11 @@ async def teach(context: Context, state: State, report: Report) -> tuple[dict[st
     if waiting and not context.skip_unanswered:
         await pause(context, number, waiting)
     hypotheses, written = await asyncio.to_thread(count_taught, context, number, own)
-    if skipped and not hypotheses and all(isinstance(error, Unanswered) for error in skipped):
-        raise TeacherError(f"{skipped[-1]}; no question of this round got an answer: mend this, then resume the run")
+    if skipped and not hypotheses and all(isinstance(error, (Unanswered, MalformedAnswer)) for error in skipped):
+        raise TeacherError(
+            f"{skipped[-1]}; no question of this round got a usable answer, so there is nothing to train on: mend this "
+            "(another model, or a higher teacher.attempts), then resume the run"
+        )
     return {}, {"hypotheses": hypotheses, "samples written": written, "UUs skipped": len(skipped)}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from blindspot.agents.calls.caller import Caller, CallLimits
 from blindspot.agents.calls.prices import check_price, open_ledger
@@ -34,10 +35,16 @@ def open_teacher(context: Context, model_id: str) -> Teacher:
         return RulesTeacher(context.samples("train"), context.dataset.fields, seed=settings.run.seed)
     ledger = open_ledger(spec, settings.teacher)
     ledger.begin(*bought_in(context.store, context.run_id, **own_rows(context, str(spec))))
-    teacher = open_language_model(spec, limits_of(settings.teacher), StoredCalls(context.store, str(spec)), ledger)
+    log = StoredCalls(context.store, str(spec), partial(warn, context))
+    teacher = open_language_model(spec, limits_of(settings.teacher), log, ledger)
     if settings.teacher.autonomy == "scripted":
         return teacher
     return ProbingTeacher(teacher, VersionProbes(context, model_id), settings.teacher.probes)
+
+
+def warn(context: Context, number: int, message: str) -> None:
+    """Tell of something odd about a teacher in a round."""
+    context.tell(number, "teach", message, level="warning")
 
 
 def own_rows(context: Context, spec: str) -> dict[str, object]:
@@ -53,7 +60,7 @@ async def asking(context: Context, number: int) -> AsyncIterator[Caller]:
     provider = await asyncio.to_thread(open_provider, spec, limits)
     ledger = open_ledger(spec, settings)
     ledger.begin(*await asyncio.to_thread(bought_in, context.store, context.run_id))
-    calls = await asyncio.to_thread(StoredCalls, context.store, str(spec))
+    calls = await asyncio.to_thread(StoredCalls, context.store, str(spec), partial(warn, context))
     caller = Caller(str(spec), provider, paced(spec, limits), calls, ledger)
     caller.begin_round(context.run_id, number)
     try:
