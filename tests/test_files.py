@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -354,6 +355,59 @@ async def test_three_passes_give_the_rows_of_a_straight_run_and_so_does_a_replay
     assert (await asyncio.to_thread(replayed.start, f"replay:{tmp_path}/calls.jsonl")).status == "finished"
     for sql in UNNAMED:
         assert replayed.read(sql) == straight.read(sql), sql
+
+
+def test_files_say_what_is_asked_and_a_resumed_run_what_it_took(setting: Setting) -> None:
+    with pytest.raises(Waiting, match=r"questions to read are in filed-1-round1-pass1\.questions\.md"):
+        setting.start()
+    folder = Path(setting.table["teacher"]["spec"].removeprefix("file:"))
+    kinds = {1: {"abstraction"}, 2: {"extrapolation", "samples-abs"}, 3: {"samples-ext"}}
+    for number, expected in kinds.items():
+        stem = folder / f"filed-1-round1-pass{number}"
+        asked = [line["custom_id"] for line in lines(stem.with_name(f"{stem.name}.questions.jsonl"))]
+        parts = [re.fullmatch(r"(.*)-(uu-[0-9a-f]{16})-(q-[0-9a-f]{24})", name) for name in asked]
+        assert {part[1] for part in parts if part} == expected
+        assert len({part[2] for part in parts if part}) == UUS
+        assert all(len(name) <= 64 for name in asked)
+        text = stem.with_name(f"{stem.name}.questions.md").read_text()
+        assert all(f"## {name}\n" in text for name in asked)
+        setting.answer()
+        if number < 3:
+            with pytest.raises(Waiting):
+                setting.resume()
+    assert setting.resume().status == "finished"
+    with Results.open(setting.workspace) as results:
+        told = results.query("select message from events where message like '%answers taken%' order by message")[1]
+    assert [message.rpartition(": ")[2] for (message,) in told] == [
+        f"{UUS} of {UUS} answers taken, pass 1 of 3",
+        f"{UUS} of {UUS} answers taken, pass 3 of 3",
+        f"{2 * UUS} of {2 * UUS} answers taken, pass 2 of 3",
+    ]
+
+
+def test_answers_count_however_the_id_of_their_question_is_named(tmp_path: Path) -> None:
+    (plain,) = questions(tmp_path, "one")
+    named = OpenQuestion(tmp_path, plain.line)
+    named.name("abstraction", "uu-0123456789abcdef")
+    write_questions([named], "r")
+    assert write_questions([plain], "r") == [tmp_path / "r-pass1.questions.jsonl"]
+    for custom_id in (key("one"), named.line["custom_id"], f"extrapolation-uu-1-{key('one')}"):
+        put(tmp_path / "r.answers.jsonl", {"custom_id": custom_id, "answer": "yes"})
+        assert read_answers(tmp_path).replies.keys() == {key("one")}
+        assert list(tell_problems(tmp_path)) == []
+    too_long = OpenQuestion(tmp_path, plain.line)
+    too_long.name("abstraction", "uu-" + "0" * 60)
+    assert too_long.line == plain.line
+
+
+@pytest.mark.parametrize("text", ["```\n````\n# no heading", "~~~", "half \ud83d", "$x <b>"])
+def test_no_text_breaks_out_of_the_readable_file(tmp_path: Path, text: str) -> None:
+    write_questions(questions(tmp_path, text), "r")
+    written = (tmp_path / "r-pass1.questions.md").read_text()
+    fence = re.search(r"^(`{3,})text$", written, re.MULTILINE)
+    assert fence is not None
+    shown = written.split(f"{fence[1]}text\n")[1].split(f"\n{fence[1]}\n")[0]
+    assert shown == text.replace("\ud83d", "?")
 
 
 def test_resuming_without_new_answers_waits_again_and_doubles_nothing(setting: Setting) -> None:

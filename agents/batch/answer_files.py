@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,12 +12,13 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from blindspot.agents.batch.question_files import QUESTIONS, Line, Place, read_lines, read_questions
+from blindspot.agents.batch.question_files import QUESTIONS, Line, Place, question_key, read_lines, read_questions
 from blindspot.agents.chat import Reply
 from blindspot.agents.providers.openai import Completion
 from blindspot.agents.providers.peer import shorten, storable
 from blindspot.storage.errors import MalformedAnswer
 
+PASSES = 3  # of a round: abstractions; extrapolations, and samples after abstractions; samples after extrapolations
 MOST_TOLD = 10  # problems that one message names
 
 
@@ -44,7 +46,7 @@ class BatchLine(BaseModel):
 class Answers:
     """What the files of one folder hold."""
 
-    replies: Mapping[str, Reply]  # by custom_id
+    replies: Mapping[str, Reply]  # by the question's key
     problems: tuple[str, ...]  # "file:line: what is wrong"
 
 
@@ -64,6 +66,7 @@ def read_answers(folder: Path) -> Answers:
             except MalformedAnswer as error:
                 problems.append(f"{place}: {error}")
                 continue
+            key = question_key(key)
             if key not in questions:  # its file may be gone: the answer counts, should the question come again
                 problems.append(f"{place}: answers {shorten(key)}, which no file here asks")
             if isinstance(reply, str):
@@ -139,6 +142,24 @@ def tell_problems(folder: Path, *, stem: str = "") -> Iterator[str]:
     for file, numbers in sorted(missing.items()):
         lines = ", ".join(map(str, sorted(numbers)[:MOST_TOLD])) + (", …" if len(numbers) > MOST_TOLD else "")
         yield f"{file}: no answer to {len(numbers)} of its questions (line{'s' * (len(numbers) > 1)} {lines})"
+
+
+def receipt(folder: Path, *, stem: str) -> str | None:
+    """Say how many answers of the newest pass are there: "40 of 40 answers taken, pass 2 of 3"; None before the first.
+
+    Args:
+        stem: what the names of a round's files begin with.
+    """
+    of_pass: dict[int, list[str]] = defaultdict(list)
+    for key, (place, _) in read_questions(folder).items():
+        if match := re.fullmatch(rf"{re.escape(stem)}-pass(\d+){re.escape(QUESTIONS)}", place.file):
+            of_pass[int(match[1])].append(key)
+    if not of_pass:
+        return None
+    replies, newest = read_answers(folder).replies, max(of_pass)
+    taken = sum(key in replies for key in of_pass[newest])
+    again = "" if newest <= PASSES else ", questions that are asked again"
+    return f"{taken} of {len(of_pass[newest])} answers taken, pass {newest} of {max(PASSES, newest)}{again}"
 
 
 def in_one_line(problems: Sequence[str], folder: Path) -> str:

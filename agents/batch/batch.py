@@ -12,7 +12,7 @@ from typing import TypeVar
 from blindspot.agents.batch.answer_files import read_answers
 from blindspot.agents.batch.batch_api import TIMEOUT_S, BatchApi, BatchState
 from blindspot.agents.batch.batch_record import Batch, one_at_a_time, open_lines, read_batches, settled, write_batches
-from blindspot.agents.batch.question_files import Line, json_lines
+from blindspot.agents.batch.question_files import Line, json_lines, question_key
 from blindspot.agents.calls.ledger import estimate_tokens
 from blindspot.agents.calls.prices import BATCH_SHARE, is_listed, price_of_model
 from blindspot.agents.chat import Unavailable
@@ -160,7 +160,7 @@ async def fetch(folder: Path) -> list[tuple[Batch, int, int]]:
             batch.answers = path.name
             write_batches(folder, known)
             usable = read_answers(folder).replies
-            answered = sum(key in usable for key in batch.questions)
+            answered = sum(question_key(key) in usable for key in batch.questions)
             fetched.append((batch, answered, len(batch.questions) - answered))
     return fetched
 

@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, TypeAdapter, ValidationError
 
 from blindspot.agents.batch.answer_files import read_answers, unanswered
-from blindspot.agents.batch.question_files import Line
+from blindspot.agents.batch.question_files import Line, question_key
 from blindspot.storage.errors import SettingsError, TeacherError
 from blindspot.storage.whole_files import write_whole
 
@@ -81,7 +81,7 @@ def write_batches(folder: Path, batches: Sequence[Batch]) -> None:
 
 def open_lines(folder: Path, batches: Sequence[Batch]) -> list[Line]:
     """The questions of a folder that have no usable answer and are in none of these batches that is under way."""
-    under_way = {key for batch in batches if not batch.answers for key in batch.questions}
+    under_way = {question_key(key) for batch in batches if not batch.answers for key in batch.questions}
     found = unanswered(folder, read_answers(folder).replies)
     return [line for key, (_, line) in found.items() if key not in under_way]
 

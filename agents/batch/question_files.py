@@ -1,6 +1,7 @@
 """The files of questions in a folder: JSON lines in the request format of the OpenAI Batch API, written by us only.
 
 NAME.questions.jsonl    one line a question; a question is in one file only
+NAME.questions.md       the same for people to read
 anything else .jsonl    answers, see `answers.py`; never written by a run
 batches.json            what was handed to batch APIs, see `batch`
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,10 +21,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
+from blindspot.agents.batch.companion import readable
 from blindspot.storage.errors import Pending, TeacherError
 from blindspot.storage.whole_files import write_whole
 
 QUESTIONS = ".questions.jsonl"
+COMPANION = ".questions.md"
 MODEL = "MODEL"  # the format wants a model where a folder names none: whoever hands the questions on fills it in
 URL = "/v1/chat/completions"
 
@@ -61,6 +65,12 @@ class OpenQuestion(Pending):
         self.folder = folder
         self.line = line
 
+    def name(self, kind: str, uu_id: str) -> None:
+        """Have the question's id say what is asked about what; both batch APIs take 64 plain characters."""
+        named = f"{kind}-{uu_id}-{self.line['custom_id']}"
+        if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", named):
+            self.line = {**self.line, "custom_id": named}
+
 
 def custom_id(conversation: object) -> str:
     """The id of a question: it hangs on the conversation alone, not on who answers it or how.
@@ -69,6 +79,12 @@ def custom_id(conversation: object) -> str:
         conversation: what JSON can hold.
     """
     return f"q-{hashlib.sha256(json.dumps(conversation, sort_keys=True).encode()).hexdigest()[:24]}"
+
+
+def question_key(name: str) -> str:
+    """What of a question's id depends on its conversation: the same however the id is named."""
+    match = re.fullmatch(r"[A-Za-z0-9_-]*-(q-[0-9a-f]{24})", name)
+    return match[1] if match else name
 
 
 def read_lines(path: Path) -> Iterator[tuple[Place, str]]:
@@ -87,7 +103,7 @@ def read_lines(path: Path) -> Iterator[tuple[Place, str]]:
 
 
 def read_questions(folder: Path) -> dict[str, tuple[Place, Line]]:
-    """Find every question of a folder: custom_id -> where it stands, and its line.
+    """Find every question of a folder: its key -> where it stands, and its line.
 
     Raises: TeacherError, naming the line that is no question.
     """
@@ -96,7 +112,7 @@ def read_questions(folder: Path) -> dict[str, tuple[Place, Line]]:
         for place, text in read_lines(path):
             try:
                 line = json.loads(text)
-                found.setdefault(Request.model_validate(line).custom_id, (place, line))
+                found.setdefault(question_key(Request.model_validate(line).custom_id), (place, line))
             except (ValueError, RecursionError) as error:
                 problem = error.errors()[0] if isinstance(error, ValidationError) else None
                 said = f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" if problem else str(error)
@@ -117,7 +133,8 @@ def write_questions(questions: Sequence[OpenQuestion], stem: str) -> list[Path]:
     """
     files: set[Path] = set()
     for folder in {question.folder: None for question in questions}:
-        wanted = {question.line["custom_id"]: question.line for question in questions if question.folder == folder}
+        lines = [question.line for question in questions if question.folder == folder]
+        wanted = {question_key(line["custom_id"]): line for line in lines}
         known = read_questions(folder)
         files |= {folder / place.file for key, (place, _) in known.items() if key in wanted}
         new = [line for key, line in wanted.items() if key not in known]
@@ -126,6 +143,10 @@ def write_questions(questions: Sequence[OpenQuestion], stem: str) -> list[Path]:
             path = next(path for path in paths if not path.exists())
             write_whole(path, json_lines(sorted(new, key=lambda line: str(line["custom_id"]))))
             files.add(path)
+    for file in files:
+        companion = file.with_name(file.name.replace(QUESTIONS, COMPANION))
+        if not companion.exists():
+            write_whole(companion, readable([json.loads(text) for _, text in read_lines(file)], file.name))
     return sorted(files)
 
 
@@ -138,7 +159,7 @@ def json_lines(lines: Iterable[Line]) -> str:
 def waiting_line(questions: Sequence[OpenQuestion], files: Sequence[Path]) -> str:
     """Say how many questions wait in which files, and what to do."""
     held = {folder: read_questions(folder) for folder in {question.folder for question in questions}}
-    keys = {(question.folder, question.line["custom_id"]) for question in questions}
+    keys = {(question.folder, question_key(question.line["custom_id"])) for question in questions}
     counts = Counter(str(folder / held[folder][key][0].file) for folder, key in keys)
     if len(files) == 1:
         where = f"{len(keys)} question{'s wait' if len(keys) > 1 else ' waits'} in {files[0]}"
@@ -148,5 +169,6 @@ def waiting_line(questions: Sequence[OpenQuestion], files: Sequence[Path]) -> st
     answers = files[-1].name.replace(QUESTIONS, ".answers.jsonl")
     return (
         f'{where}; put the answers, lines of {{"custom_id": …, "answer": …}} or of the Batch API\'s responses, into '
-        f"{folder / answers}, or buy them with `blindspot batch submit {shlex.quote(str(folder))} --teacher …`"
+        f"{folder / answers}, or buy them with `blindspot batch submit {shlex.quote(str(folder))} --teacher …`; "
+        f"the same questions to read are in {', '.join(file.name.replace(QUESTIONS, COMPANION) for file in files)}"
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from langgraph.types import interrupt
 
@@ -14,18 +15,23 @@ from blindspot.storage.errors import Pending
 
 
 async def tell_answers(context: Context, number: int, phase: str) -> None:
-    """Tell what is wrong with the answers in the folder of a `file:` teacher, where this run has put questions there.
+    """Tell what was taken of the answers in the folder of a `file:` teacher, and what is wrong with the others.
+
+    Nothing is told where this run has put no questions there.
 
     Raises: TeacherError, when a file cannot be read.
     """
     spec = TeacherSpec.parse(context.settings.teacher.spec)
     if spec.provider != "file":
         return
-    from blindspot.agents.batch.answer_files import in_one_line, tell_problems  # imports an SDK
+    from blindspot.agents.batch.answer_files import in_one_line, receipt, tell_problems  # imports an SDK
 
     folder, run = place_of(spec), f"{context.run_id}-round"
     if not any(folder.glob(f"{run}*")):
         return
+    taken = await asyncio.to_thread(receipt, folder, stem=f"{run}{number}")
+    if taken:
+        await asyncio.to_thread(context.tell, number, phase, f"{spec}: {taken}")
     problems = await asyncio.to_thread(lambda: list(tell_problems(folder, stem=run)))
     if problems:
         await asyncio.to_thread(context.tell, number, phase, in_one_line(problems, folder), level="warning")
@@ -51,3 +57,13 @@ def write_down(stem: str, waiting: Sequence[Pending]) -> str:
     if questions:
         told.insert(0, waiting_line(questions, write_questions(questions, stem)))
     return "; ".join(told)
+
+
+@contextmanager
+def named(kind: str, uu_id: str) -> Iterator[None]:
+    """Have a question that waits in a file say what is asked about which UU."""
+    try:
+        yield
+    except OpenQuestion as error:
+        error.name(kind, uu_id)
+        raise

@@ -11,7 +11,7 @@ from blindspot.agents.teachers.teacher import Case, Explanation, SampleRules, Te
 from blindspot.graphs.context import Context, State
 from blindspot.graphs.shared.attacks import uus_of
 from blindspot.graphs.shared.references import least_for, least_of_all
-from blindspot.graphs.teaching.pause import pause, tell_answers
+from blindspot.graphs.teaching.pause import named, pause, tell_answers
 from blindspot.graphs.teaching.tasks import run_all
 from blindspot.graphs.teaching.teachers import open_teacher, own_rows
 from blindspot.storage.errors import (
@@ -25,6 +25,9 @@ from blindspot.storage.errors import (
 )
 from blindspot.storage.records import Hypothesis, Sample, SyntheticSample, Uu, make_id, now
 from blindspot.tools.progress import Report
+
+SAMPLES_AFTER = {"abstraction": "samples-abs", "extrapolation": "samples-ext"}
+"""What a question for samples is called in files, by the kind of its hypothesis: with its UU it names the parent."""
 
 
 async def teach(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
@@ -129,7 +132,8 @@ async def hypothesise(
     if known:
         return known
     check_stop(context)
-    explanation = await ask()
+    with named(kind, uu.uu_id):
+        explanation = await ask()
     hypothesis = Hypothesis(
         hypothesis_id=hypothesis_id,
         run_id=uu.run_id,
@@ -154,7 +158,8 @@ async def generate(context: Context, teacher: Teacher, case: Case, hypothesis: H
         return
     check_stop(context)
     count = context.settings.teacher.samples_per_hypothesis
-    drafts = await teacher.generate(case, explanation_of(hypothesis), hypothesis.kind, count)
+    with named(SAMPLES_AFTER[hypothesis.kind], hypothesis.uu_id):
+        drafts = await teacher.generate(case, explanation_of(hypothesis), hypothesis.kind, count)
     samples = [
         SyntheticSample(
             synthetic_id=make_id("syn", hypothesis.hypothesis_id, position),

@@ -200,7 +200,7 @@ class TeacherSection(Section):
     longest_pause_s: Seconds = 600.0  # however long a provider asks to be left alone
     attempts: Few = 8
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None  # None: the provider's default
-    max_tokens: Annotated[int, Field(ge=1, le=10**7)] = 1500
+    max_tokens: Annotated[int, Field(ge=1, le=10**7)] = 4000
     max_calls: Count | None = None  # answers bought in one run
     max_usd: Annotated[float, Field(gt=0, le=10**9)] | None = None  # spent in one run
     confirm_usd: Usd = 5.0  # a run that may cost more is confirmed first
