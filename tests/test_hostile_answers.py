@@ -192,3 +192,84 @@ async def test_an_unusual_answer_is_read(teacher_server, provider: str, case: st
     reply = await ask(teacher_server.spec(provider))
     assert (reply.text, reply.tokens_in, reply.tokens_out, reply.refusal) == ("because", 0, 0, None)
     assert reply.model == ("" if case == "no model" else "m")
+
+
+def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> dict[str, Any]:
+    return {"model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more}
+
+
+def streamed_chunks(*, uses: bool = False) -> list[dict[str, Any]]:
+    """A chat completion as servers stream it."""
+    usage = {"prompt_tokens": 11, "completion_tokens": 7}
+    end = {"model": "m", "choices": [], "usage": usage}
+    if not uses:
+        parts = [chunk({"role": "assistant", "content": ""}), *(chunk({"content": text}) for text in ("be", "cause"))]
+        return [*parts, chunk({}, "stop"), end]
+    calls = [{"index": 0, "id": "c1", "function": {"name": "classify", "arguments": ""}}]
+    pieces = [{"index": 0, "function": {"arguments": text}} for text in ('{"tex', 'ts": []}')]
+    return [*(chunk({"tool_calls": [call]}) for call in [*calls, *pieces]), chunk({}, "tool_calls"), end]
+
+
+def streamed_message(*, uses: bool = False) -> list[dict[str, Any]]:
+    """An Anthropic message as it is streamed."""
+    start = {"type": "message_start", "message": {"model": "m", "content": [], "usage": {"input_tokens": 11}}}
+    end = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 7}}
+    if uses:
+        block: dict[str, Any] = {"type": "tool_use", "id": "c1", "name": "classify", "input": {}}
+        deltas = [{"type": "input_json_delta", "partial_json": text} for text in ('{"tex', 'ts": []}')]
+    else:
+        block, deltas = {"type": "text", "text": ""}, [{"type": "text_delta", "text": t} for t in ("be", "cause")]
+    events = [{"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas]
+    begun = {"type": "content_block_start", "index": 0, "content_block": block}
+    return [start, {"type": "ping"}, begun, *events, {"type": "content_block_stop", "index": 0}, end]
+
+
+def streamed(provider: str, *, uses: bool = False) -> list[dict[str, Any]]:
+    return streamed_chunks(uses=uses) if provider == "openai" else streamed_message(uses=uses)
+
+
+def as_events(objects: list[dict[str, Any]], *, line: str = "\n", last: str = "data: [DONE]\n\n") -> bytes:
+    events = (f"event: {part.get('type', '')}{line}data: {json.dumps(part)}{line}{line}" for part in objects)
+    return f": hello{line}{line}{''.join(events)}{last}".encode()
+
+
+@pytest.mark.parametrize("media_type", ["text/event-stream", "text/event-stream; charset=utf-8"])
+@pytest.mark.parametrize("line", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("last", ["data: [DONE]\n\n", "data: [DONE]", ""])
+async def test_an_answer_that_is_streamed_unasked_is_read(
+    teacher_server, provider: str, media_type: str, line: str, last: str
+) -> None:
+    body = as_events(streamed(provider), line=line, last=last if provider == "openai" else "")
+    teacher_server.then(sending(body, Content_Type=media_type))
+    reply = await ask(teacher_server.spec(provider))
+    assert reply == Reply("because", "m", 11, 7)
+    body = as_events(streamed(provider, uses=True), line=line)
+    teacher_server.then(sending(body, Content_Type=media_type))
+    (use,) = (await ask(teacher_server.spec(provider))).uses
+    assert (use.use_id, use.name, json.loads(use.arguments)) == ("c1", "classify", {"texts": []})
+
+
+BAD_STREAMS = {
+    "breaks off": lambda objects: as_events(objects[:3], last=""),
+    "says done too early": lambda objects: as_events(objects[:3]),
+    "is empty": lambda _: b"",
+    "is no JSON": lambda _: b"data: {\n\n",
+    "holds a number": lambda _: b"data: 3\n\n",
+    "ends in an error": lambda objects: as_events([*objects[:3], {"type": "error", "error": {"message": "\x1b[2Joh"}}]),
+    "nests too deep": lambda _: b"data: " + b"[" * 200_000 + b"\n\n",
+    "holds odd parts": lambda _: b'data: {"choices": [{"delta": {"tool_calls": [3]}, "finish_reason": "stop"}]}\n\n',
+    "holds no lists": lambda _: b'data: {"choices": [{"delta": {"tool_calls": 3}, "finish_reason": "stop"}]}\n\n',
+    "has odd places": lambda _: b'data: {"type": "content_block_start", "index": []}\n\n',
+    "has far too many events": lambda _: b"data: {}\n\n" * 300_000,
+    "is a page": lambda _: b"<html>hello</html>",
+    "is far too large": lambda _: b"data: {}\n\n" * 2_000_000,
+}
+
+
+@pytest.mark.parametrize("case", BAD_STREAMS)
+async def test_a_stream_that_is_no_answer_is_told_in_one_line(teacher_server, provider: str, case: str) -> None:
+    teacher_server.then(sending(BAD_STREAMS[case](streamed(provider)), Content_Type="text/event-stream"))
+    told = "more than 16 MiB" if case == "is far too large" else "unreadable (stream|answer)"
+    with pytest.raises(Unavailable, match=told) as caught:
+        await ask(teacher_server.spec(provider))
+    assert str(caught.value).isprintable()

@@ -19,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, model_validator
 
 from blindspot.agents.chat import Endpoint, Message, Reply, Tool, ToolUse
 from blindspot.agents.providers.answer_wire import FILTERED, UNREADABLE, ModelName, TokenCount, read_usage
+from blindspot.agents.providers.event_stream import joined_message
 from blindspot.agents.providers.peer import ANSWER_BYTES, Peer, SdkErrors, check_key
 from blindspot.agents.providers.tool_wire import sendable_arguments, sendable_name, with_ids
 from blindspot.agents.providers.transport import BoundedClient
@@ -111,7 +112,7 @@ class AnthropicProvider:
                 tool_choice={"type": "none"} if offered and not tools else omit,
                 extra_body=extra,
             )
-        return self._peer.read(response.http_response.text, Answer).as_reply()
+        return self._peer.read_answer(response.http_response, Answer, joined_message).as_reply()
 
     async def aclose(self) -> None:
         """Close the connections, if there are any."""

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from blindspot.agents.chat import Endpoint, Message, Reply, Tool, ToolUse
 from blindspot.agents.providers.answer_wire import FILTERED, ModelName, Text, TokenCount, read_usage
+from blindspot.agents.providers.event_stream import joined_completion
 from blindspot.agents.providers.peer import ANSWER_BYTES, Peer, SdkErrors, check_key, is_own
 from blindspot.agents.providers.tool_wire import sendable_arguments, sendable_name, with_ids
 from blindspot.agents.providers.transport import BoundedClient
@@ -102,7 +103,7 @@ class OpenAIProvider:
                 tools=offered or omit,
                 extra_body={**extra, **temperature},
             )
-        return self._peer.read(response.http_response.text, Completion).as_reply()
+        return self._peer.read_answer(response.http_response, Completion, joined_completion).as_reply()
 
     async def aclose(self) -> None:
         """Close the connections, if there are any."""

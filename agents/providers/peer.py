@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ValidationError
 
 from blindspot.agents.chat import Unavailable
+from blindspot.agents.providers.event_stream import EVENT_STREAM, Join, data_of_events
 from blindspot.storage.errors import TeacherError, Unanswered
 
 if TYPE_CHECKING:
@@ -72,6 +73,21 @@ class Peer:
     def told(self, text: str) -> str:
         """The other side's words as errors hold them: without the key, in one line, not too long, fit to be stored."""
         return storable(shorten(redact(text, self.key)))
+
+    def read_answer(self, response: Response, shape: type[B], join: Join) -> B:
+        """Check an answer that comes whole or, whatever was asked for, as server-sent events.
+
+        Args:
+            join: puts the events together.
+        Raises: Unavailable, as `read`.
+        """
+        body = response.text
+        if response.headers.get("content-type", "").strip().lower() == EVENT_STREAM:
+            try:
+                body = json.dumps(join(data_of_events(body)))
+            except (ValueError, TypeError, RecursionError) as error:  # of parts, too, that are of another type
+                raise Unavailable(f"{self.name} sent an unreadable stream ({self.told(str(error))})") from None
+        return self.read(body, shape)
 
     def read(self, body: str, shape: type[B]) -> B:
         """Check a body ourselves: the SDKs hand a page of HTML or an object of None on as an answer.
