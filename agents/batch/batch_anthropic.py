@@ -9,7 +9,6 @@ from anthropic.types.messages.batch_create_params import Request
 from httpx2 import HTTPError
 from pydantic import BaseModel, ValidationError
 
-from blindspot.agents.batch.batch import FILE_BYTES, TIMEOUT_S, BatchState
 from blindspot.agents.batch.batch_api import FILE_BYTES, TIMEOUT_S, BatchState
 from blindspot.agents.batch.batch_record import PlainId
 from blindspot.agents.batch.question_files import Line

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel
 
-from blindspot.agents.batch.batch import FILE_BYTES, TIMEOUT_S, BatchState
 from blindspot.agents.batch.batch_api import FILE_BYTES, TIMEOUT_S, BatchState
 from blindspot.agents.batch.batch_record import PlainId
 from blindspot.agents.batch.question_files import Line, json_lines

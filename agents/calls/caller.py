@@ -23,7 +23,6 @@ from blindspot.agents.calls.token_counts import named_count, with_plausible_coun
 from blindspot.agents.chat import Provider, Reply, Unavailable
 from blindspot.agents.providers.peer import shorten
 from blindspot.agents.spec import PLACES
-from blindspot.agents.teachers.teacher import PLACES
 from blindspot.storage.errors import BlindspotError, MalformedAnswer, TeacherError, Unanswered
 
 T = TypeVar("T")
