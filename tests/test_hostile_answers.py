@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blindspot.agents.chat import Message, Reply, Unavailable
+from blindspot.agents.spec import TeacherSpec
 from blindspot.agents.teachers.answers import json_objects, read_explanation
 from blindspot.agents.teachers.opening import open_provider
-from blindspot.agents.teachers.teacher import TeacherSpec
 from blindspot.graphs.teaching.teachers import limits_of
 from blindspot.storage.errors import MalformedAnswer, TeacherError
 from blindspot.storage.settings.sections import TeacherSection

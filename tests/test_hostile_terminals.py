@@ -22,8 +22,8 @@ from pathlib import Path
 import pytest
 
 from blindspot.storage import records as rec
+from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import StoreError
-from blindspot.storage.store.results import Results
 from blindspot.storage.store.store import Store
 
 START = datetime(2026, 1, 2, 3, 4, 5)
