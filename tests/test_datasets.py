@@ -143,9 +143,10 @@ def test_class_names_that_the_datasets_library_wrote_stand_for_their_numbers(tmp
     assert line_of(source) == f'{tmp_path}/test.parquet, row 2: unknown label "-1"; the training split has bad, good'
 
 
-def test_several_fields_keep_the_order_of_the_settings(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
+def test_several_fields_keep_the_order_of_the_settings(tmp_path: Path, suffix: str) -> None:
     rows = [{"b": f"second {n}", "label": n % 2, "a": f"first {n}", "more": None} for n in range(4)]
-    source = folder_of(tmp_path, train=rows, validation=rows, test=rows)
+    source = folder_of(tmp_path, suffix, train=rows, validation=rows, test=rows)
     source = replace(source, fields=("a", "b"))
     sample = load_split(source, inspect(source), "train")[3]
     assert list(sample.fields.items()) == [("a", "first 3"), ("b", "second 3")]

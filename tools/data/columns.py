@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".json")
 MAX_NAMES = 30  # of columns, in a message
-BATCH_ROWS = 256  # of a Parquet file; few, so that what unpacks to very much is seen in time
+BATCH_ROWS = 8192  # of a Parquet file
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,12 @@ def read_parquet(path: Path, wanted: Sequence[str]) -> Table:
     try:
         with path.open("rb") as file:
             parquet = pq.ParquetFile(file)
-            check_columns(wanted, parquet.schema_arrow.names, str(path))
+            schema = parquet.schema_arrow
+            check_columns(wanted, schema.names, str(path))
+            check_size(path, uncompressed(parquet.metadata, wanted))
+            texts = [name for name in wanted if is_text(schema.field(name).type)]
+            # A value that is written once for many rows stays written once, until it is known how much that makes.
+            parquet = pq.ParquetFile(file, read_dictionary=texts)
             return from_arrow(read_batches(parquet, path, wanted), wanted, str(path))
     except pa.ArrowException as error:
         raise DataError(f"{path}: not a readable Parquet file: {first_line(error)}") from None
@@ -109,20 +114,45 @@ def read_batches(parquet: pq.ParquetFile, path: Path, wanted: Sequence[str]) -> 
     size = 0
     batches: list[pa.RecordBatch] = []
     for batch in parquet.iter_batches(batch_size=BATCH_ROWS, columns=list(wanted)):
-        # A dictionary's values are repeated once they are Python's; a row of nulls takes no bytes here.
-        size += sum(unpacked(column).nbytes for column in batch.columns) + 8 * len(batch)
+        size += sum(map(unpacked_size, batch.columns)) + 8 * len(batch)  # a row of nulls takes no bytes
         check_size(path, size)
-        batches.append(batch)
+        batches.append(pa.RecordBatch.from_arrays(list(map(unpacked, batch.columns)), batch.schema.names))
     schema = parquet.schema_arrow
-    return pa.Table.from_batches(
-        batches, batches[0].schema if batches else pa.schema([schema.field(name) for name in wanted], schema.metadata)
-    )
+    if not batches:
+        return pa.schema([schema.field(name) for name in wanted], schema.metadata).empty_table()
+    return pa.Table.from_batches(batches).replace_schema_metadata(schema.metadata)
 
 
 def unpacked(column: pa.Array) -> pa.Array:
     import pyarrow as pa
 
     return column.dictionary_decode() if isinstance(column, pa.DictionaryArray) else column
+
+
+def uncompressed(metadata: pq.FileMetaData, wanted: Sequence[str]) -> int:
+    """Bytes of the wanted columns' pages; a value that is written once for many rows counts once."""
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
+    return sum(int(chunk.total_uncompressed_size) for chunk in chunks if chunk.path_in_schema in wanted)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def unpacked_size(column: pa.Array) -> int:
+    """Bytes of a column's values, were each written out."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not isinstance(column, pa.DictionaryArray):
+        return int(column.nbytes)
+    if not is_text(column.dictionary.type):
+        return len(column) * (int(column.dictionary.nbytes) // max(1, len(column.dictionary)) + 1)
+    lengths = pc.binary_length(column.dictionary).cast(pa.int64())
+    return int(pc.sum(lengths.take(column.indices)).as_py() or 0)
 
 
 def from_arrow(table: pa.Table, wanted: Sequence[str], source: str) -> Table:
