@@ -71,8 +71,8 @@ def import_errors(  # each option is one setting
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option("--data", metavar="FOLDER", rich_help_panel=RUN,
-                     help="A folder with train, validation and test files, or a Hugging Face id."),
+        typer.Option("--data", metavar="FOLDER_OR_FILE", rich_help_panel=RUN,
+                     help="A folder with train, validation and test files, one file to divide, or a Hugging Face id."),
     ] = None,
     overrides: SetOption = None,
     check: Annotated[
@@ -109,7 +109,9 @@ def import_errors(  # each option is one setting
     }  # fmt: skip
     if file is None:
         options |= {"data.fields": fields, "data.label": label}
-    settings = make_settings(file, "." if alone else data, options, ["attack.recipes=[]", *(overrides or ())])
+    settings = make_settings(
+        file, "." if alone else data, options, ["attack.recipes=[]", *(overrides or ())], divides=True
+    )
     found = sort_out(settings, is_alone=alone)
     if check:
         if as_json:

@@ -22,7 +22,11 @@ def init(
     study: Annotated[bool, typer.Option("--study", help="Write the settings of a study instead.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
 ) -> None:
-    """Write a commented file of settings: every key of a run with its default, or what a study has besides."""
+    """Write a commented file of settings: every key of a run with its default, or what a study has besides.
+
+    Set data.path in it to your data: a folder with train, validation and test files, or one file without splits
+    (.csv, .jsonl or .parquet), which a run divides by itself; and data.fields and data.label to its columns.
+    """
     template, command = (STUDY, "study") if study else (TEMPLATE, "run")
     file = file or Path(template.name)
     text = template.read_text(encoding="utf-8")
@@ -33,5 +37,5 @@ def init(
         raise SettingsError(f"{file} is there already; name another file, or overwrite it with --force") from None
     except OSError as error:
         raise SettingsError(f"{file}: cannot be written: {error.strerror}") from None
-    keys = "" if study else ": path, fields and label"
-    typer.echo(f"wrote {file}; set [data] in it{keys}, then: blindspot {command} {file}")
+    keys = "" if study else " path (a folder of splits, or one file), fields and label under"
+    typer.echo(f"wrote {file}; set{keys} [data] in it, then: blindspot {command} {file}")
