@@ -38,6 +38,7 @@ class Line:
     recipe: str
     precision: str  # fp32 | fast
     samples: int
+    enough: int  # samples from which on batches are as full as in long runs, so that a ratio says something
     goals: Mapping[str, int]  # device -> times as fast as stock
 
 
@@ -48,6 +49,7 @@ class Bench:
     device: str
     is_quick: bool
     repeats: int  # of ours; stock runs once
+    stock_samples: int | None = None  # that stock attacks at most; None: all
 
     def say(self, name: str, value: str) -> None:
         print(f"{name}{'_gpu' if self.device == 'cuda' else ''}: {value}", flush=True)
@@ -70,9 +72,23 @@ def fast_version_of(classifier: Classifier, subject: Subject) -> tuple[Classifie
 
 
 @cache
-def stock_of(classifier: Classifier, subject: Subject, recipe: str, count: int) -> Stock:
-    """Stock's attacks, run once for all lines that compare with them."""
-    return attack_stock(classifier, subject.samples("test", count), recipe)
+def stock_of(classifier: Classifier, subject: Subject, recipe: str, count: int, few: int | None) -> Stock:
+    """Stock's attacks on the first few of so many samples, run once for all lines that compare with them."""
+    return attack_stock(classifier, subject.samples("test", count)[:few], recipe)
+
+
+@cache
+def queries_of_stock(classifier: Classifier, subject: Subject, recipe: str, count: int) -> int:
+    """How many queries stock asks for so many samples: as many as a search of ours in full precision."""
+    return attack_ours(classifier, None, subject.samples("test", count), plan_for(subject, recipe)).queries
+
+
+def stock_seconds(stock: Stock, classifier: Classifier, line: Line) -> float:
+    """Stock's time for all samples of a line, its own or worked out from its time a query."""
+    if len(stock.results) == line.samples:
+        return stock.seconds
+    queries = queries_of_stock(classifier, line.subject, line.recipe, line.samples)
+    return stock.seconds / stock.queries * queries
 
 
 def speed(bench: Bench, line: Line) -> None:
@@ -83,26 +99,32 @@ def speed(bench: Bench, line: Line) -> None:
     judge = classifier if searched is not classifier else None
     attack_ours(searched, judge, samples[:1], replace(plan, limits=SampleLimits(max_queries=20)))  # warm up
     ours = attack_ours(searched, judge, samples, plan, bench.repeats)
-    stock = stock_of(classifier, line.subject, line.recipe, line.samples)
+    stock = stock_of(classifier, line.subject, line.recipe, line.samples, bench.stock_samples)
     goal = f"goal {line.goals[bench.device]}, " if bench.device in line.goals else ""
-    bench.say(line.name, f"{stock.seconds / ours.seconds:.1f} x ({goal}n {len(samples)} samples)")
     rate = ours.queries / ours.seconds
+    if len(samples) < line.enough:
+        bench.say(line.name, f"too small to judge ({goal}n {len(samples)} samples, a ratio needs {line.enough})")
+    else:
+        ratio = stock_seconds(stock, classifier, line) / ours.seconds
+        by_stock = "" if len(stock.results) == len(samples) else f", {len(stock.results)} of them by stock"
+        bench.say(line.name, f"{ratio:.1f} x ({goal}n {len(samples)} samples{by_stock})")
     bench.say(
         f"{line.name}_rate",
         f"{rate:.1f} queries/s, {ours.queries} queries "
         f"(stock {stock.queries / stock.seconds:.1f}, {stock.queries} queries)",
     )
-    raw = raw_rate(searched, ours, bench.repeats)
-    bench.say(
-        f"{line.name}_share_of_raw",
-        f"{rate / raw:.2f} (goal {SHARE_GOAL:.2f}, the model alone: {raw:.1f} texts/s of {len(ours.asked)})",
-    )
+    if len(samples) >= line.enough:
+        raw = raw_rate(searched, ours, 1 if bench.is_quick else bench.repeats)
+        bench.say(
+            f"{line.name}_share_of_raw",
+            f"{rate / raw:.2f} (goal {SHARE_GOAL:.2f}, the model alone: {raw:.1f} texts/s of {len(ours.asked)})",
+        )
     if line.precision == "fast":
         bench.say(f"{line.name}_prepared", f"{made_s:.1f} s, once for a model")
         successes(bench, line, ours, stock)
     else:
         same = sum(agrees(ours.rows[sample_id], result) for sample_id, result in stock.results.items())
-        bench.say(f"{line.name}_equal_to_stock", f"{same} of {len(samples)} samples")
+        bench.say(f"{line.name}_equal_to_stock", f"{same} of {len(stock.results)} samples")
 
 
 def raw_rate(searched: Classifier, ours: Ours, repeats: int) -> float:
@@ -122,7 +144,8 @@ def successes(bench: Bench, line: Line, ours: Ours, stock: Stock) -> None:
     wrong = sum(label != row.label for label, row in zip(predicted, ours.successes, strict=True))
     bench.say(
         f"{line.name}_successes",
-        f"{len(texts)} of {len(ours.rows)} samples, {wrong} of them confirmed in fp32 (stock {stock.successes})",
+        f"{len(texts)} of {len(ours.rows)} samples, {wrong} of them confirmed in fp32 "
+        f"(stock {stock.successes} of {len(stock.results)})",
     )
 
 
@@ -172,7 +195,12 @@ def machine(bench: Bench) -> None:
     """Say what the figures were taken on, and how."""
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if sys.platform == "linux" else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    place = [(names or [platform.machine()])[0], f"{os.cpu_count()} cores", f"{torch.get_num_threads()} threads"]
+    place = [
+        (names or [platform.machine()])[0],
+        f"{os.cpu_count()} cores",
+        f"load {os.getloadavg()[0]:.1f} at the end",
+        f"{torch.get_num_threads()} threads",
+    ]
     if bench.device == "cuda":
         place.append(torch.cuda.get_device_name())
     how = f"seed {SEED}, {TOGETHER} samples at once, ours the median of {bench.repeats}, stock once"

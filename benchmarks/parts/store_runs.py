@@ -34,6 +34,7 @@ from blindspot.storage.workspace import Workspace
 RUNNING, READING = "--running", "--reading"
 UUS = 2_000
 CHECKPOINT_GOAL_MB, SLOWER_GOAL = 5, 0.03
+ENOUGH_TURNS = 3  # of runs; fewer differ by more than the goal, whatever reads
 READERS = 20
 QUERIES_PER_S = 20  # of all readers together
 HELD = 5  # queries that a reader puts to one copy before it opens the newest
@@ -105,10 +106,11 @@ def readers(turns: int, taught: int) -> None:
     )
     wall = {name: median(one.seconds for one in ran) for name, ran in (("alone", alone), ("beside", beside))}
     own = median(one.seconds for one in among)
+    slower = f"{own / wall['beside'] - 1:+.1%}" if turns >= ENOUGH_TURNS else "too small to judge"
     cpu, cpu_beside = (median(one.cpu_s for one in ran) for ran in (among, beside))
     say(
         "reader_slow_down",
-        f"{own / wall['beside'] - 1:+.1%} (goal {SLOWER_GOAL:.0%}; {own:.1f} s among {READERS} readers, "
+        f"{slower} (goal {SLOWER_GOAL:.0%}; {own:.1f} s among {READERS} readers, "
         f"{wall['beside']:.1f} s beside as many that read another workspace; alone {wall['alone']:.1f} s, so on this "
         f"machine's cores any such readers cost {wall['beside'] / wall['alone'] - 1:+.1%}; medians of {turns} runs "
         f"each, in turn; readers at nice 19; the run's own CPU time {cpu:.1f} and {cpu_beside:.1f} s, "
