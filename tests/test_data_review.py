@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from blindspot.storage.store.results import Results
 from blindspot.tools.data.datasets import DataSource, inspect, load_split
 from blindspot.tools.data.logged_errors import LogSource, read_log
 from blindspot.tools.data.review import Notice
@@ -178,3 +180,32 @@ def test_a_log_writes_whole_floats_as_the_data_set_does(tmp_path: Path) -> None:
     for labels in (("0", "1"), ("0.0", "1.0")):
         (error,) = read_log(source, labels).errors
         assert (error.predicted, error.label) == labels
+
+
+def test_a_run_tells_it_once_and_keeps_it(
+    cli: Callable[..., Any], small_run: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    rows = [(f"a fine place, number {n}", "positive" if n % 2 else "negative") for n in range(40)]
+    write(tmp_path / "all.jsonl", [*rows, ("a fine place, number 3", "negative"), ('he said ""no""', "negative")])
+    lines = [f"{key} = {json.dumps(value)}" for key, value in small_run["classifier"].items()]
+    settings = [
+        "[data]",
+        f'path = "{tmp_path}/all.jsonl"',
+        "[classifier]",
+        *lines,
+        "[attack]",
+        "samples = 2",
+        "[evaluate]",
+    ]
+    (tmp_path / "mitigation.toml").write_text("\n".join([*settings, "samples = 2", "resamples = 100"]))
+    done = cli("attack", "mitigation.toml", "--split", "train", "-w", "ws")
+    assert done.code == 0, done.err
+    told = [line.split(" data: ", 1)[1] for line in done.err.splitlines() if " data: " in line]
+    assert [line[:40] for line in told] == [
+        f"{tmp_path}/all.jsonl: one file"[:40],
+        "warning: texts that occur with two labels: 1; no"[:40],
+        "warning: 1 of 34 texts (train 1) hold doubled"[:40],
+    ]
+    with Results.open(tmp_path / "ws") as results:
+        _, kept = results.query("SELECT level FROM events WHERE phase = 'data' ORDER BY level")
+    assert kept == [("info",), ("warning",), ("warning",)]

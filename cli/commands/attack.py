@@ -148,11 +148,18 @@ def attack(  # each option is one setting: what they may be is for the settings 
 
 
 def make_settings(
-    file: Path | None, data: str | None, options: Mapping[str, Any], overrides: Sequence[str]
+    file: Path | None,
+    data: str | None,
+    options: Mapping[str, Any],
+    overrides: Sequence[str],
+    *,
+    divides: bool = False,
 ) -> Settings:
     """Put options in the place of a file's keys, and `section.key=value` overrides in the place of both.
 
     Args:
+        data: a folder, a file or a Hugging Face id; None: the settings' own.
+        divides: a file is divided into splits; else it is one split.
         options: setting -> value; those that were not given are None or empty.
     Raises: SettingsError.
     """
@@ -161,7 +168,7 @@ def make_settings(
     table = read_settings(file) if file else {}
     given = {key: value for key, value in options.items() if value not in (None, [])}
     if data:
-        place, split = source_of(data, given.get("attack.split"))
+        place, split = ({"path": data}, None) if divides else source_of(data, given.get("attack.split"))
         table["data"] = {**cleared(table.get("data")), **place}
         given |= {"attack.split": split} if split else {}
     named = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in given.items()]
