@@ -27,7 +27,8 @@ def write(path: Path, count: int = 200) -> DataSource:
 def test_one_file_is_divided_and_that_is_told(tmp_path: Path) -> None:
     source = write(tmp_path / "all.csv")
     notices: list[Notice] = []
-    dataset = inspect(source, notices)
+    inspect(replace(source, limits={"train": 30}), notices)
+    dataset = inspect(source)
     assert dataset.rows == {"train": 160, "validation": 20, "test": 20}
     assert [notice.level for notice in notices] == ["info"]
     assert notices[0].message == (

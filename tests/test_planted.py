@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
+from blindspot.tools.data.datasets import DataSource, inspect
 from blindspot.tools.data.planted import FAMILY, generate_reviews, is_planted, write_dataset
+from blindspot.tools.data.review import Notice
 from blindspot.tools.text.vocabulary import words_of
 
 
@@ -59,3 +62,14 @@ def test_the_files_hold_what_was_asked_for(tmp_path: Path) -> None:
         "validation": (20, 10),
         "test": (10, 5),
     }
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_no_review_stands_in_two_splits(tmp_path: Path, seed: int) -> None:
+    """Seeds 0 and 2 write one twice where nothing looks for it."""
+    rows = {"train": 1000, "validation": 300, "test": 500}
+    write_dataset(tmp_path, seed=seed, rows=rows, planted_share=0.25)
+    notices: list[Notice] = []
+    dataset = inspect(DataSource("demo", str(tmp_path), {}, ("text",), "label", None, "", {}, 0), notices)
+    assert dataset.rows == rows
+    assert notices == []

@@ -91,7 +91,8 @@ def inspect(source: DataSource, notices: list[Notice] | None = None) -> Dataset:
     limits = sorted((split, limit) for split, limit in source.limits.items() if limit is not None)
     draw = (limits, source.seed) if limits else None
     if notices is not None:
-        notices += [*tell_division(source, counts), *review.notices()]
+        whole = {split: sum(seen.values()) for split, seen in review.labels.items()}
+        notices += [*tell_division(source, whole), *review.notices()]
     return Dataset(
         dataset_id=make_id("ds", source.fields, source.label, labels, content.hexdigest(), draw),
         name=source.name,
@@ -183,7 +184,11 @@ def whole_file(source: DataSource) -> Path | None:
 
 
 def tell_division(source: DataSource, counts: Mapping[str, int]) -> list[Notice]:
-    """Say how one file was divided."""
+    """Say how one file was divided.
+
+    Args:
+        counts: split -> its rows, before a limit.
+    """
     file = whole_file(source)
     if file is None:
         return []

@@ -123,13 +123,23 @@ def is_planted(text: str) -> bool:
 
 
 def write_dataset(folder: Path, *, seed: int, rows: dict[str, int], planted_share: float) -> None:
-    """Write train, validation and test as Parquet files; the planted family is in the latter two only."""
+    """Write train, validation and test as Parquet files; the planted family is in the latter two only.
+
+    No review of one split stands in another: one that does is written again.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     folder.mkdir(parents=True, exist_ok=True)
+    earlier: set[str] = set()
     for split, count in rows.items():
         planted = 0 if split == "train" else round(planted_share * count)
         reviews = generate_reviews(count, planted=planted, seed=seed, split=split)
+        rng = np.random.default_rng([seed, 1, *split.encode()])
+        for index, review in enumerate(reviews):
+            while review.text in earlier:
+                review = write_review(rng, positive=review.label == POSITIVE, planted=review.is_planted)
+            reviews[index] = review
+        earlier |= {review.text for review in reviews}
         table = pa.table({FIELD: [review.text for review in reviews], "label": [review.label for review in reviews]})
         pq.write_table(table, folder / f"{split}.parquet")
