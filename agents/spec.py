@@ -13,11 +13,9 @@ from blindspot.agents.providers.plugins import plugin_names
 from blindspot.storage.errors import SettingsError
 
 LANGUAGE_MODELS = ("openai", "anthropic")
-
-
 PLACES = {"file": "FOLDER", "replay": "FILE"}
-
-
+OBJECT = "object"  # begins the spec of a teacher that is an object in Python
+OBJECT_NAME = re.compile(r"[A-Za-z0-9][\w.:/@+-]{0,99}", re.ASCII)
 KNOWN_SPECS = "rules, openai:MODEL[@BASE_URL], anthropic:MODEL[@BASE_URL], file:FOLDER, replay:FILE"
 
 
@@ -25,8 +23,8 @@ KNOWN_SPECS = "rules, openai:MODEL[@BASE_URL], anthropic:MODEL[@BASE_URL], file:
 class TeacherSpec:
     """The name of a teacher, taken apart."""
 
-    provider: str  # rules | openai | anthropic | file | replay | the name of an installed plug-in
-    model: str | None = None  # of openai and anthropic; of a plug-in whatever follows its name
+    provider: str  # rules | openai | anthropic | file | replay | object | the name of an installed plug-in
+    model: str | None = None  # of openai and anthropic; of an object or a plug-in whatever follows the colon
     base_url: str | None = None  # None: the provider's own
     path: str | None = None  # absolute: of file its folder, of replay its file
 
@@ -45,6 +43,13 @@ class TeacherSpec:
             if not rest:
                 raise SettingsError(f"teacher.spec: {provider} needs a path: write {provider}:{PLACES[provider]}")
             return cls(provider, path=os.path.abspath(os.path.expanduser(rest)))
+        if provider == OBJECT:
+            if not OBJECT_NAME.fullmatch(rest):
+                raise SettingsError(
+                    f"teacher.spec: {rest[:100]!r} is no name for a teacher that is an object; take up to 100 letters, "
+                    "digits and . _ - : / @ +, e.g. my-teacher"
+                )
+            return cls(provider, rest)
         if provider not in LANGUAGE_MODELS:
             plugins = plugin_names()
             if provider in plugins and provider != "rules":

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NotRequired, TypedDict
 
+from blindspot.agents.teachers.given import Given
 from blindspot.storage.records import Dataset, Event, ModelVersion, Run, Sample, Split, make_id, now
 from blindspot.storage.settings.sections import Settings
 from blindspot.storage.store.store import Store
@@ -73,6 +74,7 @@ class Context:
     show: Callable[[Progress], None]
     kind: str = "mitigation"  # of the run
     skip_unanswered: bool = False  # give up on questions that wait for answers in files
+    teachers: Given = field(default_factory=dict)  # those that are objects, by their specs
 
     @property
     def phases(self) -> str:

@@ -19,7 +19,7 @@ from blindspot.storage.settings.sections import TeacherSection
 
 FILE = files("blindspot.agents.calls") / "prices.toml"
 DATED = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{8}|-\d{4}|-latest)?")
-UNCHARGED = ("rules", "file", "replay")  # no request of theirs is billed to anybody
+UNCHARGED = ("rules", "file", "replay", "object")  # no request that is made here for them is billed to anybody
 NOTHING = Price(0.0, 0.0)
 BATCH_SHARE = 0.5  # of the price, through the batch API of either provider
 

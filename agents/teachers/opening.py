@@ -9,7 +9,7 @@ from blindspot.agents.calls.ledger import Ledger
 from blindspot.agents.calls.log import CallLog
 from blindspot.agents.chat import Endpoint, Provider
 from blindspot.agents.providers.plugins import open_plugin
-from blindspot.agents.spec import LANGUAGE_MODELS, PLACES, TeacherSpec, place_of
+from blindspot.agents.spec import LANGUAGE_MODELS, OBJECT, PLACES, TeacherSpec, place_of
 from blindspot.agents.teachers.language_model import LanguageModelTeacher
 from blindspot.storage.errors import SettingsError
 
@@ -38,7 +38,7 @@ def open_provider(spec: TeacherSpec, limits: CallLimits) -> Provider:
         from blindspot.agents.batch.replay import ReplayProvider
 
         return ReplayProvider(place_of(spec))
-    if spec.provider == "rules":
+    if spec.provider in ("rules", OBJECT):
         raise SettingsError(f"teacher.spec: {spec} is no language model")
     if spec.provider not in LANGUAGE_MODELS:
         return open_plugin(spec.provider, spec.model or "", endpoint)

@@ -58,6 +58,9 @@ class Draft:
 class Teacher(Protocol):
     """Who characterises: explains UUs and writes samples after its explanations.
 
+    A class that derives from this one need not write `begin_round` and `aclose`. `aclose` is called when a run ends;
+    after it, another run may ask again.
+
     Every method may raise TeacherError (the teacher cannot be used: stop asking), or for this one question (skip the
     item) Unanswered, BudgetSpent or MalformedAnswer, or Pending (its answer will be there in a later pass).
     """

@@ -12,7 +12,8 @@ from langgraph.errors import GraphInterrupt
 from langgraph.graph import END, START, StateGraph
 
 from blindspot.agents.calls.prices import UNCHARGED
-from blindspot.agents.spec import TeacherSpec
+from blindspot.agents.spec import OBJECT, TeacherSpec
+from blindspot.agents.teachers.given import NOBODY, Given
 from blindspot.graphs.context import Context, State
 from blindspot.graphs.nodes.attack import attack
 from blindspot.graphs.nodes.filter import compared_with, tell_uneven
@@ -29,6 +30,7 @@ from blindspot.storage.settings.sections import Settings
 from blindspot.tools.metrics.teacher_comparison import FAILED, Taught, count_taught
 from blindspot.tools.progress import Report
 
+UNCAPPED = ("rules", OBJECT)  # teachers whose calls are not counted
 PHASES = ("prepare", "attack", "select", "teach", "filter", "compare")
 
 
@@ -50,9 +52,11 @@ def build_comparison() -> StateGraph[State, Context, Any, Any]:
     return graph
 
 
-def check_comparison(settings: Settings) -> None:
+def check_comparison(settings: Settings, teachers: Given = NOBODY) -> None:
     """See that there are teachers to compare, that each could be opened, and that there is a call for each.
 
+    Args:
+        teachers: those that are objects.
     Raises: SettingsError, TeacherError.
     """
     specs = teachers_of(settings)
@@ -61,11 +65,11 @@ def check_comparison(settings: Settings) -> None:
     for place, spec in enumerate(specs):
         if spec in specs[:place]:
             raise SettingsError(f'compare.teachers: "{spec}" is there twice')
-    most, asked = settings.teacher.max_calls, len(without(settings, ("rules",)))
+    most, asked = settings.teacher.max_calls, len(without(settings, UNCAPPED))
     if most is not None and most < asked:
         raise SettingsError(f"teacher.max_calls: {most} for {asked} teachers leaves one without a call; raise it")
     for spec in specs:
-        check_teacher(settings_for(settings, spec).teacher)
+        check_teacher(settings_for(settings, spec).teacher, teachers)
 
 
 def teachers_of(settings: Settings) -> tuple[str, ...]:
@@ -89,7 +93,7 @@ def settings_for(settings: Settings, spec: str) -> Settings:
     """
     part: dict[str, Any] = {"spec": spec}
     teacher = settings.teacher
-    asked, billed = without(settings, ("rules",)), without(settings, UNCHARGED)
+    asked, billed = without(settings, UNCAPPED), without(settings, UNCHARGED)
     if spec not in without(settings, WITHOUT_TOOLS):
         part["autonomy"] = "scripted"
     elif teacher.autonomy == "autonomous":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from blindspot.agents.calls.prices import UNCHARGED, is_providers_own, price_of
 from blindspot.agents.spec import TeacherSpec
 from blindspot.agents.teachers.forecast import Forecast, add_up, forecast
+from blindspot.agents.teachers.given import NOBODY, Given
 from blindspot.agents.teachers.teacher import Case
 from blindspot.graphs.kinds.comparison import settings_for, teachers_of
 from blindspot.graphs.preflight.kind_checks import check_kind
@@ -18,13 +19,15 @@ from blindspot.tools.data.datasets import load_split
 LOOKED_AT = 100  # training samples, evenly spread
 
 
-def forecast_run(settings: Settings, kind: str = "mitigation") -> Forecast | None:
+def forecast_run(settings: Settings, kind: str = "mitigation", teachers: Given = NOBODY) -> Forecast | None:
     """Forecast what the teacher of a mitigation, or the teachers of a comparison, will be asked.
 
+    Args:
+        teachers: those that are objects; what they cost is not known here.
     Returns: None, where no request is billed to anybody: of `rules`, `file:` and `replay:`, and of a baseline.
     Raises: OperatorError, as `start_run`, where the settings, the data or a teacher are at fault.
     """
-    check_kind(settings, kind)
+    check_kind(settings, kind, teachers)
     if kind == "mitigation" and settings.method.name != "teacher":
         return None
     named = teachers_of(settings) if kind == "comparison" else [settings.teacher.spec]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from blindspot.agents.spec import TeacherSpec
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.records import Event, Hypothesis, Round, Run, ToolCall, make_id, now
-from blindspot.storage.settings.file import change_settings
+from blindspot.storage.settings.file import Overrides, change_settings
 from blindspot.storage.settings.sections import check_settings
 from blindspot.storage.store.store import Store
 
@@ -39,7 +39,7 @@ MENDABLE: Mapping[str, str | None] = {
 """Settings that may change, and the phase whose rows fix them; None: how the work is done, not what comes of it."""
 
 
-def mend_settings(store: Store, run: Run, overrides: Iterable[str]) -> tuple[Run, list[Event]]:
+def mend_settings(store: Store, run: Run, overrides: Overrides) -> tuple[Run, list[Event]]:
     """Change settings of a run so that the rows it has already stay true. Nothing is written.
 
     Returns: the run with its new settings, and the events that say what changed.

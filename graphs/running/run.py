@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import version
@@ -12,6 +12,7 @@ from pathlib import Path
 from langchain_core.runnables import RunnableConfig
 
 from blindspot.agents.teachers.forecast import Forecast
+from blindspot.agents.teachers.given import NOBODY, Given
 from blindspot.graphs.checkpoints import forget, opened, thread_of
 from blindspot.graphs.context import Context, Progress, State
 from blindspot.graphs.kinds.attack_only import build_attack_only
@@ -25,6 +26,7 @@ from blindspot.graphs.running.mend import mend_settings
 from blindspot.graphs.shared.logged import inspect_data
 from blindspot.storage.errors import Cancelled, SettingsError, StoreError, Waiting
 from blindspot.storage.records import Dataset, Run, now
+from blindspot.storage.settings.file import Overrides
 from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.store.store import Store
 from blindspot.storage.workspace import Workspace
@@ -58,6 +60,7 @@ def start_run(
     cancelled: IsCancelled,
     kind: str = "mitigation",
     forecast: Forecast | None = None,
+    teachers: Given = NOBODY,
 ) -> Run:
     """Check everything that can be checked, then run to the end.
 
@@ -65,12 +68,13 @@ def start_run(
         kind: "mitigation", "attack" for attacks and their statistics alone, "comparison" of teachers, or "original" for
             an original model version that others repair.
         forecast: what its teaching was forecast to take, to be told and recorded first.
+        teachers: those that are objects; the settings name each of them by its spec.
     Returns: the run as it ended.
     Raises: OperatorError, before anything is written where the settings, the data, the model or the teacher are at
         fault. Cancelled, when stopped; Waiting, for answers in files; `resume_run` goes on.
     """
     source = source_of(settings, kind)
-    check_kind(settings, kind)
+    check_kind(settings, kind, teachers)
     check_places(settings, kind)
     notices: list[Notice] = []
     dataset = inspect_data(settings, source, kind, notices)
@@ -82,7 +86,9 @@ def start_run(
     workspace = Workspace(Path(settings.run.workspace).expanduser().resolve())
     with Store.open(workspace.folder) as store:
         run = new_run(store, settings, dataset, kind)
-        context = Context(run.run_id, settings, store, workspace, source, dataset, cancelled, show, kind)
+        context = Context(
+            run.run_id, settings, store, workspace, source, dataset, cancelled, show, kind, teachers=teachers
+        )
         beginning = [("data", notice) for notice in notices]
         beginning += [("forecast", Notice(str(forecast), "info"))] if forecast else []
         events = [context.event(0, phase, notice.message, level=notice.level) for phase, notice in beginning]
@@ -99,14 +105,16 @@ def resume_run(
     *,
     show: Callable[[Progress], None],
     cancelled: IsCancelled,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     skip_unanswered: bool = False,
+    teachers: Given = NOBODY,
 ) -> Run:
     """Go on with a run that waits, or was stopped or killed: the one named, or the newest that is not finished.
 
     Args:
         overrides: settings to change first, `section.key=value`; see `mend_settings` for which may.
         skip_unanswered: give up on questions that wait for answers in files.
+        teachers: those that are objects, again.
     Raises: StoreError, when there is none. OperatorError, Cancelled, Waiting, as `start_run`.
     """
     workspace = Workspace(folder.expanduser().resolve())
@@ -117,7 +125,7 @@ def resume_run(
         run, mended = mend_settings(store, find_unfinished(store, run_id, workspace), overrides)
         settings = check_settings(dict(run.settings), where=f"settings of {run.run_id}")
         source = source_of(settings, run.kind)
-        check_kind(settings, run.kind)
+        check_kind(settings, run.kind, teachers)
         check_places(settings, run.kind)
         dataset = inspect_data(settings, source, run.kind)
         if dataset.dataset_id != run.dataset_id:
@@ -128,7 +136,17 @@ def resume_run(
         store.put(replace(run, status="running", stop_reason=None, finished_at=None))
         store.publish()
         context = Context(
-            run.run_id, settings, store, workspace, source, dataset, cancelled, show, run.kind, skip_unanswered
+            run.run_id,
+            settings,
+            store,
+            workspace,
+            source,
+            dataset,
+            cancelled,
+            show,
+            run.kind,
+            skip_unanswered,
+            teachers,
         )
         return asyncio.run(go(context))
 
@@ -171,6 +189,15 @@ def find_unfinished(store: Store, run_id: str | None, workspace: Workspace) -> R
 
 
 async def go(context: Context) -> Run:
+    """Run the graph from where its checkpoint is, to the end, and let go of the teachers that it was given."""
+    try:
+        return await go_on(context)
+    finally:
+        for teacher in context.teachers.values():
+            await teacher.end()
+
+
+async def go_on(context: Context) -> Run:
     """Run the graph from where its checkpoint is, to the end."""
     thread = thread_of(this_run(context))
     config: RunnableConfig = {"configurable": {"thread_id": thread}, "recursion_limit": 100_000}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from blindspot.agents.teachers.given import NOBODY, Given
 from blindspot.graphs.preflight.checks import check_method, check_models, check_places, check_recipes
-from blindspot.graphs.preflight.kind_checks import check_kind
+from blindspot.graphs.preflight.kind_checks import check_kind, check_named, names_of
 from blindspot.graphs.preflight.source import source_of
 from blindspot.graphs.running.mend import MENDABLE
 from blindspot.graphs.shared.logged import inspect_data
@@ -37,6 +38,7 @@ class Lot:
     dataset: Dataset
     identity: str
     notices: Sequence[Notice] = ()  # what is worth knowing about the data set
+    teachers: Given = field(default_factory=dict)  # those that are objects
 
 
 def identity(settings: Settings, dataset_id: str, kind: str) -> str:
@@ -49,9 +51,11 @@ def identity(settings: Settings, dataset_id: str, kind: str) -> str:
     return make_id("cell", kind, dataset_id, json.dumps(table, sort_keys=True))
 
 
-def inspect_cells(plan: StudyPlan) -> list[Lot]:
+def inspect_cells(plan: StudyPlan, teachers: Given = NOBODY) -> list[Lot]:
     """Check everything that can be checked before a study begins, and nothing twice.
 
+    Args:
+        teachers: those that are objects; methods name each of them by its spec.
     Raises: OperatorError.
     """
     datasets: dict[str, tuple[Dataset, list[Notice]]] = {}
@@ -59,7 +63,7 @@ def inspect_cells(plan: StudyPlan) -> list[Lot]:
     lots: dict[str, Lot] = {}
     for cell in plan.cells:
         settings, kind = cell.settings, cell.kind
-        check_arm(cell)
+        own = check_arm(cell, teachers)
         source = replace(source_of(settings, kind), name=cell.dataset)
         read = repr((replace(source, seed=source.seed if source.is_drawn else 0), settings.errors))
         if read not in datasets:
@@ -69,24 +73,30 @@ def inspect_cells(plan: StudyPlan) -> list[Lot]:
         dataset, notices = datasets[read]
         check_method(settings, source, dataset, kind)
         look_at(settings, kind, dataset, checked)
-        lot = Lot(cell, source, dataset, identity(settings, dataset.dataset_id, kind), notices)
+        lot = Lot(cell, source, dataset, identity(settings, dataset.dataset_id, kind), notices, own)
         twin = lots.setdefault(lot.identity, lot)
         if twin is not lot:
             raise SettingsError(f"study: these are the same cell: {twin.cell}; {cell}: leave one of them out")
+    check_named([name for cell in plan.cells for name in names_of(cell.settings, cell.kind)], teachers)
     return list(lots.values())
 
 
-def check_arm(cell: Cell) -> None:
+def check_arm(cell: Cell, teachers: Given) -> Given:
     """See that the run of a cell has what only a run of its kind needs.
 
+    Args:
+        teachers: those that are objects, of all cells.
+    Returns: those of them that teach in this cell.
     Raises: SettingsError, TeacherError.
     """
     try:
-        check_kind(cell.settings, cell.kind)
+        own = {name: teachers[name] for name in names_of(cell.settings, cell.kind) if name in teachers}
+        check_kind(cell.settings, cell.kind, own)
     except SettingsError as error:
         is_teacher = cell.kind != "original" and cell.settings.method.name == "teacher"
         read = f'"{cell.arm}" is none of the methods ({", ".join(METHODS)}), so it is read as a teacher: '
         raise SettingsError(f"{read if is_teacher else f'{cell}: '}{error}") from None
+    return own
 
 
 def look_at(settings: Settings, kind: str, dataset: Dataset, checked: set[str]) -> None:

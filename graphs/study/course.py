@@ -160,6 +160,7 @@ class Course:
             self.told.cancelled,
             self.told.show,
             lot.cell.kind,
+            teachers=lot.teachers,
         )
 
     def record_failure(self, lot: Lot, error: Exception) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from blindspot.agents.teachers.forecast import Forecast
+from blindspot.agents.teachers.given import NOBODY, Given
 from blindspot.graphs.study.cells import Lot, inspect_cells
 from blindspot.graphs.study.choice import Chosen, choose_cells, left_of
 from blindspot.graphs.study.course import Course, Told
@@ -32,15 +33,16 @@ class StudyEnd:
     left: int  # cells that were not asked for
 
 
-def run_study(plan: StudyPlan, told: Told, *, chosen: Chosen = lambda _: True) -> StudyEnd:
+def run_study(plan: StudyPlan, told: Told, *, chosen: Chosen = lambda _: True, teachers: Given = NOBODY) -> StudyEnd:
     """Run every cell that is not done yet; one that fails is recorded and told, and the others go on.
 
     Args:
         chosen: which cells to run this time; the original model versions that they need run all the same.
+        teachers: those that are objects; methods name each of them by its spec.
     Raises: OperatorError, before anything is written where the settings, the data, a model or a teacher are at fault.
         StoreError. Cancelled, when stopped: the same call goes on.
     """
-    lots = inspect_cells(plan)
+    lots = inspect_cells(plan, teachers)
     if told.cancelled():
         raise Cancelled("stopped before the study began")
     workspace = Workspace(plan.workspace.expanduser().resolve())
@@ -62,14 +64,16 @@ def run_study(plan: StudyPlan, told: Told, *, chosen: Chosen = lambda _: True) -
         return StudyEnd(close_study(store, study, status), done, failed, waiting, left)
 
 
-def look_at_study(plan: StudyPlan, only: Iterable[str]) -> tuple[list[Lot], Outlook, Forecast | None]:
+def look_at_study(
+    plan: StudyPlan, only: Iterable[str], teachers: Given = NOBODY
+) -> tuple[list[Lot], Outlook, Forecast | None]:
     """See which cells are left, and what they will take; nothing is written.
 
     Returns: the cells, in the order in which they will run; their time; and the bill of their teachers, None where
         nobody sends one.
     Raises: OperatorError, as `run_study`.
     """
-    lots, chosen = inspect_cells(plan), choose_cells(only, plan)
+    lots, chosen = inspect_cells(plan, teachers), choose_cells(only, plan)
     workspace = Workspace(plan.workspace.expanduser().resolve())
     if not workspace.store.exists():
         left = left_of(lots, chosen)

@@ -9,7 +9,8 @@ from functools import partial
 
 from blindspot.agents.calls.caller import Caller, CallLimits
 from blindspot.agents.calls.prices import check_price, open_ledger
-from blindspot.agents.spec import TeacherSpec
+from blindspot.agents.spec import OBJECT, TeacherSpec
+from blindspot.agents.teachers.given import NOBODY, Given, check_given
 from blindspot.agents.teachers.opening import open_language_model, open_provider, paced
 from blindspot.agents.teachers.probing import ProbingTeacher
 from blindspot.agents.teachers.rules import RulesTeacher
@@ -20,7 +21,7 @@ from blindspot.graphs.teaching.probes import VersionProbes
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.settings.sections import TeacherSection
 
-WITHOUT_TOOLS = ("rules", "file")  # teachers that cannot hold a conversation
+WITHOUT_TOOLS = ("rules", "file", OBJECT)  # teachers that cannot hold a conversation
 
 
 def open_teacher(context: Context, model_id: str) -> Teacher:
@@ -31,6 +32,9 @@ def open_teacher(context: Context, model_id: str) -> Teacher:
     """
     settings = context.settings
     spec = TeacherSpec.parse(settings.teacher.spec)
+    if spec.provider == OBJECT:
+        check_given(spec, context.teachers)
+        return context.teachers[str(spec)]
     if spec.provider == "rules":
         return RulesTeacher(context.samples("train"), context.dataset.fields, seed=settings.run.seed)
     ledger = open_ledger(spec, settings.teacher)
@@ -69,9 +73,11 @@ async def asking(context: Context, number: int) -> AsyncIterator[Caller]:
         await provider.aclose()
 
 
-def check_teacher(settings: TeacherSection) -> None:
+def check_teacher(settings: TeacherSection, teachers: Given = NOBODY) -> None:
     """See that a teacher could be opened: its spec is known and its key is there.
 
+    Args:
+        teachers: those that are objects.
     Raises: SettingsError, TeacherError.
     """
     spec = TeacherSpec.parse(settings.spec)
@@ -80,7 +86,8 @@ def check_teacher(settings: TeacherSection) -> None:
             f'teacher.autonomy = "{settings.autonomy}": {spec.provider} cannot call tools; '
             'name a language model in teacher.spec, or set teacher.autonomy = "scripted"'
         )
-    if spec.provider != "rules":
+    check_given(spec, teachers)
+    if spec.provider not in ("rules", OBJECT):
         check_price(spec, settings)
         open_provider(spec, limits_of(settings))
 

@@ -1,10 +1,10 @@
-"""Reading settings: the TOML file, overrides from the command line, and the paths in both, made absolute."""
+"""Reading settings: a TOML file or a mapping, overrides of single settings, and the paths in them, made absolute."""
 
 from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,44 @@ IN_FILES = ("file", "replay")  # teachers that a path names
 NAMES = ("data.path", "classifier.model", "filter.encoder")
 """Folders, or ids of Hugging Face: taken for folders where they are there, or can be nothing else (./x, ~/x)."""
 
+Source = str | Path | Mapping[str, Any] | Settings
+"""Where settings come from: a TOML file, a mapping of sections such as `{"data": {"path": …}}`, or settings."""
 
-def load_settings(path: Path, overrides: Iterable[str] = ()) -> Settings:
-    """Read a TOML file and apply `section.key=value` overrides to it.
+Overrides = Mapping[str, object] | Iterable[str | tuple[str, object]]
+"""Single settings to change: `{"run.seed": 3}`, or a list of "run.seed=3" and ("run.seed", 3); the last one holds."""
 
-    Relative paths to data and models begin at the file's own folder, those of overrides, the workspace and a teacher's
-    files at the current folder; all become absolute.
 
+def load_settings(source: Source, overrides: Overrides = ()) -> Settings:
+    """Read and check the settings of a run.
+
+    Relative paths to data and models begin at the file's own folder; those of a mapping and of overrides, of the
+    workspace and of a teacher's files begin at the current folder. All become absolute.
+
+    Args:
+        source: a TOML file, a mapping of sections (`{"data": {"path": "data", "fields": ["text"]}}`), or settings.
+        overrides: single settings to change: `{"run.seed": 3}`, or `["run.seed=3"]`, where the value is TOML.
+    Returns: frozen settings, e.g. `settings.run.workspace`.
     Raises: SettingsError, with the key and what is wrong with it.
     """
+    if isinstance(source, Settings):
+        return change_settings(source, overrides)
+    if isinstance(source, Mapping):
+        return complete_settings(plain(source), overrides, where="settings")
+    path = Path(source).expanduser()
     return complete_settings(read_settings(path), overrides, where=str(path))
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy a mapping that was made in Python, so that changes to the copy leave it alone; paths become texts."""
+    return {name: plain_value(value) for name, value in values.items()}
+
+
+def plain_value(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return plain(value)
+    if isinstance(value, list | tuple):
+        return [plain_value(each) for each in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -67,53 +95,65 @@ def read_toml(text: str) -> dict[str, Any]:
         raise ValueError("nested too deep") from None
 
 
-def complete_settings(table: dict[str, Any], overrides: Iterable[str], *, where: str) -> Settings:
+def complete_settings(table: dict[str, Any], overrides: Overrides, *, where: str) -> Settings:
     """Apply overrides to a table of settings in place, make its paths absolute and validate it.
 
     Args:
         where: what the table was made from, for messages.
     Raises: SettingsError, with the key and what is wrong with it.
     """
-    for override in overrides:
-        apply_override(table, override)
+    apply_overrides(table, overrides)
     if isinstance(table.setdefault("run", {}), dict):
         table["run"].setdefault("workspace", RunSection().workspace)
     resolve_paths(table, Path.cwd())  # the workspace, and names that are folders here
     return check_settings(table, where=where)
 
 
-def change_settings(settings: Settings, overrides: Iterable[str]) -> Settings:
-    """Apply `section.key=value` overrides to settings that were checked.
+def change_settings(settings: Settings, overrides: Overrides) -> Settings:
+    """Apply overrides to settings that were checked.
 
     Raises: SettingsError, with the key and what is wrong with it.
     """
     table = settings.model_dump(mode="json")
-    for override in overrides:
-        apply_override(table, override)
-    return check_settings(table, where="--set")
+    apply_overrides(table, overrides)
+    return check_settings(table, where="overrides" if isinstance(overrides, Mapping) else "--set")
 
 
-def apply_override(table: dict[str, Any], override: str) -> None:
-    """Set one `section.key=value` in place; the value is TOML, or a plain string where that fails.
+def apply_overrides(table: dict[str, Any], overrides: Overrides) -> None:
+    """Set single settings in place; a relative path begins at the current folder.
 
-    A relative path begins at the current folder.
+    Raises: SettingsError, for what is no `section.key`.
     """
+    if isinstance(overrides, str):
+        raise SettingsError(f"overrides: {shorten(overrides)!r} is a text; write a list of them, or a mapping")
+    for override in overrides.items() if isinstance(overrides, Mapping) else overrides:
+        key, value = read_override(override) if isinstance(override, str) else override
+        check_plain({key: value}, where="--set")
+        put_setting(table, key, resolve_path(key, plain_value(value), Path.cwd()))
+
+
+def read_override(override: str) -> tuple[str, object]:
+    """Take `section.key=value` apart; the value is TOML, or a plain text where that fails."""
     key, equals, text = override.partition("=")
-    parts = key.strip().split(".")
-    if not equals or len(parts) < 2 or not all(parts):
+    if not equals:
         raise SettingsError(f"--set {override}: write section.key=value, e.g. --set run.seed=3")
     try:
-        value = read_toml(f"v = {text}")["v"]
+        return key.strip(), read_toml(f"v = {text}")["v"]
     except ValueError:
-        value = text
-    check_plain({key: value}, where="--set")
-    value = resolve_path(".".join(parts), value, Path.cwd())
-    for part in parts[:-1]:
-        inner = table.setdefault(part, {})
+        return key.strip(), text
+
+
+def put_setting(table: dict[str, Any], key: str, value: object) -> None:
+    """Set one `section.key` of a table in place."""
+    *sections, name = key.split(".")
+    if not (sections and name and all(sections)):
+        raise SettingsError(f"--set {key}: write section.key=value, e.g. --set run.seed=3")
+    for section in sections:
+        inner = table.setdefault(section, {})
         if not isinstance(inner, dict):
-            raise SettingsError(f"--set {override}: {part} is a value, not a section")
+            raise SettingsError(f"--set {key}: {section} is a value, not a section")
         table = inner
-    table[parts[-1]] = value
+    table[name] = value
 
 
 def resolve_path(key: str, value: object, folder: Path) -> object:

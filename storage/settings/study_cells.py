@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from blindspot.storage.errors import SettingsError
-from blindspot.storage.settings.file import DATA, NAMES, apply_override, complete_settings, read_settings, resolve_paths
+from blindspot.storage.settings.file import (
+    DATA,
+    NAMES,
+    Overrides,
+    apply_overrides,
+    complete_settings,
+    plain,
+    read_settings,
+    resolve_paths,
+)
 from blindspot.storage.settings.sections import ClassifierSection, RunSection, Settings
 from blindspot.storage.settings.study_axes import ORIGINAL, Arm, StudySection, Table, Variant, check_axes
 
@@ -75,24 +84,37 @@ def is_free(settings: Settings) -> bool:
     return settings.method.name in FREE and not learns and settings.run.rounds == 1
 
 
-def load_study(path: Path, overrides: Iterable[str] = ()) -> StudyPlan:
-    """Read a study.toml, apply `section.key=value` overrides, and make its cells.
+def load_study(source: str | Path | Mapping[str, Any], overrides: Overrides = ()) -> StudyPlan:
+    """Read a study.toml, or a mapping of the same sections, apply overrides, and make its cells.
 
-    Paths are read as those of a mitigation.toml; those of samples for "recorded" begin at the file's own folder.
+    Paths are read as those of a run's settings; those of samples for "recorded" begin at the file's own folder, or for
+    a mapping at the current one.
 
     Raises: SettingsError, with the key, or the cell, and what is wrong with it.
     """
-    table, folder = read_settings(path), path.resolve().parent
-    for override in overrides:
-        apply_override(table, override)
+    if isinstance(source, Mapping):
+        return make_plan(plain(source), overrides, where="study", folder=Path.cwd())
+    path = Path(source).expanduser()
+    return make_plan(read_settings(path), overrides, where=str(path), folder=path.resolve().parent)
+
+
+def make_plan(table: Table, overrides: Overrides, *, where: str, folder: Path) -> StudyPlan:
+    """Make the cells of a study from a table of its own.
+
+    Args:
+        where: what the table was made from, for messages.
+        folder: where relative paths in the tables of data sets, classifiers and arms begin.
+    Raises: SettingsError.
+    """
+    apply_overrides(table, overrides)
     for name, section in table.items():
         if not isinstance(section, dict):
-            raise SettingsError(f"{path}: {name} is a value, not a section; write [{name}]")
+            raise SettingsError(f"{where}: {name} is a value, not a section; write [{name}]")
     for entry in entries_of(table):
         resolve_paths(entry, folder, DATA + NAMES)
     written = deepcopy(table)
-    axes = check_axes(table.pop("study", {}), where=str(path))
-    cells = tuple(make_cells(table, axes, where=str(path), folder=folder))
+    axes = check_axes(table.pop("study", {}), where=where)
+    cells = tuple(make_cells(table, axes, where=where, folder=folder))
     return StudyPlan(axes, written, Path(cells[0].settings.run.workspace), cells)
 
 
