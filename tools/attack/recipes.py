@@ -109,6 +109,7 @@ def recipe_class(recipe: str) -> Any:
 
     Raises: SettingsError, naming those there are.
     """
+    prepare_textattack()
     classes = recipe_classes()
     if plain(recipe) not in classes:
         names = ", ".join(sorted(short_names()))

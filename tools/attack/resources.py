@@ -21,6 +21,7 @@ from typing import Any
 from blindspot.storage.errors import SettingsError
 from blindspot.tools.attack.scratch_folder import ScratchFolder
 from blindspot.tools.attack.speed import speed_up_textattack, without_replacements
+from blindspot.tools.process import Undo, change, keep_errors_only, one_after_another
 from blindspot.tools.text.function_words import ENGLISH
 
 LOCK = Lock()
@@ -44,10 +45,12 @@ _folder: ScratchFolder | None = None  # our own resources
 
 
 def prepare_textattack() -> Any:
-    """Import TextAttack the first time it is called, and return the module.
+    """Import TextAttack, and change of it and of NLTK what attacks rely on; call it before each use.
 
     NLTK's own stop words are used where NLTK finds them (NLTK_DATA), a list of English function words where it does
     not; word vectors come from TA_CACHE_DIR, or from ~/.cache/textattack.
+
+    Returns: the module.
     """
     global _folder
     with LOCK:
@@ -57,11 +60,12 @@ def prepare_textattack() -> Any:
                 warnings.simplefilter("ignore")
                 for name in FIRST:
                     importlib.import_module(name)
-                provide_stopwords(folder.path / "nltk_data")
+                change("NLTK", lambda: provide_stopwords(folder.path / "nltk_data"))
                 import_textattack(folder.path / "textattack")
             _folder = folder
-            for name in LOGGERS:
-                logging.getLogger(name).setLevel(logging.ERROR)
+        words = _folder.path / "nltk_data"
+        change("NLTK", lambda: provide_stopwords(words))
+        change("TextAttack", adapt_textattack)
         return sys.modules["textattack"]
 
 
@@ -74,16 +78,26 @@ def stock_textattack() -> Iterator[None]:
 
 
 def import_textattack(folder: Path) -> None:
-    """Import TextAttack with a cache folder that says its downloads are done, then give it the operator's folder."""
-    operators = cache_folder()
+    """Import TextAttack with a cache folder that says its downloads are done."""
     if "textattack" not in sys.modules:
         folder.mkdir()
         (folder / "post_install_check_3").touch()
         os.environ["TA_CACHE_DIR"] = str(folder)
-    utils = importlib.import_module("textattack").shared.utils
-    utils.install.TEXTATTACK_CACHE_DIR = str(operators)
+    importlib.import_module("textattack")
+
+
+def adapt_textattack() -> Undo:
+    """Have TextAttack read the operator's cache folder, download nothing, write nothing and be fast."""
+    utils = sys.modules["textattack"].shared.utils
+    folder, download = utils.install.TEXTATTACK_CACHE_DIR, utils.download_from_s3
+    utils.install.TEXTATTACK_CACHE_DIR = str(cache_folder())
     utils.download_from_s3 = cached_resource
-    speed_up_textattack()
+
+    def undo() -> None:
+        utils.install.TEXTATTACK_CACHE_DIR = folder
+        utils.download_from_s3 = download
+
+    return one_after_another([undo, keep_errors_only(LOGGERS), speed_up_textattack()])
 
 
 def cache_folder() -> Path:
@@ -105,15 +119,17 @@ def cached_resource(name: str, skip_if_cached: bool = True) -> str:  # noqa: ARG
     return str(path)
 
 
-def provide_stopwords(folder: Path) -> None:
+def provide_stopwords(folder: Path) -> Undo:
     """Give NLTK an English stop word list where it has none: TextAttack cannot be imported without."""
     import nltk
 
-    if not has_stopwords():
-        words = folder / "corpora" / "stopwords" / "english"
-        words.parent.mkdir(parents=True)
-        words.write_text("\n".join(ENGLISH) + "\n", encoding="utf-8")
-        nltk.data.path.append(str(folder))
+    if has_stopwords():
+        return lambda: None
+    words = folder / "corpora" / "stopwords" / "english"
+    words.parent.mkdir(parents=True, exist_ok=True)
+    words.write_text("\n".join(ENGLISH) + "\n", encoding="utf-8")
+    nltk.data.path.append(str(folder))
+    return lambda: nltk.data.path.remove(str(folder))
 
 
 def has_stopwords() -> bool:

@@ -18,6 +18,7 @@ from typing import Any
 
 from blindspot.tools.attack import speed_checks as checks
 from blindspot.tools.attack import speed_texts as texts
+from blindspot.tools.process import Undo
 
 TEXTATTACK, NLTK = "0.3.11", "3.10.4"
 LABELS = "goal_functions.classification"
@@ -46,27 +47,33 @@ class Replacement:
     ours: Any
 
 
-_installed: list[Replacement] = []
+_made: list[Replacement] = []
 
 
-def speed_up_textattack() -> None:
-    """Put our functions in the places of TextAttack's, once; it must have been imported."""
-    if not _installed:
-        _installed.extend(replacements())
-        for each in _installed:
-            setattr(each.owner, each.name, each.ours)
+def speed_up_textattack() -> Undo:
+    """Put our functions in the places of TextAttack's; it must have been imported."""
+    if not _made:
+        _made.extend(replacements())
+    for each in _made:
+        setattr(each.owner, each.name, each.ours)
+
+    def undo() -> None:
+        for each in _made:
+            setattr(each.owner, each.name, each.stock)
+
+    return undo
 
 
 @contextmanager
 def without_replacements() -> Iterator[None]:
     """Put TextAttack's own functions back for a while; not while attacks run in another thread."""
-    before = [vars(each.owner)[each.name] for each in _installed]
-    for each in _installed:
+    before = [vars(each.owner)[each.name] for each in _made]
+    for each in _made:
         setattr(each.owner, each.name, each.stock)
     try:
         yield
     finally:
-        for each, function in zip(_installed, before, strict=True):
+        for each, function in zip(_made, before, strict=True):
             setattr(each.owner, each.name, function)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -15,17 +14,32 @@ import transformers
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from blindspot.storage.errors import BlindspotError, ModelError
+from blindspot.tools.process import Undo, change, keep_errors_only, one_after_another, set_default
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries would fill the screen
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads deadlock after a fork
-
 ADAPTER_FILE = "adapter_config.json"
 SAFE: dict[str, Any] = {"trust_remote_code": False, "use_safetensors": True}  # no file's code runs, pickles neither
+
+
+def quieten() -> Undo:
+    """Keep transformers and the hub's client from writing, and tokenizers from threads, which deadlock after a fork."""
+    verbosity = transformers.logging.get_verbosity()
+    bars = transformers.utils.logging.is_progress_bar_enabled()
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+    def undo() -> None:
+        transformers.logging.set_verbosity(verbosity)
+        if bars:
+            with warnings.catch_warnings():  # of a variable of the environment that goes on hiding the hub's bars
+                warnings.simplefilter("ignore")
+                transformers.utils.logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+    # The hub's retries would fill the screen.
+    hub = keep_errors_only(["huggingface_hub"])
+    return one_after_another([undo, hub, set_default("TOKENIZERS_PARALLELISM", "false")])
 
 
 @contextmanager
@@ -34,6 +48,7 @@ def loading(source: str, what: str = "model") -> Iterator[None]:
 
     They raise OSError, ValueError, RuntimeError, KeyError, ImportError and more, tokenizers a bare Exception.
     """
+    change("transformers", quieten)
     try:
         yield
     except BlindspotError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from blindspot.tools.data.columns import SUFFIXES, Table, first_line, from_arrow
 from blindspot.tools.data.copies import divide
 from blindspot.tools.data.formats import is_folder, is_there, plain
 from blindspot.tools.data.review import Notice, Review
+from blindspot.tools.process import Undo, change, keep_errors_only, one_after_another
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 FILE_NAMES = {"train": ("train",), "validation": ("validation", "valid", "dev"), "test": ("test",)}
@@ -247,13 +247,22 @@ def find_file(folder: Path, split: str) -> Path:
     return found[0]
 
 
+def quieten() -> Undo:
+    """Keep the libraries that read from the hub from writing: retries would fill the screen."""
+    import datasets
+
+    bars = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    undo = datasets.enable_progress_bars if bars else lambda: None
+    return one_after_another([undo, keep_errors_only(["huggingface_hub"])])
+
+
 def read_hub(name: str, split: str, wanted: Sequence[str]) -> Table:
     """Read a split of a Hugging Face data set, from its cache where it lies there."""
     import datasets
     from datasets.exceptions import DatasetsError
 
-    datasets.disable_progress_bars()
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries would fill the screen
+    change("datasets", quieten)
     try:
         splits = datasets.load_dataset(name)
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
