@@ -21,7 +21,7 @@ test: lint
 lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	mkdir -p .typecheck/blindspot && ln -sf ../../blindspot/__init__.py ../../blindspot/py.typed .typecheck/blindspot/
+	mkdir -p .typecheck/blindspot && ln -sf $(patsubst %,../../%,$(wildcard blindspot/*.py blindspot/py.typed)) .typecheck/blindspot/
 	for name in agents cli graphs storage tools; do ln -sfn ../../$$name .typecheck/blindspot/$$name; done
 	MYPYPATH=.typecheck $(BIN)/mypy -p blindspot
 

@@ -93,7 +93,8 @@ def new_console(file: TextIO, width: int | None) -> Console:
                 yield segment if is_safe else Segment(visible(segment.text), segment.style)
 
     to = file if file.isatty() else cast("TextIO", Unpadded(file))
-    return SafeConsole(file=to, width=width, markup=False, highlight=False, emoji=False)
+    # In the kernel of a notebook, too, it prints to its file.
+    return SafeConsole(file=to, width=width, markup=False, highlight=False, emoji=False, force_jupyter=False)
 
 
 def terminal_safe() -> TextIO:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import blindspot
 from blindspot.cli.commands.run import SetOption, carry_out
 from blindspot.cli.show.attack_table import print_attacks
 from blindspot.cli.terminal import WORKSPACE_VARIABLE, JsonOption, QuietOption, workspace_option
 from blindspot.storage.errors import SettingsError, StoreError
 
 if TYPE_CHECKING:
+    from blindspot.api import RunEnd
     from blindspot.cli.show.display import Show
-    from blindspot.storage.records import Run
     from blindspot.storage.settings.sections import Settings
 
 WHAT, HOW, END = "What is attacked", "How", "Where it ends"
@@ -138,10 +139,8 @@ def attack(  # each option is one setting: what they may be is for the settings 
     folder = Path(settings.run.workspace)
     refuse_unfinished(folder, settings, "attack")
 
-    def work(show: Show, cancelled: Callable[[], bool]) -> Run:
-        from blindspot.graphs.running.run import start_run
-
-        return start_run(settings, show=show, cancelled=cancelled, kind="attack")
+    def work(show: Show, cancelled: Callable[[], bool]) -> RunEnd:
+        return blindspot.attack(settings, show=show, cancelled=cancelled)
 
     ended = carry_out(work, folder, quiet=quiet)
     print_attacks(folder, ended.run_id, as_json=as_json)
@@ -171,8 +170,7 @@ def make_settings(
         place, split = ({"path": data}, None) if divides else source_of(data, given.get("attack.split"))
         table["data"] = {**cleared(table.get("data")), **place}
         given |= {"attack.split": split} if split else {}
-    named = [f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in given.items()]
-    return complete_settings(table, [*named, *overrides], where=str(file) if file else "options")
+    return complete_settings(table, [*given.items(), *overrides], where=str(file) if file else "options")
 
 
 def source_of(data: str, split: str | None) -> tuple[dict[str, str], str | None]:

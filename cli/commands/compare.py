@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import blindspot
 from blindspot.cli.commands.attack import make_settings, refuse_unfinished
 from blindspot.cli.commands.run import NoCacheOption, SetOption, carry_out
 from blindspot.cli.confirm import YesOption, agree_on_spend
@@ -15,8 +16,8 @@ from blindspot.cli.show.comparison_table import print_comparison
 from blindspot.cli.terminal import FileWorkspaceOption, JsonOption, QuietOption, SettingsArgument
 
 if TYPE_CHECKING:
+    from blindspot.api import RunEnd
     from blindspot.cli.show.display import Show
-    from blindspot.storage.records import Run
 
 NAME = "compare"  # of runs that are given none: a file's run.name is that of its mitigation
 
@@ -55,10 +56,8 @@ def compare_teachers(
     refuse_unfinished(folder, settings, "comparison")
     forecast = agree_on_spend(settings, yes=yes, kind="comparison")
 
-    def work(show: Show, cancelled: Callable[[], bool]) -> Run:
-        from blindspot.graphs.running.run import start_run
-
-        return start_run(settings, show=show, cancelled=cancelled, kind="comparison", forecast=forecast)
+    def work(show: Show, cancelled: Callable[[], bool]) -> RunEnd:
+        return blindspot.compare(settings, agreed=forecast or True, show=show, cancelled=cancelled)
 
     ended = carry_out(work, folder, quiet=quiet)
     print_comparison(folder, ended.run_id, as_json=as_json)

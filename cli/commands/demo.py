@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import blindspot
 from blindspot.cli.commands.run import carry_out
 from blindspot.cli.terminal import JsonOption, QuietOption, print_json, result_console, visible
 from blindspot.storage.errors import StoreError
@@ -16,10 +17,10 @@ from blindspot.storage.errors import StoreError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from blindspot.api import RunEnd
     from blindspot.cli.show.display import Show
     from blindspot.cli.show.summary import Summary
     from blindspot.storage.analysts.results import Results
-    from blindspot.storage.records import Run
     from blindspot.storage.settings.sections import Settings
     from blindspot.tools.metrics.planted_effect import PlantedEffect
 
@@ -50,8 +51,7 @@ def demo(
     folder = workspace.expanduser().resolve()
     Workspace(folder).create()
 
-    def work(show: Show, cancelled: Callable[[], bool]) -> Run:
-        from blindspot.graphs.running.run import start_run
+    def work(show: Show, cancelled: Callable[[], bool]) -> RunEnd:
         from blindspot.tools.data.planted import write_dataset
 
         data = folder / "data" / f"seed-{seed}"
@@ -61,7 +61,7 @@ def demo(
             raise StoreError(
                 f"{data}: the reviews cannot be written ({error.strerror}); choose another folder with --workspace"
             ) from None
-        return start_run(demo_settings(folder, data, seed), show=show, cancelled=cancelled)
+        return blindspot.run(demo_settings(folder, data, seed), show=show, cancelled=cancelled)
 
     ended = carry_out(work, folder, quiet=quiet)
     report(folder, ended.run_id, seed=seed, as_json=as_json)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import blindspot
 from blindspot.cli.commands.attack import make_settings
 from blindspot.cli.commands.run import SetOption, carry_out, print_result
 from blindspot.cli.confirm import YesOption, agree_on_spend
@@ -26,8 +27,8 @@ from blindspot.storage.errors import SettingsError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from blindspot.api import RunEnd
     from blindspot.cli.show.display import Show
-    from blindspot.storage.records import Run
     from blindspot.storage.settings.sections import Settings
     from blindspot.tools.data.logged_errors import Log
 
@@ -128,10 +129,8 @@ def start(settings: Settings, *, yes: bool, quiet: bool, as_json: bool) -> None:
     """Carry the run out, and print what it changed."""
     forecast = agree_on_spend(settings, yes=yes)
 
-    def work(show: Show, cancelled: Callable[[], bool]) -> Run:
-        from blindspot.graphs.running.run import start_run
-
-        return start_run(settings, show=show, cancelled=cancelled, forecast=forecast)
+    def work(show: Show, cancelled: Callable[[], bool]) -> RunEnd:
+        return blindspot.run(settings, agreed=forecast or True, show=show, cancelled=cancelled)
 
     folder = Path(settings.run.workspace).expanduser()
     ended = carry_out(work, folder, quiet=quiet)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import blindspot
 from blindspot.cli.confirm import YesOption, agree_on_spend
 from blindspot.cli.show.attack_table import print_attacks
 from blindspot.cli.show.comparison_table import print_comparison
@@ -29,9 +29,9 @@ from blindspot.cli.terminal import (
 from blindspot.storage.errors import Cancelled, ModelError, OperatorError, SettingsError, TeacherError, Waiting
 
 if TYPE_CHECKING:
+    from blindspot.api import RunEnd
     from blindspot.cli.show.display import Show
     from blindspot.graphs.context import Progress
-    from blindspot.storage.records import Run
 
 BY_SETTING = (ModelError, SettingsError, TeacherError)  # what a change of the settings may mend
 
@@ -44,7 +44,7 @@ NoCacheOption = Annotated[
     bool, typer.Option("--no-cache", help="Ask what an earlier run was answered once more: teacher.cache = false.")
 ]
 
-Work = Callable[["Show", Callable[[], bool]], "Run"]
+Work = Callable[["Show", Callable[[], bool]], "RunEnd"]
 """Carries a run out: (show, cancelled) -> the run as it ended."""
 
 
@@ -58,17 +58,13 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     """Find UUs, have them explained, retrain and measure, round by round; then tell what changed."""
-    from blindspot.storage.settings.file import load_settings
-
-    named = [f"run.workspace={json.dumps(str(workspace), ensure_ascii=False)}"] if workspace else []
+    named = [("run.workspace", workspace)] if workspace else []
     fresh = ["teacher.cache=false"] if no_cache else []
-    settings = load_settings(file, [*named, *(overrides or ()), *fresh])
+    settings = blindspot.load_settings(file, [*named, *(overrides or ()), *fresh])
     forecast = agree_on_spend(settings, yes=yes)
 
-    def work(show: Show, cancelled: Callable[[], bool]) -> Run:
-        from blindspot.graphs.running.run import start_run
-
-        return start_run(settings, show=show, cancelled=cancelled, forecast=forecast)
+    def work(show: Show, cancelled: Callable[[], bool]) -> RunEnd:
+        return blindspot.run(settings, agreed=forecast or True, show=show, cancelled=cancelled)
 
     folder = Path(settings.run.workspace).expanduser()
     ended = carry_out(work, folder, quiet=quiet)
@@ -93,10 +89,8 @@ def resume(
     teacher.timeout_s, teacher.max_calls or classifier.device; others are refused.
     """
 
-    def work(show: Show, cancelled: Callable[[], bool]) -> Run:
-        from blindspot.graphs.running.run import resume_run
-
-        return resume_run(
+    def work(show: Show, cancelled: Callable[[], bool]) -> RunEnd:
+        return blindspot.resume(
             workspace,
             run_id,
             show=show,
@@ -114,7 +108,7 @@ def resume(
         print_result(workspace.expanduser(), ended.run_id, as_json=as_json)
 
 
-def carry_out(work: Work, folder: Path, *, quiet: bool) -> Run:
+def carry_out(work: Work, folder: Path, *, quiet: bool) -> RunEnd:
     """Do the work of a run under a display, with Ctrl-C and SIGTERM as requests to stop.
 
     Args:

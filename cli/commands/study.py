@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import blindspot
 from blindspot.cli.commands.run import SetOption
 from blindspot.cli.confirm import YesOption
 from blindspot.cli.stop import StopSignals
@@ -45,7 +45,7 @@ def study(
     """
     from blindspot.storage.settings.study_cells import load_study
 
-    named = [f"run.workspace={json.dumps(str(workspace), ensure_ascii=False)}"] if workspace else []
+    named = [("run.workspace", workspace)] if workspace else []
     plan = load_study(file, [*named, *(overrides or ())])
     if dry_run:
         print_forecast(plan, only or (), as_json=as_json)
@@ -64,10 +64,8 @@ def carry_out(plan: StudyPlan, only: list[str] | tuple[()], file: Path, *, yes: 
     from blindspot.cli.show.display import display_kind
     from blindspot.cli.study.display import open_study_display
     from blindspot.graphs.study.choice import choose_cells
-    from blindspot.graphs.study.course import Told
-    from blindspot.graphs.study.study import run_study
 
-    chosen = choose_cells(only, plan)
+    choose_cells(only, plan)  # a slip is told before anything is forecast
     agree_on_study(plan, only, yes=yes)
     kind = display_kind(quiet=quiet)
     again = f"the same command goes on: blindspot study {file}"
@@ -81,7 +79,9 @@ def carry_out(plan: StudyPlan, only: list[str] | tuple[()], file: Path, *, yes: 
         open_study_display(kind, plan.workspace, stop.asked) as display,
     ):
         try:
-            return run_study(plan, Told(display.show, display.enter, stop.asked), chosen=chosen)
+            return blindspot.study(
+                plan, only=only, agreed=True, show=display.show, enter=display.enter, cancelled=stop.asked
+            )
         except Cancelled:
             raise Cancelled(f"stopped{outlook()}") from None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Literal
@@ -18,6 +18,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
+from blindspot.cli.show.notebook import NotebookLive, in_notebook, notebook_console
 from blindspot.cli.stop import STOPPING
 from blindspot.cli.terminal import progress_console, visible
 from blindspot.storage.errors import StoreError
@@ -35,10 +36,11 @@ LEVEL_STYLES = {"info": "default", "warning": "yellow", "error": "red"}
 
 
 def display_kind(*, quiet: bool) -> Kind:
-    """Choose a display: live needs a terminal that can move its cursor."""
+    """Choose a display: live needs a notebook, or a terminal that can move its cursor."""
     if quiet:
         return "none"
-    return "live" if sys.stderr.isatty() and not progress_console().is_dumb_terminal else "plain"
+    is_live = in_notebook() or (sys.stderr.isatty() and not progress_console().is_dumb_terminal)
+    return "live" if is_live else "plain"
 
 
 @contextmanager
@@ -50,11 +52,16 @@ def open_display(kind: Kind, folder: Path, stopping: Callable[[], bool]) -> Iter
         stopping: whether a stop was asked for.
     """
     if kind == "live":
-        display = LiveDisplay(progress_console(), folder, stopping)
+        display = LiveDisplay(live_console(), folder, stopping)
         with display.live:
             yield display.show
     else:
         yield PlainDisplay().show if kind == "plain" else ignore
+
+
+def live_console() -> Console:
+    """The console of a live display."""
+    return notebook_console() if in_notebook() else progress_console()
 
 
 def ignore(progress: Progress) -> None:
@@ -124,7 +131,11 @@ class LiveDisplay:
         columns = (TextColumn("{task.description}"), BarColumn(None), Done(), TimeRemainingColumn())
         self.bars = Bars(*columns, console=console, expand=True, speed_estimate_period=RATE_OVER_S)
         self.bar = self.bars.add_task("loading", total=None)
-        self.live = Live(console=console, get_renderable=self.render, refresh_per_second=5, transient=True)
+        self.live: AbstractContextManager[object] = (
+            NotebookLive(console, self.render)
+            if in_notebook()
+            else Live(console=console, get_renderable=self.render, refresh_per_second=5, transient=True)
+        )
 
     def show(self, progress: Progress) -> None:
         if progress.message:

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from blindspot.cli.show.display import Kind, LiveDisplay, PlainDisplay, ignore, name_of
-from blindspot.cli.terminal import progress_console, visible
+from blindspot.cli.show.display import Kind, LiveDisplay, PlainDisplay, ignore, live_console, name_of
+from blindspot.cli.terminal import visible
 
 if TYPE_CHECKING:
     from blindspot.graphs.context import Progress
@@ -93,7 +93,7 @@ class LiveStudy(LiveDisplay):
 
     def __init__(self, folder: Path, stopping: Callable[[], bool]) -> None:
         self.cell: At | None = None  # the display draws itself as soon as it is there
-        super().__init__(progress_console(), folder, stopping)
+        super().__init__(live_console(), folder, stopping)
 
     def enter(self, place: Place) -> None:
         """Leave a line with the cell that begins."""

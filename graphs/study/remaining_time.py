@@ -92,6 +92,6 @@ def seconds_spent(store: Store, run_id: str) -> float:
 
 def forecast_spend(lots: Sequence[Lot]) -> Forecast | None:
     """Forecast what the teachers of cells will be asked, one cell after the other; None, where nobody is billed."""
-    settings = [lot.cell.settings for lot in lots if lot.cell.kind != "original"]
-    found = [each for each in map(forecast_run, settings) if each]
+    taught = [lot for lot in lots if lot.cell.kind != "original"]
+    found = [each for lot in taught if (each := forecast_run(lot.cell.settings, teachers=lot.teachers))]
     return replace(add_up(found), seconds=sum(each.seconds for each in found)) if found else None

@@ -14,6 +14,7 @@ from blindspot.storage.database import disk_errors
 from blindspot.storage.errors import StoreError
 
 if TYPE_CHECKING:
+    import pandas
     import pyarrow
 
 T = TypeVar("T")
@@ -61,6 +62,10 @@ class Answer:
         """The rows with their types; JSON as text."""
         reader = self._work(lambda: self._cursor.sql(self._statement, params=self._params).to_arrow_reader())
         return reader.schema, iter(lambda: self._work(lambda: next_of(reader)), None)
+
+    def frame(self) -> pandas.DataFrame:
+        """The rows as a data frame; JSON as text."""
+        return self._work(lambda: self._cursor.sql(self._statement, params=self._params).df())
 
     def _work(self, task: Callable[[], T]) -> T:
         """Let the database work, and turn its errors into ours."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
 
@@ -21,6 +21,9 @@ from blindspot.storage.database import connect, disk_errors
 from blindspot.storage.errors import StoreError
 from blindspot.storage.schema.migrations import MIGRATIONS
 from blindspot.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas
 
 # A query that needs more memory than there is fails, instead of filling a folder beside the file.
 CLOSED: dict[str, bool | str] = {"enable_external_access": False, "lock_configuration": True, "temp_directory": ""}
@@ -47,10 +50,11 @@ class Results:
         return cls(path, connect(path, read_only=True, config=CLOSED))
 
     @classmethod
-    def open_private(cls, folder: Path, *, memory_mb: int) -> Self:
+    def open_private(cls, folder: Path, *, memory_mb: int | None = None) -> Self:
         """Open the results of a workspace under a name that is gone afterwards, so that no query finds the file.
 
-        A log that another program has left beside them is not read: it is no part of what was published.
+        It shows what is published now, whatever else this process has open. A log that another program has left beside
+        them is not read: it is no part of what was published.
 
         Raises: StoreError, when nothing is published there or it cannot be read.
         """
@@ -61,7 +65,7 @@ class Results:
                 os.link(path.resolve(), opened)  # published files are replaced, never written in their place
             except OSError:  # on another disk
                 shutil.copyfile(path, opened)
-            limits: dict[str, bool | str] = {"memory_limit": f"{memory_mb}MB"}
+            limits: dict[str, bool | str] = {"memory_limit": f"{memory_mb}MB"} if memory_mb else {}
             return cls(path, connect(opened, read_only=True, config=CLOSED | limits, called=path))
 
     def query(self, sql: str, params: Params = ()) -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -74,6 +78,23 @@ class Results:
         """
         with self.ask(sql, params) as answer:
             return answer.columns, list(answer.rows())
+
+    def frame(self, sql: str, params: Params = ()) -> pandas.DataFrame:
+        """Answer one SELECT as a data frame, in this process.
+
+        Args:
+            sql: `FROM uu_reduction` will do; `SHOW TABLES` says what there is.
+            params: values for each `?` or `$1`, or a mapping for each `$name`.
+        Returns: a pandas DataFrame; JSON as text, arrays as arrays of numpy.
+        Raises: as `ask`.
+        """
+        with self.ask(sql, params) as answer:
+            return answer.frame()
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The connection to DuckDB: read-only, and with no way to other files. Threads take a `cursor()` each."""
+        return self._connection
 
     @contextmanager
     def ask(self, sql: str, params: Params = ()) -> Iterator[Answer]:
@@ -134,6 +155,18 @@ class Results:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def open_results(workspace: str | Path) -> Results:
+    """Open what a workspace has published, to read it: in the middle of a run, too, and beside any number of readers.
+
+    Args:
+        workspace: the folder that `run.workspace` named.
+    Returns: the results as they are now; open them again to see what was published since. Use them in a `with` block,
+        or close them. `frame` answers SQL as a data frame, `connection` is DuckDB's own.
+    Raises: StoreError, when nothing is published there or it cannot be read.
+    """
+    return Results.open_private(Path(workspace).expanduser())
 
 
 def published(folder: Path) -> Path:
