@@ -471,6 +471,7 @@ def test_a_notebook_keeps_lines_and_draws_the_rest_again(monkeypatch: pytest.Mon
     assert "at &lt;work&gt;" in handle.pages[-2]
     assert "one line [kept]" in handle.pages[-1]
     assert "at " not in handle.pages[-1]
+    assert "color" not in handle.pages[-1]  # the notebook has its own
 
 
 # ---- the documentation

@@ -18,6 +18,7 @@ from blindspot.cli.terminal import new_console
 
 COLUMNS = 110
 REFRESH_S = 0.5
+BLACK = "color: #000000; text-decoration-color: #000000"  # how rich writes "no colour": a notebook may be dark
 PRE = '<pre style="white-space: pre; overflow-x: auto; line-height: normal; font-family: monospace">{code}</pre>'
 
 
@@ -78,4 +79,4 @@ class NotebookLive:
                 drawn = notebook_console()
                 drawn.print(below)
                 text += drawn.export_html(inline_styles=True, code_format="{code}")
-        return HTML(PRE.format(code=text))
+        return HTML(PRE.format(code=text.replace(BLACK, "")))
