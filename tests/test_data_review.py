@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from blindspot.storage.store.results import Results
+from blindspot.storage.analysts.results import Results
 from blindspot.tools.data.datasets import DataSource, inspect, load_split
 from blindspot.tools.data.logged_errors import LogSource, read_log
 from blindspot.tools.data.review import Notice
