@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.graphs.running.run import source_of
+from blindspot.graphs.preflight.source import source_of
 from blindspot.storage.errors import DataError, SettingsError
 from blindspot.storage.settings.sections import check_settings
 from blindspot.tools.data.copies import copy_key, divide

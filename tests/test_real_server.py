@@ -20,8 +20,8 @@ from urllib.request import urlopen
 import pytest
 
 from blindspot.agents.chat import Message, Reply
+from blindspot.agents.spec import TeacherSpec
 from blindspot.agents.teachers.opening import open_provider
-from blindspot.agents.teachers.teacher import TeacherSpec
 from blindspot.graphs.teaching.teachers import limits_of
 from blindspot.storage.settings.sections import TeacherSection
 
