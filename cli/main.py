@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any
 
 import typer
 
@@ -31,6 +34,7 @@ from blindspot.cli.commands import (
 from blindspot.cli.streams import open_streams, unread_failure
 from blindspot.cli.terminal import visible
 from blindspot.storage.errors import Cancelled, OperatorError, Waiting
+from blindspot.storage.settings.renamed import RenamedSetting
 
 EXIT_OPERATOR = 2
 EXIT_WAITING = 3
@@ -102,8 +106,12 @@ def main() -> int:
 
 def carry_out() -> int:
     """Run the command that the command line names. Returns: its exit code."""
+    stock = warnings.showwarning
     try:
-        app(prog_name="blindspot")
+        with warnings.catch_warnings():
+            warnings.showwarning = partial(show_warning, stock)
+            warnings.simplefilter("once", RenamedSetting)
+            app(prog_name="blindspot")
     except SystemExit as end:  # how every command ends that is not interrupted
         return end.code if isinstance(end.code, int) else 0 if end.code is None else EXIT_OPERATOR
     except OperatorError as error:
@@ -113,6 +121,19 @@ def carry_out() -> int:
     except Cancelled as error:
         return say(error, EXIT_CANCELLED)
     return 0
+
+
+def show_warning(stock: Callable[..., None], message: Warning | str, kind: type[Warning], *place: Any) -> None:
+    """Show in one line what the operator can mend, and all else as Python does.
+
+    Args:
+        stock: shows a warning as Python does.
+        place: file, line and what else Python knows of a warning.
+    """
+    if issubclass(kind, RenamedSetting):
+        print(f"blindspot: {visible(str(message))}", file=sys.stderr)
+    else:
+        stock(message, kind, *place)
 
 
 def say(error: Exception, code: int) -> int:

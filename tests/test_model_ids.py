@@ -22,7 +22,7 @@ def ids_of(settings: dict[str, dict[str, Any]], folder: Path, **changes: dict[st
 
 def test_what_is_trained_in_another_way_has_another_id(small_run: dict[str, dict[str, Any]], tmp_path: Path) -> None:
     first = ids_of(small_run, tmp_path / "a")
-    other = ids_of(small_run, tmp_path / "b", retrain={"doubt": 0.2})
+    other = ids_of(small_run, tmp_path / "b", retrain={"label_smoothing": 0.2})
     assert ids_of(small_run, tmp_path / "c") == first
     assert first[0] == other[0]  # brought along, the same for both
     assert len({*first, *other}) == 3

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from blindspot.storage.errors import SettingsError
+from blindspot.storage.settings.renamed import rename_settings
 from blindspot.storage.settings.sections import RunSection, Settings, check_settings
 from blindspot.storage.settings.values import MOST_BYTES, check_path, check_plain, shorten
 
@@ -106,7 +107,7 @@ def complete_settings(table: dict[str, Any], overrides: Overrides, *, where: str
     if isinstance(table.setdefault("run", {}), dict):
         table["run"].setdefault("workspace", RunSection().workspace)
     resolve_paths(table, Path.cwd())  # the workspace, and names that are folders here
-    return check_settings(table, where=where)
+    return check_settings(rename_settings(table, where=where, warn=True), where=where)
 
 
 def change_settings(settings: Settings, overrides: Overrides) -> Settings:

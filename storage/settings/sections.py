@@ -19,6 +19,7 @@ from pydantic import (
 
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.records import Split
+from blindspot.storage.settings.renamed import rename_settings
 from blindspot.storage.settings.values import check_plain, shorten
 
 
@@ -233,7 +234,9 @@ class RetrainSection(Section):
     epochs: Epochs | None = None  # None: the classifier's
     learning_rate: LearningRate | None = None
     synthetic_weight: Annotated[float, Field(gt=0, le=1000)] = 1.0  # weight of a synthetic sample in the loss
-    doubt: Annotated[float, Field(ge=0, lt=1)] = 0.0  # part of a synthetic sample's target spread over all labels
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = (
+        0.0  # part of a synthetic sample's target spread over all labels
+    )
     keep: Literal["all", "round"] = "all"  # which rounds' accepted samples are trained on: all, or this one's
     consistency: Annotated[float, Field(ge=0, le=1000)] = 0.0  # weight of the divergence between a sample and its twin
     twins: Literal["attacks", "typos"] = "attacks"  # what a twin is: the sample as an attack changed it, or misspelt
@@ -301,6 +304,7 @@ def check_settings(table: dict[str, Any], *, where: str) -> Settings:
     Raises: SettingsError, naming the first wrong key and how many more there are.
     """
     check_plain(table, where=where)
+    table = rename_settings(table, where=where, warn=False)
     try:
         return Settings.model_validate(table)
     except ValidationError as error:
