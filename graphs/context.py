@@ -24,11 +24,11 @@ class State(TypedDict):
     stop: str | None  # why the run ends, once it does
     step: NotRequired[int]  # of an autonomous run: how many it has been asked for so far, refused ones too
     chosen: NotRequired[str]  # the step that was chosen last
-    knobs: NotRequired[Mapping[str, Any]]  # its knobs, in plain JSON values
+    knobs: NotRequired[Mapping[str, Any]]  # its arguments, in plain JSON values
 
 
-def knobs_of(state: State, step: str) -> Mapping[str, Any] | None:
-    """The knobs of a step that was chosen; None where it comes by the scripted order."""
+def arguments_of(state: State, step: str) -> Mapping[str, Any] | None:
+    """The arguments of a step that was chosen; None where it comes by the scripted order."""
     return state.get("knobs") if state.get("chosen") == step else None
 
 

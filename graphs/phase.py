@@ -12,7 +12,7 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from blindspot.graphs.autonomy.steps import settings_for
-from blindspot.graphs.context import Context, Progress, State, knobs_of
+from blindspot.graphs.context import Context, Progress, State, arguments_of
 from blindspot.storage.errors import Cancelled
 from blindspot.storage.records import ToolCall, make_id, now
 from blindspot.storage.store.store import Store
@@ -50,17 +50,17 @@ def on_loop(name: str, work: AsyncWork) -> Node:
         report = reporter.report
         report(0, 0)
         async with published(context.store, context.settings.run.publish_s), shown(reporter):
-            changes, result = await work(with_knobs(context, state, name), state, report)
+            changes, result = await work(with_arguments(context, state, name), state, report)
         await record(context, state, name, changes, result, time.monotonic() - began)
         return changes
 
     return node
 
 
-def with_knobs(context: Context, state: State, name: str) -> Context:
-    """Give a phase that was chosen its knobs, in the places of the settings they stand for."""
-    knobs = knobs_of(state, name)
-    return context if knobs is None else replace(context, settings=settings_for(context.settings, name, knobs))
+def with_arguments(context: Context, state: State, name: str) -> Context:
+    """Give a phase that was chosen its arguments, in the places of the settings they stand for."""
+    arguments = arguments_of(state, name)
+    return context if arguments is None else replace(context, settings=settings_for(context.settings, name, arguments))
 
 
 async def record(
@@ -77,7 +77,8 @@ async def record(
         round=number,
         tool=name,
         caller="graph",
-        arguments={"model_id": state["model_id"]} | ({"step": step, **(knobs_of(state, name) or {})} if step else {}),
+        arguments={"model_id": state["model_id"]}
+        | ({"step": step, **(arguments_of(state, name) or {})} if step else {}),
         result=result,
         seconds=seconds,
         created_at=now(),

@@ -19,7 +19,7 @@ from aiohttp import web
 from rich.console import Console
 
 from blindspot.agents.chat import Reply, ToolUse
-from blindspot.agents.teachers.decisions import KNOBS, Choice, decision_question, read_choice, refused, tool_of
+from blindspot.agents.teachers.decisions import ARGUMENTS, Choice, decision_question, read_choice, refused, tool_of
 from blindspot.agents.teachers.more import more_question
 from blindspot.agents.teachers.teacher import Case, Explanation
 from blindspot.cli.show.display import LiveDisplay
@@ -439,7 +439,7 @@ def test_a_teacher_that_cannot_call_tools_is_refused_before_the_run(
         ([], "you called none"),
         ([("teach", "{}"), ("filter", "{}")], "2 at once"),
         ([("classify", "{}")], "there is no step 'classify'; the steps are attack, select"),
-        ([("select", '{"count": "many"}')], "knobs of select cannot be used: count"),
+        ([("select", '{"count": "many"}')], "arguments of select cannot be used: count"),
         ([("select", '{"count": 3, "order": "asc"}')], "order"),
         ([("select", '{"count": 3')], "cannot be used"),
         ([("stop", '{"reason": "  "}')], "reason"),
@@ -458,7 +458,7 @@ def test_knobs_that_are_left_out_have_their_defaults() -> None:
 
     assert choice("teach", "") == Choice("teach", {})
     assert choice("select", '{"count": "3"}') == Choice("select", {"count": 3, "recipe": "any", "by": "random"})
-    assert choice("retrain", "{}").knobs == {"start": None, "epochs": None, "synthetic_weight": None}
+    assert choice("retrain", "{}").arguments == {"start": None, "epochs": None, "synthetic_weight": None}
 
 
 def test_a_refusal_answers_every_tool_that_was_called() -> None:
@@ -507,7 +507,7 @@ def test_what_a_model_reads_is_what_was_agreed_on(name: str) -> None:
     written = [{"fields": {"sentence1": "It rained.", "sentence2": "Rain fell."}, "label": "equivalent"}]
     read_by_model = {
         "decision.txt": decision_question("sentiment of reviews.", STATE, ["attack", "stop"]).text,
-        "decision_tools.json": json.dumps([asdict(tool_of(step)) for step in KNOBS], indent=1, ensure_ascii=False),
+        "decision_tools.json": json.dumps([asdict(tool_of(step)) for step in ARGUMENTS], indent=1, ensure_ascii=False),
         "more_pair.txt": more_question(case, Explanation("Passives.", "seen", None), "abstraction", written, 2).text,
     }
     file = Path(__file__).parent / "snapshots" / name

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.agents.teachers.decisions import KNOBS, Choice
+from blindspot.agents.teachers.decisions import ARGUMENTS, Choice
 from blindspot.graphs.autonomy.steps import (
     NATURAL,
     Facts,
@@ -57,18 +57,18 @@ class World:
 
     def follow(self, choice: Choice, luck: int) -> None:
         """Do a step; luck (0 to 3): how much comes of it."""
-        facts, knobs = self.facts, choice.knobs
+        facts, arguments = self.facts, choice.arguments
         self.done.append(choice.step)
         if choice.step == "attack":
             found, attacked = Counter(facts.found), dict(facts.attacked)
             found[NATURAL] = 2
-            if knobs["recipe"] != NATURAL:
-                attacked[knobs["recipe"]] += min(knobs["samples"], facts.left(knobs["recipe"]))
-                found[knobs["recipe"]] = attacked[knobs["recipe"]] * luck // 4
+            if arguments["recipe"] != NATURAL:
+                attacked[arguments["recipe"]] += min(arguments["samples"], facts.left(arguments["recipe"]))
+                found[arguments["recipe"]] = attacked[arguments["recipe"]] * luck // 4
             self.facts = replace(facts, searched=True, found=found, attacked=attacked)
         elif choice.step == "select":
-            selected, left = Counter(facts.selected), min(knobs["count"], facts.room)
-            for recipe in facts.found if knobs["recipe"] == "any" else [knobs["recipe"]]:
+            selected, left = Counter(facts.selected), min(arguments["count"], facts.room)
+            for recipe in facts.found if arguments["recipe"] == "any" else [arguments["recipe"]]:
                 taken = min(left, facts.selectable(recipe))
                 selected[recipe], left = selected[recipe] + taken, left - taken
             gained = selected.total() - sum(facts.selected.values())
@@ -94,7 +94,7 @@ class World:
         self.history.append(self.done)
         self.done = []
         if choice.step == "stop":
-            self.ended = choice.knobs["reason"]
+            self.ended = choice.arguments["reason"]
         elif len(self.history) >= self.rounds or not kept:
             self.ended = "guard"
         self.facts = START
@@ -103,7 +103,7 @@ class World:
 def choices() -> st.SearchStrategy[Choice]:
     """Anything that can be read from a reply."""
     recipe = st.sampled_from([NATURAL, "deepwordbug", "pruthi", "any", "textfooler"])
-    knobs: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+    arguments: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         "attack": st.fixed_dictionaries({"recipe": recipe, "samples": st.integers(1, 80)}),
         "select": st.fixed_dictionaries({"count": st.integers(1, 20), "recipe": recipe}),
         "write_more": st.fixed_dictionaries(
@@ -116,9 +116,9 @@ def choices() -> st.SearchStrategy[Choice]:
         "stop": st.just({"reason": "enough"}),
     }
     # a teacher that stops at once makes a dull test
-    steps = [step for step in KNOBS if step != "stop"] * 4 + ["stop"]
+    steps = [step for step in ARGUMENTS if step != "stop"] * 4 + ["stop"]
     return st.sampled_from(steps).flatmap(
-        lambda step: knobs.get(step, st.just({})).map(lambda values: choice_of(step, **values))
+        lambda step: arguments.get(step, st.just({})).map(lambda values: choice_of(step, **values))
     )
 
 
@@ -183,7 +183,7 @@ def test_a_step_is_either_possible_or_there_is_a_reason(asked: list[tuple[Choice
             world.follow(choice, luck)
         offered = possible(world.facts)
         assert offered
-        assert set(offered) | set(hindrances(world.facts)) == set(KNOBS)
+        assert set(offered) | set(hindrances(world.facts)) == set(ARGUMENTS)
         assert not set(offered) & set(hindrances(world.facts))
 
 

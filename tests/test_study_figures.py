@@ -426,7 +426,7 @@ samples_per_hypothesis = 3
 def test_a_mistake_in_the_file_is_one_line(plan: Callable[..., StudyPlan], more: str, said: str) -> None:
     def begin() -> None:
         for cell in plan(more).cells:
-            check_arm(cell)
+            check_arm(cell, {})
 
     with pytest.raises(SettingsError) as raised:
         begin()

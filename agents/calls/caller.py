@@ -15,10 +15,10 @@ from weakref import WeakValueDictionary
 
 from blindspot.agents.calls.admission import Ticket, admit
 from blindspot.agents.calls.asked import Asked, Rejected, follow_up, rejected_before
-from blindspot.agents.calls.circuit_breaker import Silence
+from blindspot.agents.calls.circuit_breaker import CircuitBreaker
 from blindspot.agents.calls.ledger import Ledger, most_tokens
 from blindspot.agents.calls.log import DECLINED, MALFORMED, Attempt, CallLog, Question, Recorder
-from blindspot.agents.calls.rate_limiter import Gate, Load, Rates, backoff_s, gate_of
+from blindspot.agents.calls.rate_limiter import Load, RateLimiter, Rates, backoff_s, rate_limiter_of
 from blindspot.agents.calls.token_counts import named_count, with_plausible_counts
 from blindspot.agents.chat import Provider, Reply, Unavailable
 from blindspot.agents.providers.peer import shorten
@@ -48,7 +48,7 @@ class CallLimits:
 
     @property
     def rates(self) -> Rates:
-        """What is for the gate."""
+        """What is for the rate limiter."""
         return Rates(
             requests_per_minute=self.requests_per_minute,
             requests_per_second=self.requests_per_second,
@@ -60,7 +60,7 @@ class CallLimits:
 
 
 class Caller:
-    """Asks one provider for one run, through the gate of its account and the ledger of the run.
+    """Asks one provider for one run, through the rate limiter of its account and the ledger of the run.
 
     A request that was sent is paid for: one cancellation lets it come to its end and be recorded, a second one ends it.
     The log is looked up by the question as it is first put, so an answer that needed a second request is found too.
@@ -78,7 +78,7 @@ class Caller:
         self._recorder = Recorder(spec, log)
         self._asked: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by cache key
         self._is_looked_up = spec.partition(":")[0] in PLACES
-        self._silence = Silence()
+        self._breaker = CircuitBreaker()
         self._has_warned = False
 
     def begin_round(self, run_id: str, number: int) -> None:
@@ -120,7 +120,7 @@ class Caller:
                 try:
                     outcome = await self._send(asked, attempt)
                 except Unavailable as error:
-                    if not error.is_refusal:  # after one, the gate lets nobody pass for a while
+                    if not error.is_refusal:  # after one, the rate limiter lets nobody pass for a while
                         delay_s = backoff_s(self._limits.backoff_s, attempt.number - 1)
                         await asyncio.sleep(delay_s * jitter.uniform(0.5, 1.0))
                         attempt = attempt.next(attempt.messages)
@@ -133,8 +133,8 @@ class Caller:
 
     async def _send(self, asked: Asked[T], attempt: Attempt) -> tuple[T, str] | Rejected:
         """Make one request as soon as it may be made, and see it through."""
-        self._silence.asked(asked.key)
-        async with admit(self._gate, self._ledger, self._load(asked.question, attempt)) as ticket:
+        self._breaker.asked(asked.key)
+        async with admit(self._limiter, self._ledger, self._load(asked.question, attempt)) as ticket:
             return await see_through(self._request(asked, attempt, ticket))
 
     async def _request(self, asked: Asked[T], attempt: Attempt, ticket: Ticket) -> tuple[T, str] | Rejected:
@@ -155,7 +155,7 @@ class Caller:
         reply = await self._with_plausible_counts(reply, asked.question, attempt)
         if reply.refusal is not None:
             raise await self._refused(asked, attempt, reply, ticket, time.perf_counter() - started)
-        self._silence.replied()
+        self._breaker.replied()
         is_counted = any(call.reply == reply.text for call in asked.before(attempt))
         cost_usd = ticket.answered(reply, is_counted=is_counted)
         attempt = attempt._replace(reply=reply, latency_s=time.perf_counter() - started, cost_usd=cost_usd)
@@ -194,7 +194,7 @@ class Caller:
         await self._record(asked, refused)
         if self._is_looked_up:
             return error
-        return await self._silence.declined(asked.key, error, self._recorder.has_answers)
+        return await self._breaker.declined(asked.key, error, self._recorder.has_answers)
 
     async def _record(self, asked: Asked[T], attempt: Attempt) -> str:
         return await self._recorder.add(asked.question, asked.key, attempt)
@@ -209,9 +209,9 @@ class Caller:
             said = f"{DECLINED if isinstance(error, Unanswered) else ''}{error}"
             await self._record(asked, attempt._replace(error=said, cost_usd=cost_usd))
         if isinstance(error, Unavailable) and is_final:
-            return self._silence.unreached(f"{error} (attempt {attempt.number}, the last)")
+            return self._breaker.unreached(f"{error} (attempt {attempt.number}, the last)")
         if isinstance(error, Unanswered) and not self._is_looked_up:
-            return await self._silence.declined(asked.key, error, self._recorder.has_answers)
+            return await self._breaker.declined(asked.key, error, self._recorder.has_answers)
         return error
 
     def _is_final(self, error: Unavailable, attempt: Attempt) -> bool:
@@ -221,15 +221,15 @@ class Caller:
         refuse the same one again and again. They are bounded by time, in which nobody had an answer.
         """
         if error.is_refusal:
-            return self._gate.refused_for_s >= PATIENCE * self._limits.longest_pause_s
+            return self._limiter.refused_for_s >= PATIENCE * self._limits.longest_pause_s
         return self._is_last(attempt)
 
     def _is_last(self, attempt: Attempt) -> bool:
         return attempt.number >= self._limits.attempts
 
     @property
-    def _gate(self) -> Gate:
-        return gate_of(self._spec, self._limits.rates)
+    def _limiter(self) -> RateLimiter:
+        return rate_limiter_of(self._spec, self._limits.rates)
 
     def _load(self, question: Question, attempt: Attempt) -> Load:
         most_in = most_tokens(attempt.messages, question.tools)

@@ -9,7 +9,7 @@ from blindspot.storage.errors import TeacherError, Unanswered
 MOST_UNANSWERED = 5  # questions in a row that nobody was reached for, or the first ones, all of them declined
 
 
-class Silence:
+class CircuitBreaker:
     """Counts the questions of one caller that got no answer, and says when to stop asking.
 
     One that is declined, as too long or against the provider's rules, says nothing about the others; a server that

@@ -1,4 +1,4 @@
-"""The gate before an account: requests in flight, per second and per minute, tokens per minute, and a pause for all."""
+"""The rate limiter of an account: requests in flight, per second and per minute, tokens per minute, and pauses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from asyncio_throttle import Throttler
 from blindspot.agents.calls.token_window import Spent, TokenGuess, TokenWindow
 from blindspot.agents.spec import LANGUAGE_MODELS, split_base_url
 
-LATE = 0.005  # of a minute that a request may be late by, from passing the gate to its arrival
+LATE = 0.005  # of a minute that a request may be late by, from passing the rate limiter to its arrival
 LATE_S = 0.02  # the same of a second
 SPREAD = 0.2  # of a second over which its requests pass: sent all at once, the last of them would be late
 SENT_WITHIN_S = 0.5  # every request is, unless the event loop was held up
@@ -55,8 +55,8 @@ class Passage:
     spent: Spent
 
 
-class Gate:
-    """Holds each request until it fits: `async with gate.slots`, then `await gate.enter(…)`, then send it.
+class RateLimiter:
+    """Holds each request until it fits: `async with limiter.slots`, then `await limiter.enter(…)`, then send it.
 
     A slot is held until the answer is there. Those with a slot pass one after another: one of them at a time watches
     the windows, all others sleep. The windows are longer than the provider's by what requests may be late by, so that
@@ -91,7 +91,7 @@ class Gate:
 
     @property
     def share(self) -> float:
-        """How much of its rates the gate allows now."""
+        """How much of its rates the rate limiter allows now."""
         grown = REGROWTH * max(0.0, self._now() - max(self._cut_at, self._open_at)) / self._rates.minute_s
         return min(1.0, self._share_then + grown)
 
@@ -191,23 +191,23 @@ def backoff_s(first_s: float, failures: int) -> float:
     return min(LONGEST_BACKOFF_S, first_s * 2.0 ** min(failures, 32))
 
 
-GATES: dict[tuple[asyncio.AbstractEventLoop, str, Rates], Gate] = {}
+RATE_LIMITERS: dict[tuple[asyncio.AbstractEventLoop, str, Rates], RateLimiter] = {}
 
 
-def gate_of(spec: str, rates: Rates) -> Gate:
-    """Find the one gate of a teacher's account: its provider at its base URL, whichever of their models is asked.
+def rate_limiter_of(spec: str, rates: Rates) -> RateLimiter:
+    """Find the one rate limiter of an account: a provider at its base URL, whichever of its models is asked.
 
-    A gate outlives its callers: what they sent is in the account's last minute still.
+    A rate limiter outlives its callers: what they sent is in the account's last minute still.
 
     Args:
         spec: of the teacher.
     """
     loop = asyncio.get_running_loop()
-    for known in [known for known in GATES if known[0].is_closed()]:
-        del GATES[known]
+    for known in [known for known in RATE_LIMITERS if known[0].is_closed()]:
+        del RATE_LIMITERS[known]
     provider, _, rest = spec.partition(":")
     account = f"{provider}@{split_base_url(rest)[1] or ''}" if provider in LANGUAGE_MODELS else provider
     key = (loop, account, rates)
-    if key not in GATES:
-        GATES[key] = Gate(rates)
-    return GATES[key]
+    if key not in RATE_LIMITERS:
+        RATE_LIMITERS[key] = RateLimiter(rates)
+    return RATE_LIMITERS[key]

@@ -1,4 +1,4 @@
-"""The steps that a teacher may choose among, as tools with knobs, and how its choice is asked for and read."""
+"""The steps that a teacher may choose among, as tools with arguments, and how its choice is asked for and read."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from blindspot.storage.errors import MalformedAnswer
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
 
 
-class Knobs(BaseModel):
+class Arguments(BaseModel):
     """What can be chosen about a step; what is None or has a default may be left out."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
-class AttackKnobs(Knobs):
+class AttackArguments(Arguments):
     """Find UUs: natural ones, and adversarial ones by attacking validation samples that were not attacked yet."""
 
     recipe: str = Field(description='a recipe that the state names, or "natural" to look at samples as they are')
@@ -34,7 +34,7 @@ class AttackKnobs(Knobs):
     )
 
 
-class SelectKnobs(Knobs):
+class SelectArguments(Arguments):
     """Select UUs of this round to be taught about, beside those that are selected already."""
 
     count: int = Field(ge=1, description="at most so many more")
@@ -44,22 +44,22 @@ class SelectKnobs(Knobs):
     )
 
 
-class TeachKnobs(Knobs):
+class TeachArguments(Arguments):
     """Have every selected UU that was not taught about yet explained, and samples written after the hypotheses."""
 
 
-class WriteMoreKnobs(Knobs):
+class WriteMoreArguments(Arguments):
     """Have more samples written after hypotheses of this round."""
 
     hypotheses: list[str] = Field(min_length=1, max_length=20, description="their names in the state, such as h3")
     samples: int = Field(ge=1, le=10, description="so many more after each of them")
 
 
-class FilterKnobs(Knobs):
+class FilterArguments(Arguments):
     """Check the samples that were written; only accepted ones are trained on."""
 
 
-class RetrainKnobs(Knobs):
+class RetrainArguments(Arguments):
     """Train this round's model version on the training samples and all accepted ones; once in a round."""
 
     start: Literal["base", "current"] | None = Field(
@@ -71,40 +71,40 @@ class RetrainKnobs(Knobs):
     )
 
 
-class EvaluateKnobs(Knobs):
+class EvaluateArguments(Arguments):
     """Measure the model version that this round trained."""
 
 
-class CloseRoundKnobs(Knobs):
+class CloseRoundArguments(Arguments):
     """Close the round: the new model version is kept or dropped by fixed rules."""
 
 
-class StopKnobs(Knobs):
+class StopArguments(Arguments):
     """End the run here, because nothing that is left is worth its price."""
 
     reason: Line = Field(description="why, in one sentence")
 
 
-KNOBS: Mapping[str, type[Knobs]] = {
-    "attack": AttackKnobs,
-    "select": SelectKnobs,
-    "teach": TeachKnobs,
-    "write_more": WriteMoreKnobs,
-    "filter": FilterKnobs,
-    "retrain": RetrainKnobs,
-    "evaluate": EvaluateKnobs,
-    "close_round": CloseRoundKnobs,
-    "stop": StopKnobs,
+ARGUMENTS: Mapping[str, type[Arguments]] = {
+    "attack": AttackArguments,
+    "select": SelectArguments,
+    "teach": TeachArguments,
+    "write_more": WriteMoreArguments,
+    "filter": FilterArguments,
+    "retrain": RetrainArguments,
+    "evaluate": EvaluateArguments,
+    "close_round": CloseRoundArguments,
+    "stop": StopArguments,
 }
 """Every step, in the order of a round."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A step and its knobs, as they were asked for; whether it makes sense now is for others to say."""
+    """A step and its arguments, as they were asked for; whether it makes sense now is for others to say."""
 
     step: str
-    knobs: Mapping[str, Any]
+    arguments: Mapping[str, Any]
 
 
 def decision_question(task: str, state: Mapping[str, Any], steps: Sequence[str]) -> Question:
@@ -121,7 +121,7 @@ def decision_question(task: str, state: Mapping[str, Any], steps: Sequence[str])
 
 def tool_of(step: str) -> Tool:
     """Describe a step to a model."""
-    schema = without_titles(KNOBS[step].model_json_schema())
+    schema = without_titles(ARGUMENTS[step].model_json_schema())
     description = schema.pop("description")
     return Tool(step, description, schema)
 
@@ -142,14 +142,14 @@ def read_choice(reply: Reply) -> Choice:
         asked = f"{len(reply.uses)} at once" if reply.uses else "none"
         raise MalformedAnswer(f"call exactly one tool, the next step: you called {asked}")
     (use,) = reply.uses
-    if use.name not in KNOBS:
-        raise MalformedAnswer(f"there is no step {use.name!r}; the steps are {', '.join(KNOBS)}")
+    if use.name not in ARGUMENTS:
+        raise MalformedAnswer(f"there is no step {use.name!r}; the steps are {', '.join(ARGUMENTS)}")
     try:
-        knobs = KNOBS[use.name].model_validate_json(use.arguments.strip() or "{}")
+        arguments = ARGUMENTS[use.name].model_validate_json(use.arguments.strip() or "{}")
     except ValidationError as error:
         reasons = "; ".join(describe(dict(problem)) for problem in error.errors()[:3])
-        raise MalformedAnswer(f"the knobs of {use.name} cannot be used: {reasons}") from None
-    return Choice(use.name, knobs.model_dump(mode="json"))
+        raise MalformedAnswer(f"the arguments of {use.name} cannot be used: {reasons}") from None
+    return Choice(use.name, arguments.model_dump(mode="json"))
 
 
 def refused(question: Question, reply: Reply, reason: str) -> Question:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from blindspot.agents.calls.ledger import estimate_tokens, most_tokens
 from blindspot.agents.calls.log import Question
-from blindspot.agents.teachers.decisions import KNOBS, decision_question
+from blindspot.agents.teachers.decisions import ARGUMENTS, decision_question
 from blindspot.agents.teachers.language_model import generation_question
 from blindspot.agents.teachers.probing import abstraction_question, extrapolation_question
 from blindspot.agents.teachers.teacher import Case, Explanation
@@ -77,7 +77,7 @@ def explaining_asks(size: float, settings: TeacherSection, *, count: int, turns:
 
 def deciding_ask(task: str, settings: TeacherSection, rounds: int) -> Ask:
     """The questions for an autonomous teacher's next step."""
-    question = decision_question(task, {}, list(KNOBS))
+    question = decision_question(task, {}, list(ARGUMENTS))
     size = most_tokens(question.messages, question.tools)
     return Ask(
         likely=min(settings.steps, STEPS_PER_ROUND * rounds),

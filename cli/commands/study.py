@@ -105,11 +105,11 @@ def print_forecast(plan: StudyPlan, only: list[str] | tuple[()], *, as_json: boo
     from blindspot.cli.study.display import in_words
     from blindspot.graphs.study.study import look_at_study
 
-    lots, outlook, spend = look_at_study(plan, only)
+    loaded_cells, outlook, spend = look_at_study(plan, only)
     seconds = outlook.left_s(0.0)
     if as_json:
         told = {
-            "cells": [str(lot.cell) for lot in lots],
+            "cells": [str(loaded.cell) for loaded in loaded_cells],
             "seconds": round(seconds),
             "is_rough": outlook.is_rough,
             "teaching": str(spend) if spend else None,
@@ -117,12 +117,12 @@ def print_forecast(plan: StudyPlan, only: list[str] | tuple[()], *, as_json: boo
         }
         print_json(told)
         return
-    for number, lot in enumerate(lots, start=1):
-        typer.echo(f"{number:>4}  {lot.cell}")
-    if not lots:
+    for number, loaded in enumerate(loaded_cells, start=1):
+        typer.echo(f"{number:>4}  {loaded.cell}")
+    if not loaded_cells:
         typer.echo(f"nothing is left of {len(plan.cells)} cells")
         return
-    left = f"{len(lots)} of {len(plan.cells)} cells are left: {in_words(outlook, 0.0)}"
+    left = f"{len(loaded_cells)} of {len(plan.cells)} cells are left: {in_words(outlook, 0.0)}"
     typer.echo(f"{left}; {spend}" if spend else f"{left}; nobody is billed")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from blindspot.agents.teachers.decisions import KNOBS, Choice
+from blindspot.agents.teachers.decisions import ARGUMENTS, Choice
 from blindspot.storage.settings.sections import Settings
 
 NATURAL = "natural"
@@ -56,17 +56,17 @@ class Facts:
 
 def hindrances(facts: Facts) -> dict[str, str]:
     """Say of each step that makes no sense now why, in the order of the steps."""
-    reasons = {step: hindrance(step, facts) for step in KNOBS}
+    reasons = {step: hindrance(step, facts) for step in ARGUMENTS}
     return {step: reason for step, reason in reasons.items() if reason}
 
 
 def possible(facts: Facts) -> list[str]:
     """The steps that make sense now; there is always one."""
-    return [step for step in KNOBS if hindrance(step, facts) is None]
+    return [step for step in ARGUMENTS if hindrance(step, facts) is None]
 
 
 def hindrance(step: str, facts: Facts) -> str | None:
-    """Why a step makes no sense now, whatever its knobs; None: it does."""
+    """Why a step makes no sense now, whatever its arguments; None: it does."""
     if facts.trained:
         return after_training(step, evaluated=facts.evaluated)
     reasons = {
@@ -108,21 +108,25 @@ def refusal(choice: Choice, facts: Facts) -> str | None:
 
 
 def knobs_refusal(choice: Choice, facts: Facts) -> str | None:
-    """Why a step that makes sense cannot be done with these knobs."""
-    knobs = choice.knobs
+    """Why a step that makes sense cannot be done with these arguments."""
+    arguments = choice.arguments
     if choice.step == "attack":
-        return attack_refusal(knobs["recipe"], facts)
+        return attack_refusal(arguments["recipe"], facts)
     if choice.step == "select":
         known = ("any", NATURAL, *facts.attacked)
-        if knobs["recipe"] not in known:
-            return f"there is no recipe {knobs['recipe']!r}; known here: {', '.join(known)}"
-        return nothing_to_select(facts, knobs["recipe"])
+        if arguments["recipe"] not in known:
+            return f"there is no recipe {arguments['recipe']!r}; known here: {', '.join(known)}"
+        return nothing_to_select(facts, arguments["recipe"])
     if choice.step == "write_more":
-        unknown = [name for name in knobs["hypotheses"] if name not in facts.hypotheses]
+        unknown = [name for name in arguments["hypotheses"] if name not in facts.hypotheses]
         return f"there is no hypothesis {', '.join(unknown)}" if unknown else None
-    if choice.step == "retrain" and knobs["epochs"] is not None:
+    if choice.step == "retrain" and arguments["epochs"] is not None:
         low, high = facts.epoch_bounds
-        return None if low <= knobs["epochs"] <= high else f"epochs = {knobs['epochs']:g}: take {low:g} to {high:g}"
+        return (
+            None
+            if low <= arguments["epochs"] <= high
+            else f"epochs = {arguments['epochs']:g}: take {low:g} to {high:g}"
+        )
     return None
 
 
@@ -163,18 +167,22 @@ def last_step(facts: Facts, why: str) -> Choice:
     return choice_of("evaluate") if facts.trained and not facts.evaluated else choice_of("stop", reason=why)
 
 
-def choice_of(step: str, **knobs: Any) -> Choice:
-    return Choice(step, KNOBS[step].model_validate(knobs).model_dump(mode="json"))
+def choice_of(step: str, **arguments: Any) -> Choice:
+    return Choice(step, ARGUMENTS[step].model_validate(arguments).model_dump(mode="json"))
 
 
-def settings_for(settings: Settings, step: str, knobs: Mapping[str, Any]) -> Settings:
-    """The settings of a run with the knobs of one step in the places of their own."""
+def settings_for(settings: Settings, step: str, arguments: Mapping[str, Any]) -> Settings:
+    """The settings of a run with the arguments of one step in the places of their own."""
     changed: dict[str, Any] = {}
     if step == "attack":
-        recipes = () if knobs["recipe"] == NATURAL else (knobs["recipe"],)
-        attack = {"recipes": recipes, "samples": knobs["samples"], "goal": knobs["goal"] or settings.attack.goal}
+        recipes = () if arguments["recipe"] == NATURAL else (arguments["recipe"],)
+        attack = {
+            "recipes": recipes,
+            "samples": arguments["samples"],
+            "goal": arguments["goal"] or settings.attack.goal,
+        }
         changed["attack"] = settings.attack.model_copy(update=attack)
     if step == "retrain":
-        given = {name: value for name, value in knobs.items() if value is not None}
+        given = {name: value for name, value in arguments.items() if value is not None}
         changed["retrain"] = settings.retrain.model_copy(update=given)
     return settings.model_copy(update=changed)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from blindspot.graphs.context import Context, State, knobs_of
+from blindspot.graphs.context import Context, State, arguments_of
 from blindspot.graphs.shared.attacks import attack_once, budget_of, stops
 from blindspot.graphs.shared.draws import draw_samples, drawn_training, fair_order
 from blindspot.graphs.shared.finding import find_uus
@@ -22,7 +22,7 @@ def attack(context: Context, state: State, report: Report) -> tuple[dict[str, An
     """Predict validation samples, or the log's, and attack validation samples; add the UUs."""
     samples, logged = context.samples("validation"), logged_samples(context)
     drawn = draw_samples(samples, context.settings.attack.samples, seed=context.settings.run.seed)
-    if knobs_of(state, "attack") is not None:  # further attacks go on where the earlier ones ended
+    if arguments_of(state, "attack") is not None:  # further attacks go on where the earlier ones ended
         drawn = fair_order(samples, seed=context.settings.run.seed)[: context.settings.attack.samples]
     said = deployed_said(context, state["model_id"])
     attacks, uus = find_uus(context, state, logged or samples, drawn, report, said)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from blindspot.graphs.context import Context, State, knobs_of
+from blindspot.graphs.context import Context, State, arguments_of
 from blindspot.graphs.shared.attacks import uus_of
 from blindspot.graphs.versions.prune import remove_rejected
 from blindspot.storage.records import POOLED, BlindSpot, Evaluation, Round, Run, now
@@ -25,7 +25,7 @@ def close_round(context: Context, state: State, report: Report) -> tuple[dict[st
     from blindspot.tools.metrics.verdict import Verdict, judge
 
     settings, number, new_id = context.settings, state["round"], state["new_model_id"]
-    wish = (knobs_of(state, "stop") or {}).get("reason")  # of an autonomous teacher, to end the run here
+    wish = (arguments_of(state, "stop") or {}).get("reason")  # of an autonomous teacher, to end the run here
     if new_id is None:
         verdict = Verdict(False, f"kept the old model: {wish or nothing_new(context, number)}")
     else:

@@ -25,7 +25,7 @@ MOST_REFUSED = 4  # choices in a row, before the scripted order decides
 
 
 async def decide(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """Have the next step chosen, and its knobs made definite so that a resumed run does just the same.
+    """Have the next step chosen, and its arguments made definite so that a resumed run does just the same.
 
     At the limit of steps the round is brought to an end. Where the teacher cannot decide, the scripted order does.
 
@@ -45,9 +45,9 @@ async def decide(context: Context, state: State, report: Report) -> tuple[dict[s
         message = f"step {step}: {why}: goes on with {choice.step}"
         await asyncio.to_thread(context.tell, state["round"], "decide", message, level="warning")
         step += step >= limit  # the phases that end a round have steps of their own
-    knobs = await asyncio.to_thread(make_definite, context, scene, choice)
-    said = {key: value for key, value in choice.knobs.items() if value is not None}
-    return {"step": step, "chosen": choice.step, "knobs": knobs}, {"next": choice.step, **said}
+    arguments = await asyncio.to_thread(make_definite, context, scene, choice)
+    said = {key: value for key, value in choice.arguments.items() if value is not None}
+    return {"step": step, "chosen": choice.step, "knobs": arguments}, {"next": choice.step, **said}
 
 
 async def ask(context: Context, state: State, scene: Scene, report: Report) -> tuple[int, Choice | None, str]:
@@ -69,7 +69,7 @@ async def ask(context: Context, state: State, scene: Scene, report: Report) -> t
                 await record_request(context, state, step, {"state": summary}, str(error), began)
                 return step, None, f"the teacher cannot decide ({error})"
             choice, reason = await asyncio.to_thread(judge, context, scene, reply)
-            wanted = {"chosen": choice.step, **choice.knobs} if choice else raw(reply)
+            wanted = {"chosen": choice.step, **choice.arguments} if choice else raw(reply)
             await record_request(context, state, step, {"state": summary, **wanted}, reason, began)
             if choice and not reason:
                 return step, attributed(choice), ""
@@ -101,14 +101,14 @@ def judge(context: Context, scene: Scene, reply: Reply) -> tuple[Choice | None, 
 
 def out_of_reach(context: Context, choice: Choice) -> str | None:
     """Why a recipe cannot reach the goal of a choice; that of the settings was looked at before the run began."""
-    goal = choice.knobs.get("goal")
-    if goal != "confident" or context.settings.attack.goal == goal or choice.knobs["recipe"] == NATURAL:
+    goal = choice.arguments.get("goal")
+    if goal != "confident" or context.settings.attack.goal == goal or choice.arguments["recipe"] == NATURAL:
         return None
     from blindspot.tools.attack.goal import copy_attack
     from blindspot.tools.attack.recipes import try_recipe
 
     try:
-        recipe = try_recipe(choice.knobs["recipe"], context.settings.attack.sentence_encoder)
+        recipe = try_recipe(choice.arguments["recipe"], context.settings.attack.sentence_encoder)
         copy_attack(recipe, confidence=context.settings.run.tau)
     except SettingsError as error:
         return str(error)
@@ -119,7 +119,7 @@ def attributed(choice: Choice) -> Choice:
     """Say whose the reason is, where a teacher stops the run."""
     if choice.step != "stop":
         return choice
-    return Choice(choice.step, {"reason": f"the teacher stopped: {choice.knobs['reason']}"})
+    return Choice(choice.step, {"reason": f"the teacher stopped: {choice.arguments['reason']}"})
 
 
 def raw(reply: Reply) -> dict[str, Any]:
@@ -147,13 +147,13 @@ async def record_request(
 
 def make_definite(context: Context, scene: Scene, choice: Choice) -> dict[str, Any]:
     """Turn "so many more" into what there will be in the end: doing it twice then does it once."""
-    knobs, facts = dict(choice.knobs), scene.facts
-    if choice.step == "attack" and knobs["recipe"] != NATURAL:
-        recipe = knobs["recipe"]
-        knobs["samples"] = facts.attacked[recipe] + min(knobs["samples"], facts.left(recipe))
+    arguments, facts = dict(choice.arguments), scene.facts
+    if choice.step == "attack" and arguments["recipe"] != NATURAL:
+        recipe = arguments["recipe"]
+        arguments["samples"] = facts.attacked[recipe] + min(arguments["samples"], facts.left(recipe))
     if choice.step == "select":
-        knobs["before"] = sum(facts.selected.values())
+        arguments["before"] = sum(facts.selected.values())
     if choice.step == "write_more":
-        ids = [scene.names[name] for name in dict.fromkeys(knobs["hypotheses"])]
-        knobs["before"] = {key: context.store.count(SyntheticSample, hypothesis_id=key) for key in ids}
-    return knobs
+        ids = [scene.names[name] for name in dict.fromkeys(arguments["hypotheses"])]
+        arguments["before"] = {key: context.store.count(SyntheticSample, hypothesis_id=key) for key in ids}
+    return arguments

@@ -8,7 +8,7 @@ from typing import Any
 
 from blindspot.agents.calls.caller import Caller
 from blindspot.agents.teachers.more import generate_more
-from blindspot.graphs.context import Context, State, knobs_of
+from blindspot.graphs.context import Context, State, arguments_of
 from blindspot.graphs.shared.references import least_of_all
 from blindspot.graphs.teaching.tasks import run_all
 from blindspot.graphs.teaching.teach import case_of, check_stop, explanation_of
@@ -25,15 +25,15 @@ async def write_more(context: Context, state: State, report: Report) -> tuple[di
 
     Raises: TeacherError, when the teacher cannot be used at all. Cancelled, when asked to stop.
     """
-    knobs = knobs_of(state, "write_more") or {}
-    before: Mapping[str, int] = knobs["before"]
+    arguments = arguments_of(state, "write_more") or {}
+    before: Mapping[str, int] = arguments["before"]
     written = skipped = done = 0
     least = await asyncio.to_thread(least_of_all, context)
 
     async def write_one(caller: Caller, hypothesis_id: str, known: int) -> None:
         nonlocal written, skipped, done
         try:
-            count = await write_after(context, caller, (hypothesis_id, known), knobs["samples"], least)
+            count = await write_after(context, caller, (hypothesis_id, known), arguments["samples"], least)
             written += count  # not `written += await …`: that would lose what others add meanwhile
         except (MalformedAnswer, Unanswered, BudgetSpent) as error:
             skipped += 1

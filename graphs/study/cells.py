@@ -30,7 +30,7 @@ UNKNOWN_BY = (
 
 
 @dataclass(frozen=True, slots=True)
-class Lot:
+class LoadedCell:
     """A cell with its data set."""
 
     cell: Cell
@@ -51,7 +51,7 @@ def identity(settings: Settings, dataset_id: str, kind: str) -> str:
     return make_id("cell", kind, dataset_id, json.dumps(table, sort_keys=True))
 
 
-def inspect_cells(plan: StudyPlan, teachers: Given = NOBODY) -> list[Lot]:
+def inspect_cells(plan: StudyPlan, teachers: Given = NOBODY) -> list[LoadedCell]:
     """Check everything that can be checked before a study begins, and nothing twice.
 
     Args:
@@ -60,7 +60,7 @@ def inspect_cells(plan: StudyPlan, teachers: Given = NOBODY) -> list[Lot]:
     """
     datasets: dict[str, tuple[Dataset, list[Notice]]] = {}
     checked: set[str] = set()
-    lots: dict[str, Lot] = {}
+    loaded_cells: dict[str, LoadedCell] = {}
     for cell in plan.cells:
         settings, kind = cell.settings, cell.kind
         own = check_arm(cell, teachers)
@@ -73,12 +73,12 @@ def inspect_cells(plan: StudyPlan, teachers: Given = NOBODY) -> list[Lot]:
         dataset, notices = datasets[read]
         check_method(settings, source, dataset, kind)
         look_at(settings, kind, dataset, checked)
-        lot = Lot(cell, source, dataset, identity(settings, dataset.dataset_id, kind), notices, own)
-        twin = lots.setdefault(lot.identity, lot)
-        if twin is not lot:
+        loaded = LoadedCell(cell, source, dataset, identity(settings, dataset.dataset_id, kind), notices, own)
+        twin = loaded_cells.setdefault(loaded.identity, loaded)
+        if twin is not loaded:
             raise SettingsError(f"study: these are the same cell: {twin.cell}; {cell}: leave one of them out")
     check_named([name for cell in plan.cells for name in names_of(cell.settings, cell.kind)], teachers)
-    return list(lots.values())
+    return list(loaded_cells.values())
 
 
 def check_arm(cell: Cell, teachers: Given) -> Given:

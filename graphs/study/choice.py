@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from blindspot.graphs.study.cells import Lot
+from blindspot.graphs.study.cells import LoadedCell
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.settings.study_cells import Cell, StudyPlan
 
 Chosen = Callable[[Cell], bool]
 
 
-def left_of(lots: Sequence[Lot], chosen: Chosen) -> list[Lot]:
+def left_of(loaded_cells: Sequence[LoadedCell], chosen: Chosen) -> list[LoadedCell]:
     """The chosen ones of some cells, and the original model versions that they need, in their order."""
-    needed = {lot.cell.origin for lot in lots if chosen(lot.cell)}
-    return [lot for lot in lots if chosen(lot.cell) or (lot.cell.kind == "original" and lot.cell.origin in needed)]
+    needed = {loaded.cell.origin for loaded in loaded_cells if chosen(loaded.cell)}
+    return [
+        loaded
+        for loaded in loaded_cells
+        if chosen(loaded.cell) or (loaded.cell.kind == "original" and loaded.cell.origin in needed)
+    ]
 
 
 def choose_cells(words: Iterable[str], plan: StudyPlan) -> Chosen:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from blindspot.graphs.context import Context, Progress
 from blindspot.graphs.running.run import go, new_run
-from blindspot.graphs.study.cells import Lot, identity
+from blindspot.graphs.study.cells import LoadedCell, identity
 from blindspot.graphs.study.choice import Chosen, left_of
 from blindspot.graphs.study.figures import FigureWriter
 from blindspot.graphs.study.remaining_time import Ended, Outlook, look_ahead, seconds_spent
@@ -45,134 +45,150 @@ class Told:
 class Course:
     """A study under way: what there is of each cell, and what comes next."""
 
-    def __init__(self, store: Store, workspace: Workspace, study: Study, lots: Sequence[Lot], told: Told) -> None:
-        self.store, self.workspace, self.study, self.lots, self.told = store, workspace, study, lots, told
+    def __init__(
+        self, store: Store, workspace: Workspace, study: Study, loaded_cells: Sequence[LoadedCell], told: Told
+    ) -> None:
+        self.store, self.workspace, self.study, self.loaded_cells, self.told = (
+            store,
+            workspace,
+            study,
+            loaded_cells,
+            told,
+        )
         self.runs = runs_by_identity(store, study.study_id)
         self.noticed: set[Notice] = set()  # of data sets, shown already
-        self.figures = FigureWriter(store, study, lots, self.run_of)
-        self.origins = {lot.cell.origin: lot for lot in lots if lot.cell.kind == "original"}
+        self.figures = FigureWriter(store, study, loaded_cells, self.run_of)
+        self.origins = {loaded.cell.origin: loaded for loaded in loaded_cells if loaded.cell.kind == "original"}
 
-    def run_of(self, lot: Lot) -> Run | None:
+    def run_of(self, loaded: LoadedCell) -> Run | None:
         """The run that there is of a cell."""
-        return self.runs.get(lot.identity)
+        return self.runs.get(loaded.identity)
 
     def rename(self) -> None:
         """Call the runs that there are what the file calls their methods by now."""
-        named = {lot.identity: replace(run, method=lot.cell.arm) for lot in self.lots if (run := self.run_of(lot))}
+        named = {
+            loaded.identity: replace(run, method=loaded.cell.arm)
+            for loaded in self.loaded_cells
+            if (run := self.run_of(loaded))
+        }
         self.store.put_many([run for key, run in named.items() if run != self.runs[key]])
         self.runs |= named
 
-    def is_done(self, lot: Lot) -> bool:
-        run = self.run_of(lot)
-        return run is not None and run.status == "finished" and covers(run, lot)
+    def is_done(self, loaded: LoadedCell) -> bool:
+        run = self.run_of(loaded)
+        return run is not None and run.status == "finished" and covers(run, loaded)
 
     def run(self, chosen: Chosen) -> tuple[dict[str, str], dict[str, str]]:
         """Run what is left. Returns: what failed and what waits, each with its reason."""
         failed: dict[str, str] = {}
         waiting: dict[str, str] = {}
         left = self.left(chosen)
-        done = sum(map(self.is_done, self.lots))
-        for place, lot in enumerate(left):
-            cell = lot.cell
+        done = sum(map(self.is_done, self.loaded_cells))
+        for place, loaded in enumerate(left):
+            cell = loaded.cell
             if cell.kind != "original" and not self.is_done(self.origins[cell.origin]):
                 failed[str(cell)] = "its original model version is not there"
                 continue
             outlook = look_ahead(left[place:], self.ended())
             self.told.enter(Place(done + place + 1, done + len(left), cell, outlook))
             try:
-                self.run_cell(lot)
+                self.run_cell(loaded)
             except (Cancelled, StoreError):
                 raise
             except Waiting as error:
                 waiting[str(cell)] = str(error)
             except Exception as error:  # one cell of many: recorded, told and counted
-                failed[str(cell)] = self.record_failure(lot, error)
+                failed[str(cell)] = self.record_failure(loaded, error)
             self.figures.write_if_due()
         return failed, waiting
 
-    def left(self, chosen: Chosen) -> list[Lot]:
+    def left(self, chosen: Chosen) -> list[LoadedCell]:
         """The cells to run, in the order of the plan, but for those that failed the last time, which come last."""
-        wanted = left_of([lot for lot in self.lots if not self.is_done(lot)], chosen)
-        return sorted(wanted, key=lambda lot: self.has_failed(lot) or self.has_failed(self.origins[lot.cell.origin]))
+        wanted = left_of([loaded for loaded in self.loaded_cells if not self.is_done(loaded)], chosen)
+        return sorted(
+            wanted, key=lambda loaded: self.has_failed(loaded) or self.has_failed(self.origins[loaded.cell.origin])
+        )
 
-    def has_failed(self, lot: Lot) -> bool:
-        run = self.run_of(lot)
+    def has_failed(self, loaded: LoadedCell) -> bool:
+        run = self.run_of(loaded)
         return run is not None and run.status == "failed"
 
     def ended(self) -> list[Ended]:
         """How long the cells took that are done."""
-        done = [(lot, run) for lot in self.lots if self.is_done(lot) and (run := self.run_of(lot))]
-        return [Ended(lot.cell, seconds_spent(self.store, run.run_id)) for lot, run in done]
+        done = [(loaded, run) for loaded in self.loaded_cells if self.is_done(loaded) and (run := self.run_of(loaded))]
+        return [Ended(loaded.cell, seconds_spent(self.store, run.run_id)) for loaded, run in done]
 
-    def run_cell(self, lot: Lot) -> None:
+    def run_cell(self, loaded: LoadedCell) -> None:
         """Begin the run of a cell, or go on with it, and see it to its end."""
-        run = self.begun(lot)
-        self.runs[lot.identity] = run
-        self.store.add([lot.dataset])
+        run = self.begun(loaded)
+        self.runs[loaded.identity] = run
+        self.store.add([loaded.dataset])
         self.store.put(run)
-        context = self.context(lot, run)
-        if lot.cell.kind == "original":
-            self.tell_data(context, lot)
+        context = self.context(loaded, run)
+        if loaded.cell.kind == "original":
+            self.tell_data(context, loaded)
         self.store.publish()
         try:
             asyncio.run(go(context))
         finally:
-            self.runs[lot.identity] = self.store.one(Run, run_id=run.run_id) or run
+            self.runs[loaded.identity] = self.store.one(Run, run_id=run.run_id) or run
 
-    def tell_data(self, context: Context, lot: Lot) -> None:
+    def tell_data(self, context: Context, loaded: LoadedCell) -> None:
         """Record what is worth knowing about a cell's data set, and show it once for all cells that have it."""
-        for notice in lot.notices:
+        for notice in loaded.notices:
             if notice in self.noticed:
                 self.store.add([context.event(0, "data", notice.message, level=notice.level)])
             else:
                 context.tell(0, "data", notice.message, level=notice.level)
-        self.noticed |= set(lot.notices)
+        self.noticed |= set(loaded.notices)
 
-    def begun(self, lot: Lot) -> Run:
+    def begun(self, loaded: LoadedCell) -> Run:
         """The row of a cell's run as it begins or goes on.
 
         A run that lacks recipes or samples which the file has by now goes through its phases again, from the first;
         what each of them finds done it does not do again.
         """
-        cell, known = lot.cell, self.run_of(lot)
+        cell, known = loaded.cell, self.run_of(loaded)
         origin = self.run_of(self.origins[cell.origin]) if cell.kind != "original" else None
-        run = known or new_run(self.store, cell.settings, lot.dataset, cell.kind)
+        run = known or new_run(self.store, cell.settings, loaded.dataset, cell.kind)
         return replace(
             run,
             status="running",
             stop_reason=None,
             finished_at=None,
             settings=cell.settings.model_dump(mode="json"),
-            started_at=now() if known and not covers(known, lot) else run.started_at,
+            started_at=now() if known and not covers(known, loaded) else run.started_at,
             method=cell.arm,
             study_id=self.study.study_id,
             origin_id=origin.run_id if origin else None,
         )
 
-    def context(self, lot: Lot, run: Run) -> Context:
+    def context(self, loaded: LoadedCell, run: Run) -> Context:
         return Context(
             run.run_id,
-            lot.cell.settings,
+            loaded.cell.settings,
             self.store,
             self.workspace,
-            lot.source,
-            lot.dataset,
+            loaded.source,
+            loaded.dataset,
             self.told.cancelled,
             self.told.show,
-            lot.cell.kind,
-            teachers=lot.teachers,
+            loaded.cell.kind,
+            teachers=loaded.teachers,
         )
 
-    def record_failure(self, lot: Lot, error: Exception) -> str:
+    def record_failure(self, loaded: LoadedCell, error: Exception) -> str:
         """Record why a cell failed, a bug with its traceback, and tell."""
         reason = str(error) if isinstance(error, BlindspotError) else f"{type(error).__name__}: {error}"
-        run = self.run_of(lot)
+        run = self.run_of(loaded)
         assert run is not None
         if not isinstance(error, BlindspotError):
             trace = "".join(traceback.format_exception(error))
             event_id = make_id("evt", run.run_id, "failed", now())
             self.store.add([Event(event_id, run.run_id, 0, now(), "study", "error", trace)])
-        self.told.show(Progress(run.run_id, 0, "study", 0, 0, f"{lot.cell} failed: {reason}", "error", lot.cell.kind))
+        self.told.show(
+            Progress(run.run_id, 0, "study", 0, 0, f"{loaded.cell} failed: {reason}", "error", loaded.cell.kind)
+        )
         return reason
 
 
@@ -192,13 +208,13 @@ def is_taught_autonomously(settings: Settings) -> bool:
     return settings.method.name == "teacher" and settings.teacher.autonomy == "autonomous"
 
 
-def covers(run: Run, lot: Lot) -> bool:
+def covers(run: Run, loaded: LoadedCell) -> bool:
     """Whether a run has all the recipes of a cell, and attacks as many test samples.
 
     A run whose teacher chose the steps has all that it will ever have: its teacher would have to choose them anew.
     """
     attack, evaluate = run.settings["attack"], run.settings["evaluate"]
-    settings = lot.cell.settings
-    if lot.cell.kind != "original" and is_taught_autonomously(settings):
+    settings = loaded.cell.settings
+    if loaded.cell.kind != "original" and is_taught_autonomously(settings):
         return True
     return set(settings.attack.recipes) <= set(attack["recipes"]) and settings.evaluate.samples <= evaluate["samples"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from blindspot.graphs.context import samples_of
-from blindspot.graphs.study.cells import Lot
+from blindspot.graphs.study.cells import LoadedCell
 from blindspot.storage.records import Attack, ModelVersion, Prediction, Round, Run, Study, StudyFigure, ToolCall
 from blindspot.storage.settings.study_axes import ORIGINAL
 from blindspot.storage.settings.study_cells import dose_of
@@ -48,11 +48,17 @@ class FigureWriter:
         self,
         store: Store,
         study: Study,
-        lots: Sequence[Lot],
-        run_of: Callable[[Lot], Run | None],
+        loaded_cells: Sequence[LoadedCell],
+        run_of: Callable[[LoadedCell], Run | None],
         resamples: int | None = None,
     ) -> None:
-        self.store, self.study, self.lots, self.run_of, self.resamples = store, study, lots, run_of, resamples
+        self.store, self.study, self.loaded_cells, self.run_of, self.resamples = (
+            store,
+            study,
+            loaded_cells,
+            run_of,
+            resamples,
+        )
         self.known: dict[tuple[object, ...], Measured] = {}  # run, its end, view -> what was read of it
         self.written: frozenset[object] | None = None  # the ended runs that the figures are of; None: not known
         self.written_at = time.monotonic()
@@ -67,9 +73,9 @@ class FigureWriter:
         """Take all figures anew and publish them, unless no cell has ended since the last time."""
         from blindspot.tools.metrics.study_figures import compare
 
-        runs = [run for lot in self.lots if (run := self.run_of(lot)) and run.status == "finished"]
+        runs = [run for loaded in self.loaded_cells if (run := self.run_of(loaded)) and run.status == "finished"]
         finished = frozenset((run.run_id, run.finished_at) for run in runs)
-        if finished == self.written or any(map(self.is_extended, self.lots)):
+        if finished == self.written or any(map(self.is_extended, self.loaded_cells)):
             return
         began = time.monotonic()
         rows = [row for comparison in self.comparisons() for row in compare(comparison)]
@@ -79,47 +85,53 @@ class FigureWriter:
         self.written_at = time.monotonic()
         self.took_s = self.written_at - began
 
-    def is_extended(self, lot: Lot) -> bool:
+    def is_extended(self, loaded: LoadedCell) -> bool:
         """Whether an original that was measured once is being measured on more: what was written of it stands."""
-        run = self.run_of(lot)
-        if lot.cell.kind != "original" or run is None or run.status == "finished":
+        run = self.run_of(loaded)
+        if loaded.cell.kind != "original" or run is None or run.status == "finished":
             return False
         return self.store.count(ToolCall, run_id=run.run_id, tool="evaluate_original") > 0
 
     def comparisons(self) -> list[Comparison]:
         """What can be compared by now: the finished cells, by data set, classifier and view."""
-        places = dict.fromkeys((lot.cell.dataset, lot.cell.classifier) for lot in self.lots)
+        places = dict.fromkeys((loaded.cell.dataset, loaded.cell.classifier) for loaded in self.loaded_cells)
         found = []
         for dataset, classifier in places:
-            lots = [lot for lot in self.lots if (lot.cell.dataset, lot.cell.classifier) == (dataset, classifier)]
-            for view in views_of(next(lot.cell.stands_for for lot in lots if lot.cell.arm == ORIGINAL)):
-                methods = self.methods_under(view, lots)
+            loaded_cells = [
+                loaded
+                for loaded in self.loaded_cells
+                if (loaded.cell.dataset, loaded.cell.classifier) == (dataset, classifier)
+            ]
+            for view in views_of(
+                next(loaded.cell.stands_for for loaded in loaded_cells if loaded.cell.arm == ORIGINAL)
+            ):
+                methods = self.methods_under(view, loaded_cells)
                 if methods:
-                    found.append(self.comparison(lots[0], view, methods))
+                    found.append(self.comparison(loaded_cells[0], view, methods))
         return found
 
-    def methods_under(self, view: View, lots: Sequence[Lot]) -> dict[str, dict[int, Measured]]:
+    def methods_under(self, view: View, loaded_cells: Sequence[LoadedCell]) -> dict[str, dict[int, Measured]]:
         """What the finished cells of a data set and classifier measured: method -> seed, of seeds with an original."""
         finished = [
-            (lot, run)
-            for lot in lots
-            if (run := self.run_of(lot)) and run.status == "finished" and is_under(view, lot, run)
+            (loaded, run)
+            for loaded in loaded_cells
+            if (run := self.run_of(loaded)) and run.status == "finished" and is_under(view, loaded, run)
         ]
-        seeds = {lot.cell.seed for lot, _ in finished if lot.cell.arm == ORIGINAL}
+        seeds = {loaded.cell.seed for loaded, _ in finished if loaded.cell.arm == ORIGINAL}
         methods: dict[str, dict[int, Measured]] = {}
-        for lot, run in finished:
-            if lot.cell.seed in seeds:
-                methods.setdefault(lot.cell.arm, {})[lot.cell.seed] = self.measured(lot, run, view)
+        for loaded, run in finished:
+            if loaded.cell.seed in seeds:
+                methods.setdefault(loaded.cell.arm, {})[loaded.cell.seed] = self.measured(loaded, run, view)
         return methods
 
-    def comparison(self, lot: Lot, view: View, methods: Mapping[str, Mapping[int, Measured]]) -> Comparison:
+    def comparison(self, loaded: LoadedCell, view: View, methods: Mapping[str, Mapping[int, Measured]]) -> Comparison:
         from blindspot.tools.metrics.study_figures import Comparison
 
-        settings = lot.cell.settings
+        settings = loaded.cell.settings
         return Comparison(
             study_id=self.study.study_id,
-            dataset=lot.cell.dataset,
-            classifier=lot.cell.classifier,
+            dataset=loaded.cell.dataset,
+            classifier=loaded.cell.classifier,
             recipe=view.name,
             methods=methods,
             baselines={method: baselines_of(method, methods) for method in methods},
@@ -129,17 +141,17 @@ class FigureWriter:
             seed=FIGURES_SEED,
         )
 
-    def measured(self, lot: Lot, run: Run, view: View) -> Measured:
+    def measured(self, loaded: LoadedCell, run: Run, view: View) -> Measured:
         """What the model version of a finished cell does on the test split; read once."""
         key = (run.run_id, run.finished_at, view)
         if key not in self.known:
-            self.known[key] = read_measured(self.store, lot, run, view)
+            self.known[key] = read_measured(self.store, loaded, run, view)
         return self.known[key]
 
 
-def is_under(view: View, lot: Lot, run: Run) -> bool:
+def is_under(view: View, loaded: LoadedCell, run: Run) -> bool:
     """Whether a cell stands under a view and its run has the view's recipes: what is new in the file may be to come."""
-    return view.of_run in lot.cell.stands_for and set(view.of_run) <= set(run.settings["attack"]["recipes"])
+    return view.of_run in loaded.cell.stands_for and set(view.of_run) <= set(run.settings["attack"]["recipes"])
 
 
 def baselines_of(method: str, methods: Iterable[str]) -> dict[str, str]:
@@ -156,7 +168,7 @@ def baselines_of(method: str, methods: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def read_measured(store: Store, lot: Lot, run: Run, view: View) -> Measured:
+def read_measured(store: Store, loaded: LoadedCell, run: Run, view: View) -> Measured:
     """Read what a cell's model version says of the test split, and how its attacks and its training went."""
     from blindspot.tools.metrics.attack_statistics import attack_statistics
     from blindspot.tools.metrics.figure import Scope
@@ -164,13 +176,13 @@ def read_measured(store: Store, lot: Lot, run: Run, view: View) -> Measured:
     from blindspot.tools.metrics.study_figures import Measured
 
     model_id, accepted = model_of(store, run)
-    samples = samples_of(store, lot.source, lot.dataset, "test")
+    samples = samples_of(store, loaded.source, loaded.dataset, "test")
     said = {row.subject_id: row.probabilities for row in store.rows(Prediction, model_id=model_id)}
     clean = clean_outcomes(
         [sample.sample_id for sample in samples],
         [sample.label for sample in samples],
         [said[sample.sample_id] for sample in samples],
-        lot.dataset.labels,
+        loaded.dataset.labels,
     )
     parts: list[Outcomes] = []
     others: dict[str, float] = {}

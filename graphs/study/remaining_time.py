@@ -8,7 +8,7 @@ from statistics import mean
 
 from blindspot.agents.teachers.forecast import Forecast, add_up
 from blindspot.graphs.preflight.forecast import forecast_run
-from blindspot.graphs.study.cells import Lot
+from blindspot.graphs.study.cells import LoadedCell
 from blindspot.storage.records import ToolCall
 from blindspot.storage.settings.study_cells import Cell
 from blindspot.storage.store.store import Store
@@ -39,19 +39,19 @@ class Outlook:
         return max(0.0, self.seconds - elapsed_s) + self.after_s
 
 
-def look_ahead(lots: Sequence[Lot], ended: Sequence[Ended]) -> Outlook:
+def look_ahead(loaded_cells: Sequence[LoadedCell], ended: Sequence[Ended]) -> Outlook:
     """Forecast the cells that are left, the first of them the one in hand."""
-    found = [forecast_cell(lot, ended) for lot in lots]
+    found = [forecast_cell(loaded, ended) for loaded in loaded_cells]
     seconds = [each for each, _ in found]
     return Outlook(seconds[0] if seconds else 0.0, sum(seconds[1:]), any(is_rough for _, is_rough in found))
 
 
-def forecast_cell(lot: Lot, ended: Sequence[Ended]) -> tuple[float, bool]:
+def forecast_cell(loaded: LoadedCell, ended: Sequence[Ended]) -> tuple[float, bool]:
     """Seconds that a cell will take, and whether they are a rough guess.
 
     Cells of the same method and recipes tell most, then those of the same method, then any of the same kind.
     """
-    cell = lot.cell
+    cell = loaded.cell
     same = [each for each in ended if alike(each.cell, cell)]
     method = [each for each in same if each.cell.arm == cell.arm]
     recipes = [each for each in method if each.cell.stands_for == cell.stands_for]
@@ -59,7 +59,7 @@ def forecast_cell(lot: Lot, ended: Sequence[Ended]) -> tuple[float, bool]:
     for found in (recipes, method, kind):
         if found:
             return mean(each.seconds for each in found), False
-    return rough_seconds(lot), True
+    return rough_seconds(loaded), True
 
 
 def trains(cell: Cell) -> bool:
@@ -70,17 +70,17 @@ def alike(one: Cell, other: Cell) -> bool:
     return (one.dataset, one.classifier) == (other.dataset, other.classifier)
 
 
-def rough_seconds(lot: Lot) -> float:
+def rough_seconds(loaded: LoadedCell) -> float:
     """Guess from sizes alone, as if the classifier were MiniLM, the texts short and the machine small."""
-    settings, rows = lot.cell.settings, lot.dataset.rows
-    is_original = lot.cell.kind == "original"
+    settings, rows = loaded.cell.settings, loaded.dataset.rows
+    is_original = loaded.cell.kind == "original"
     epochs = (None if is_original else settings.retrain.epochs) or settings.classifier.epochs or EPOCHS
     rounds = 1 if is_original else settings.run.rounds
     attack = settings.attack
     attacked = min(settings.evaluate.samples, rows["test"])
     if is_original or rounds > 1:
         attacked += min(attack.samples, rows["validation"]) + min(attack.train_samples, rows["train"])
-    training_s = epochs * rows["train"] / TRAINED_PER_S if trains(lot.cell) else 0.0
+    training_s = epochs * rows["train"] / TRAINED_PER_S if trains(loaded.cell) else 0.0
     predicting_s = (rows["test"] + rows["validation"]) / PREDICTED_PER_S
     return OVERHEAD_S + rounds * (training_s + predicting_s + attacked * len(attack.recipes) * ATTACK_S)
 
@@ -90,8 +90,8 @@ def seconds_spent(store: Store, run_id: str) -> float:
     return sum(call.seconds for call in store.rows(ToolCall, run_id=run_id, caller="graph"))
 
 
-def forecast_spend(lots: Sequence[Lot]) -> Forecast | None:
+def forecast_spend(loaded_cells: Sequence[LoadedCell]) -> Forecast | None:
     """Forecast what the teachers of cells will be asked, one cell after the other; None, where nobody is billed."""
-    taught = [lot for lot in lots if lot.cell.kind != "original"]
-    found = [each for lot in taught if (each := forecast_run(lot.cell.settings, teachers=lot.teachers))]
+    taught = [loaded for loaded in loaded_cells if loaded.cell.kind != "original"]
+    found = [each for loaded in taught if (each := forecast_run(loaded.cell.settings, teachers=loaded.teachers))]
     return replace(add_up(found), seconds=sum(each.seconds for each in found)) if found else None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from blindspot.agents.teachers.forecast import Forecast
 from blindspot.agents.teachers.given import NOBODY, Given
-from blindspot.graphs.study.cells import Lot, inspect_cells
+from blindspot.graphs.study.cells import LoadedCell, inspect_cells
 from blindspot.graphs.study.choice import Chosen, choose_cells, left_of
 from blindspot.graphs.study.course import Course, Told
 from blindspot.graphs.study.remaining_time import Outlook, forecast_spend, look_ahead
@@ -42,13 +42,13 @@ def run_study(plan: StudyPlan, told: Told, *, chosen: Chosen = lambda _: True, t
     Raises: OperatorError, before anything is written where the settings, the data, a model or a teacher are at fault.
         StoreError. Cancelled, when stopped: the same call goes on.
     """
-    lots = inspect_cells(plan, teachers)
+    loaded_cells = inspect_cells(plan, teachers)
     if told.cancelled():
         raise Cancelled("stopped before the study began")
     workspace = Workspace(plan.workspace.expanduser().resolve())
     with Store.open(workspace.folder) as store:
         study = begin_study(store, plan)
-        course = Course(store, workspace, study, lots, told)
+        course = Course(store, workspace, study, loaded_cells, told)
         course.figures.resamples = plan.axes.resamples
         course.rename()
         try:
@@ -58,29 +58,29 @@ def run_study(plan: StudyPlan, told: Told, *, chosen: Chosen = lambda _: True, t
             close_study(store, study, "stopped")
             raise
         course.figures.write()
-        done = sum(course.is_done(lot) for lot in lots)
-        left = len(lots) - done - len(failed) - len(waiting)
+        done = sum(course.is_done(loaded) for loaded in loaded_cells)
+        left = len(loaded_cells) - done - len(failed) - len(waiting)
         status = "failed" if failed else "stopped" if left or waiting else "finished"
         return StudyEnd(close_study(store, study, status), done, failed, waiting, left)
 
 
 def look_at_study(
     plan: StudyPlan, only: Iterable[str], teachers: Given = NOBODY
-) -> tuple[list[Lot], Outlook, Forecast | None]:
+) -> tuple[list[LoadedCell], Outlook, Forecast | None]:
     """See which cells are left, and what they will take; nothing is written.
 
     Returns: the cells, in the order in which they will run; their time; and the bill of their teachers, None where
         nobody sends one.
     Raises: OperatorError, as `run_study`.
     """
-    lots, chosen = inspect_cells(plan, teachers), choose_cells(only, plan)
+    loaded_cells, chosen = inspect_cells(plan, teachers), choose_cells(only, plan)
     workspace = Workspace(plan.workspace.expanduser().resolve())
     if not workspace.store.exists():
-        left = left_of(lots, chosen)
+        left = left_of(loaded_cells, chosen)
         return left, look_ahead(left, ()), forecast_spend(left)
     with Store.open(workspace.folder) as store:
         study = store.one(Study, name=plan.axes.name) or Study("", plan.axes.name, "running", plan.table, now())
-        course = Course(store, workspace, study, lots, Told(ignore, ignore, lambda: False))
+        course = Course(store, workspace, study, loaded_cells, Told(ignore, ignore, lambda: False))
         left = course.left(chosen)
         return left, look_ahead(left, course.ended()), forecast_spend(left)
 
