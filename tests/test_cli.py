@@ -180,7 +180,8 @@ def keys_of(section: BaseModel, before: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def test_init_names_the_keys_that_must_be_set(cli: Cli) -> None:
-    out = "wrote mitigation.toml; set [data] in it: path, fields and label, then: blindspot run mitigation.toml\n"
+    keys = "path (a folder of splits, or one file), fields and label"
+    out = f"wrote mitigation.toml; set {keys} under [data] in it, then: blindspot run mitigation.toml\n"
     assert cli("init").out == out
 
 

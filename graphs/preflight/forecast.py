@@ -7,8 +7,8 @@ from blindspot.agents.spec import TeacherSpec
 from blindspot.agents.teachers.forecast import Forecast, add_up, forecast
 from blindspot.agents.teachers.given import NOBODY, Given
 from blindspot.agents.teachers.teacher import Case
-from blindspot.graphs.kinds.comparison import settings_for, teachers_of
-from blindspot.graphs.preflight.kind_checks import check_kind
+from blindspot.graphs.kinds.comparison import settings_for
+from blindspot.graphs.preflight.kind_checks import check_kind, names_of
 from blindspot.graphs.preflight.source import source_of
 from blindspot.graphs.shared.budgets import budget_uus
 from blindspot.graphs.shared.logged import inspect_data
@@ -28,10 +28,8 @@ def forecast_run(settings: Settings, kind: str = "mitigation", teachers: Given =
     Raises: OperatorError, as `start_run`, where the settings, the data or a teacher are at fault.
     """
     check_kind(settings, kind, teachers)
-    if kind == "mitigation" and settings.method.name != "teacher":
-        return None
-    named = teachers_of(settings) if kind == "comparison" else [settings.teacher.spec]
-    specs = [spec for spec in map(TeacherSpec.parse, named) if spec.provider not in UNCHARGED]
+    named = map(TeacherSpec.parse, names_of(settings, kind))
+    specs = [spec for spec in named if spec.provider not in UNCHARGED]
     if not specs:
         return None
     source = source_of(settings, kind)
