@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -319,6 +320,33 @@ def test_publishing_without_a_change_leaves_the_file_alone(tmp_path: Path) -> No
         assert store.workspace.results.stat().st_ino == inode
         store.publish()
         assert store.workspace.results.stat().st_ino != inode
+
+
+DELETED = Path.unlink
+
+
+def overwrite(results: Path) -> None:
+    results.write_bytes(b"of another program")
+
+
+def write_to(results: Path) -> None:
+    with duckdb.connect(str(results)) as connection:
+        connection.execute("DELETE FROM runs")
+
+
+@pytest.mark.parametrize("disturb", [DELETED, overwrite, write_to])
+def test_results_that_are_gone_or_changed_are_published_again_without_a_new_row(
+    tmp_path: Path, disturb: Callable[[Path], None]
+) -> None:
+    with Store.open(tmp_path) as store:
+        store.put(RUN)
+        store.publish()
+        disturb(store.workspace.results)
+        assert store.publish_if_due(every_s=0.2) > 0
+        time.sleep(0.2)
+        store.publish_if_due(every_s=0.2)
+        with Results.open(tmp_path) as results:
+            assert results.query("SELECT run_id FROM runs")[1] == [(RUN.run_id,)]
 
 
 def test_a_half_made_copy_of_a_killed_process_is_replaced(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from blindspot.storage.schema.tables import TABLES, R, Record, Table
 from blindspot.storage.store.store_file import (
     CUT,
     GONE,
+    FileState,
     StoreFile,
     check_room,
     damaged,
@@ -28,6 +29,7 @@ from blindspot.storage.store.store_file import (
     open_new,
     put_log_aside,
     restore,
+    state_of,
 )
 from blindspot.storage.workspace import Workspace
 
@@ -49,6 +51,7 @@ class Store:
         self._publishing = Lock()  # taken before the other one
         self._closed = False
         self._unpublished = True  # a run that was killed may have left rows unpublished
+        self._published: FileState | None = None  # results.duckdb as the last publish left it
         self._published_at = -math.inf  # monotonic seconds
         self._held_s = 0.0  # how long the last publish held the lock
 
@@ -140,7 +143,7 @@ class Store:
         return [value for (value,) in found]
 
     def publish(self) -> None:
-        """Replace results.duckdb by a copy of the store, if anything changed since the last one.
+        """Replace results.duckdb by a copy of the store, if anything changed since the last one, or that one is gone.
 
         Readers that hold the old file go on with it; whoever opens gets the old or the new one, whole. It is copied as
         a file: the database takes twenty times as long to copy its rows.
@@ -196,7 +199,7 @@ class Store:
             yield cursor
 
     def _publish(self, *, check: bool = True) -> None:
-        if not self._unpublished:
+        if not self._unpublished and state_of(self.workspace.results) == self._published:
             return
         new = self.workspace.results.with_name("results.duckdb.new")
         try:
@@ -211,8 +214,10 @@ class Store:
                     self._unpublished = False
                     self._held_s = time.monotonic() - started
                 os.fsync(copy.fileno())
+                published = state_of(new)
                 put_log_aside(self.workspace)
                 os.replace(new, self.workspace.results)
+                self._published = published
         except BaseException:
             self._unpublished = True
             with suppress(OSError):  # the first error is the one to tell

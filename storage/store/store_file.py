@@ -10,6 +10,9 @@ from typing import BinaryIO
 from blindspot.storage.errors import StoreError
 from blindspot.storage.workspace import Workspace, size_of
 
+FileState = tuple[int, int, int, int]
+"""Which file it is, its size in bytes, and when it was last written to: another one after every change."""
+
 CHUNK = 8 * 2**20  # bytes copied at once
 GONE = ("was deleted", "was moved away")  # damage that leaves the bytes as they are
 CUT = "was cut short"
@@ -56,6 +59,15 @@ class StoreFile:
         """Let go of the file; the database must be closed."""
         os.close(self._descriptor)
         self._descriptor = -1
+
+
+def state_of(path: Path) -> FileState | None:
+    """The state of a file; None where there is none."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
 
 
 def restore(workspace: Workspace) -> None:
