@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import Run, make_id
 
 if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
     from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+    from langgraph.graph.state import CompiledStateGraph
+
+    from blindspot.graphs.context import State
+
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)  # the last: lacks a table or a column
+
+WAY_OUT = (
+    "move it away, or put a whole copy in its place: without it a run goes on from its rows, unless a teacher chooses "
+    "its steps"
+)
 
 
 def thread_of(run: Run) -> str:
@@ -31,16 +43,68 @@ async def opened(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
     """
     from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-    with suppress(OSError):  # SQLite says so too
-        path.touch(mode=0o600)
+    make_ready(path)
     try:
         async with AsyncSqliteSaver.from_conn_string(str(path)) as saver:
             yield saver
     except sqlite3.Error as error:
-        raise StoreError(
-            f"{path}: {error}; mend that (space, permissions), or move the file away where it is damaged: a run whose "
-            "steps no teacher chooses goes on from its rows alone"
-        ) from error
+        raise unusable(path, error) from error
+
+
+def make_ready(path: Path) -> None:
+    """See that a file of checkpoints can be read and written; SQLite says of all that hinders it "unable to open".
+
+    Raises: StoreError.
+    """
+    try:
+        if not path.exists():
+            path.touch(mode=0o600)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be made ({error.strerror}); mend that and start again") from None
+    if not path.is_file():
+        raise StoreError(f"{path} is no regular file; {WAY_OUT}")
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise StoreError(f"{path}: no permission to read and write it; give it back (chmod u+rw) and start again")
+
+
+def unusable(path: Path, error: sqlite3.Error) -> StoreError:
+    """Say in one line what is wrong with a file of checkpoints, and what to do."""
+    code = getattr(error, "sqlite_errorcode", None)  # none where Python, not SQLite, is at fault
+    if code is None or code & 0xFF in DAMAGED:  # above these bits is where in SQLite it was noticed
+        return damaged(path, str(error))
+    return StoreError(f"{path}: {error}; mend that (space, permissions) and start again: what was committed is kept")
+
+
+def damaged(path: Path, reason: str) -> StoreError:
+    return StoreError(f"{path} is damaged ({reason}); {WAY_OUT}")
+
+
+async def is_known(
+    graph: CompiledStateGraph[Any, Any, Any, Any], config: RunnableConfig, start: State, path: Path
+) -> bool:
+    """Whether a run has a checkpoint; one that is there is read whole, so that the graph can go on from it.
+
+    Args:
+        graph: compiled with a saver of the file.
+        config: which thread it is.
+        start: the state that the run began with.
+        path: the file.
+    Raises: StoreError, when what the file holds is no checkpoint of the run.
+    """
+    run_id = start["run_id"]
+    try:
+        snapshot = await graph.aget_state(config)
+    except sqlite3.Error:
+        raise
+    except Exception as error:  # any, by what the bytes happen to be: LangGraph reads them without a check
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise damaged(path, f"the checkpoint of {run_id} cannot be read, {reason}") from error
+    if snapshot.created_at is None:
+        return False
+    values = snapshot.values  # none before the first step
+    if values and not (start.keys() <= values.keys() and values["run_id"] == run_id):
+        raise damaged(path, f"the checkpoint of {run_id} is that of another run or lacks parts")
+    return True
 
 
 def forget(path: Path, threads: Collection[str]) -> None:

@@ -83,7 +83,7 @@ async def record(
         seconds=seconds,
         created_at=now(),
     )
-    context.store.put(row)
+    context.store.add([row])  # a phase that is done again, by a kill or a lost checkpoint, keeps the time that it took
     said = ", ".join(f"{key} {value}" for key, value in result.items())
     context.tell(number, name, f"{f'step {step}: ' if step else ''}{said} ({seconds:.1f} s)", cause=row.tool_call_id)
     await asyncio.to_thread(context.store.publish)

@@ -28,10 +28,11 @@ from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.graphs.study.course import Told
 from blindspot.graphs.study.study import run_study
 from blindspot.storage.analysts.results import Results
-from blindspot.storage.errors import MalformedAnswer, SettingsError
+from blindspot.storage.errors import MalformedAnswer, SettingsError, StoreError
 from blindspot.storage.records import Run
 from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.settings.study_cells import load_study
+from blindspot.storage.store.store import Store
 from blindspot.tools.data.planted import generate_reviews, write_dataset
 
 ROWS = {"train": 240, "validation": 100, "test": 60}
@@ -307,6 +308,25 @@ async def test_a_run_killed_at_any_step_ends_with_the_rows_of_one_that_was_not_a
     assert run.status == "finished"
     assert tables(killed) == tables(whole)
     assert len(decisions(teacher_server)) == 2 * len(COURSE)
+
+
+async def test_without_its_checkpoints_a_run_whose_steps_were_chosen_is_refused_in_one_line(
+    tuned: Path, data: Path, tmp_path: Path, teacher_server: Any, warm_python: Any
+) -> None:
+    teach(teacher_server, by_course(COURSE))
+    (tmp_path / "data").symlink_to(data)
+    settings = make_settings(tuned, tmp_path, teacher={"spec": teacher_server.spec("openai")})
+    await asyncio.to_thread(warm_python.kill_run, settings.model_dump(mode="json"), tmp_path, ("select", -1))
+    with Store.open(tmp_path / "workspace") as store:
+        store.publish()
+    before, asked = tables(tmp_path), len(decisions(teacher_server))
+    for path in (tmp_path / "workspace").glob("checkpoints.sqlite*"):
+        path.unlink()
+    with pytest.raises(StoreError) as refused:
+        await asyncio.to_thread(resume_run, tmp_path / "workspace", None, show=nothing, cancelled=never)
+    assert re.search(r"checkpoints\.sqlite holds no checkpoint of \S+-1, which cannot go on", str(refused.value))
+    assert tables(tmp_path) | {"runs": []} == before | {"runs": []}
+    assert len(decisions(teacher_server)) == asked
 
 
 async def test_what_a_teacher_is_shown_does_not_depend_on_the_test_split(

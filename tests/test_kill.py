@@ -169,16 +169,6 @@ def test_without_its_checkpoints_a_run_goes_on_from_its_rows(place: Place, whole
     check_same(place, whole)
 
 
-def test_damaged_checkpoints_are_told_in_one_line(place: Place) -> None:
-    assert place.run("attack", 0).code == KILLED
-    for path in place.workspace.glob("checkpoints.sqlite*"):
-        path.write_text("no database" * 1000)
-    ended = place.run()
-    assert ended.code == 2
-    assert ended.err.startswith(f"blindspot: {place.workspace}/checkpoints.sqlite: file is not a database; mend that")
-    assert ended.err.count("\n") == 1
-
-
 def test_a_second_run_is_told_who_is_at_work_and_a_dead_ones_lock_does_not_count(place: Place, whole: Place) -> None:
     first = place.start("attack", 1, "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)")
     while STOPPED not in Path(f"/proc/{first}/status").read_text():

@@ -13,7 +13,7 @@ from langchain_core.runnables import RunnableConfig
 
 from blindspot.agents.teachers.forecast import Forecast
 from blindspot.agents.teachers.given import NOBODY, Given
-from blindspot.graphs.checkpoints import forget, opened, thread_of
+from blindspot.graphs.checkpoints import forget, is_known, opened, thread_of
 from blindspot.graphs.context import Context, Progress, State
 from blindspot.graphs.kinds.attack_only import build_attack_only
 from blindspot.graphs.kinds.comparison import build_comparison
@@ -25,7 +25,7 @@ from blindspot.graphs.preflight.source import source_of
 from blindspot.graphs.running.mend import mend_settings
 from blindspot.graphs.shared.logged import inspect_data
 from blindspot.storage.errors import Cancelled, SettingsError, StoreError, Waiting
-from blindspot.storage.records import Dataset, Run, now
+from blindspot.storage.records import Dataset, Run, ToolCall, now
 from blindspot.storage.settings.file import Overrides
 from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.store.store import Store
@@ -205,7 +205,10 @@ async def go_on(context: Context) -> Run:
     try:
         async with opened(context.workspace.checkpoints) as saver:
             graph = GRAPHS[context.kind]().compile(checkpointer=saver)
-            known = await saver.aget_tuple(config)  # an input would start again at START over the old values
+            known = await is_known(graph, config, start, context.workspace.checkpoints)
+            if not known:
+                go_on_from_rows(context)
+            # an input would start again at START over the old values
             await graph.ainvoke(None if known else start, config, context=context, durability="sync")
             ended = await graph.aget_state(config)
     except Cancelled:
@@ -222,6 +225,23 @@ async def go_on(context: Context) -> Run:
     close(context, status="finished", reason=ended.values["stop"])
     await asyncio.to_thread(forget, context.workspace.checkpoints, [thread])  # nobody goes on from there any more
     return this_run(context)
+
+
+def go_on_from_rows(context: Context) -> None:
+    """Say so where a run has done phases but has no checkpoint any more: its rows spare it doing them again.
+
+    Raises: StoreError, where a teacher has chosen phases: what it chose is lost with the checkpoint.
+    """
+    phases = context.store.values(ToolCall, "tool", run_id=context.run_id, caller="graph")
+    path = context.workspace.checkpoints
+    if "decide" in phases:
+        raise StoreError(
+            f"{path} holds no checkpoint of {context.run_id}, which cannot go on without it, as a teacher chooses its "
+            "steps; put a copy of that file back, or start a new run: the rows of this one are kept"
+        )
+    if phases:
+        message = f"{path.name} holds no checkpoint of this run: it goes on from its rows"
+        context.show(Progress(context.run_id, 0, "resume", 0, 0, message, "warning", context.phases))
 
 
 def this_run(context: Context) -> Run:
