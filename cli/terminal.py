@@ -34,13 +34,14 @@ SettingsArgument = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result and errors.")]
 
-# What a data set or a language model wrote must not move the cursor or set the terminal's title.
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# What a data set or a language model wrote must not move the cursor, set the terminal's title or turn the order of
+# letters around (embeddings, overrides and isolates: the marks that letters of Arabic or Hebrew need stay).
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 PADDING = re.compile(r" +(?=\n)")
 
 
 def visible(text: str) -> str:
-    """Show control characters, of which escape sequences are made, as a replacement character."""
+    """Show control characters, of which escape sequences are made, and bidi controls as a replacement character."""
     return CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 

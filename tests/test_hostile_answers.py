@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import resource
 import time
 import zlib
@@ -160,6 +161,16 @@ async def test_no_word_of_a_server_steers_a_terminal_a_log_or_the_store(teacher_
         assert "owned" not in str(caught.value)
 
 
+@pytest.mark.parametrize("opening", ["\x1b]0;", "\x1b]8;;", "\x1bP", "\x1b^", "\x1b_", "\x1bX"])
+async def test_a_sequence_that_never_ends_hides_no_word(teacher_server, provider: str, opening: str) -> None:
+    for message in (f"{opening}no credit left", f"no {opening}credit\x1b[0m left", f"no {opening}credit {opening}left"):
+        teacher_server.then(teacher_server.refuse(401, message))
+        with pytest.raises(TeacherError) as caught:
+            await ask(teacher_server.spec(provider))
+        assert str(caught.value).isprintable()
+        assert re.search(r"no \S*credit \S*left", str(caught.value).replace("0;no", "no").replace("8;;no", "no"))
+
+
 def body_of(provider: str, content: Any, **changes: Any) -> str:
     """An answer's body with other parts; None leaves one out."""
     if provider == "openai":
@@ -247,6 +258,23 @@ async def test_an_answer_that_is_streamed_unasked_is_read(
     teacher_server.then(sending(body, Content_Type=media_type))
     (use,) = (await ask(teacher_server.spec(provider))).uses
     assert (use.use_id, use.name, json.loads(use.arguments)) == ("c1", "classify", {"texts": []})
+
+
+NO_COUNTS: list[Any] = [NULLS, {}, None, [], 7, {"input_tokens": None, "prompt_tokens": None}]
+
+
+@pytest.mark.parametrize("usage", NO_COUNTS)
+async def test_counts_of_a_stream_are_kept_where_a_later_event_has_none(
+    teacher_server, provider: str, usage: Any
+) -> None:
+    objects = streamed(provider)
+    later = chunk({}, usage=usage) if provider == "openai" else {**objects[-1], "usage": usage}
+    for sent, tokens in (
+        ([*objects, later], (11, 7)),
+        ([*objects[:-1], later], (0 if provider == "openai" else 11, 0)),
+    ):
+        teacher_server.then(sending(as_events(sent), Content_Type="text/event-stream"))
+        assert await ask(teacher_server.spec(provider)) == Reply("because", "m", *tokens)
 
 
 BAD_STREAMS = {

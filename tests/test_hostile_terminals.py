@@ -27,7 +27,7 @@ from blindspot.storage.errors import StoreError
 from blindspot.storage.store.store import Store
 
 START = datetime(2026, 1, 2, 3, 4, 5)
-EVIL = "\x1b]0;gotcha\x07 \x9b31m \x08\x08 naïve “text” \N{SNOWMAN} \U0001f600"
+EVIL = "\x1b]0;gotcha\x07 \x9b31m \x08\x08 \u202etfel\u202c \u2067left\u2069 naïve “text” \N{SNOWMAN} \U0001f600"
 BLINDSPOT = (sys.executable, "-c", "import sys; from blindspot.cli.main import main; sys.exit(main())")
 
 
@@ -168,7 +168,7 @@ def test_no_text_reaches_a_terminal_as_a_command(workspace: Path, command: tuple
     assert process.wait(timeout=60) == 0
     text = OWN.sub(b"", shown).decode()
     assert text.strip()
-    assert re.findall(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", text) == []
+    assert re.findall(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text) == []
     assert b"\x1b]" not in shown
 
 

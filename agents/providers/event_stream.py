@@ -56,14 +56,20 @@ def part(found: Any, name: str) -> Body:
     return value if isinstance(value, dict) else {}
 
 
+def with_counts(usage: Body, found: Body) -> Body:
+    """The counts of tokens so far with those that an event brings; one that is null says nothing."""
+    return usage | {name: count for name, count in part(found, "usage").items() if count is not None}
+
+
 def joined_completion(events: Iterator[str]) -> Body:
     """Put the chunks of a chat completion together."""
     content: list[str] = []
     refusal: list[str] = []
     calls: dict[int, Body] = {}
-    model, usage, finish = "", None, None
+    usage: Body = {}
+    model, finish = "", None
     for chunk in objects_of(events):
-        model, usage = chunk.get("model") or model, chunk.get("usage") or usage
+        model, usage = chunk.get("model") or model, with_counts(usage, chunk)
         choices = chunk.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
         finish = choice.get("finish_reason") or finish
@@ -110,7 +116,7 @@ def joined_message(events: Iterator[str]) -> Body:
             pieces.setdefault(event.get("index"), []).extend([piece] if isinstance(piece, str) else [])
         elif event.get("type") == "message_delta":
             message |= {"stop_reason": part(event, "delta").get("stop_reason") or message.get("stop_reason")}
-            message["usage"] = {**part(message, "usage"), **part(event, "usage")}
+            message["usage"] = with_counts(part(message, "usage"), event)
     if not message.get("stop_reason"):
         raise ValueError("the stream breaks off")
     for index, block in blocks.items():

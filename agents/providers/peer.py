@@ -28,8 +28,10 @@ OVERLOADED = (429, 529)  # too much was asked, by us or (Anthropic's 529) by eve
 OWN_HOSTS = ("api.openai.com", "api.anthropic.com")
 SHORTEST_KEY = 8  # characters; a shorter one stands in for a key that no server asks for
 
-ESCAPES = re.compile(r"\x1b(?:\][^\x07\x1b]*(?:\x07|\x1b\\)?|\[[0-?]*[ -/]*[@-~]?|[P^_X][^\x1b]*(?:\x1b\\)?)")
-"""Window titles and links, colours and moves, device strings: with what they hold."""
+ESCAPES = re.compile(
+    r"\x1b(?:\][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)|[P^_X][^\x1b\x9c]*(?:\x1b\\|\x9c)|\[[0-?]*[ -/]*[@-~]?|[]P^_X])"
+)
+"""Window titles and links, device strings: with what they hold, unless they never end; colours and moves."""
 
 C = TypeVar("C")
 B = TypeVar("B", bound=BaseModel)
