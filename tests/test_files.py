@@ -213,6 +213,13 @@ def test_a_file_in_the_place_of_the_folder_is_told_at_once(tmp_path: Path) -> No
         FileProvider(tmp_path / "note", ENDPOINT)
 
 
+@pytest.mark.parametrize("name", ["pipe.jsonl", "pipe.questions.jsonl"])
+def test_a_pipe_among_the_files_is_told_and_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(TeacherError, match=f"{name}: is no regular file"):
+        read_answers(tmp_path)
+
+
 # Whole runs.
 
 

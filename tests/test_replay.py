@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,13 @@ def test_a_file_that_cannot_be_replayed_is_told_by_line(tmp_path: Path) -> None:
     path.write_text('{"prompt": "[user]\\nWhy?", "reply": "So."}\n\n{"reply": "So."}\n')
     with pytest.raises(SettingsError, match=r"line 3 is no call \(prompt: Field required\)"):
         ReplayProvider(path)
+
+
+def test_what_is_no_regular_file_is_not_replayed(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "calls.jsonl")
+    for path in (tmp_path / "calls.jsonl", tmp_path, Path("/dev/zero")):
+        with pytest.raises(SettingsError, match=f"replay:{path}: is no regular file"):
+            ReplayProvider(path)
 
 
 def test_export_writes_the_named_run_and_tells_the_others_where_there_is_none(

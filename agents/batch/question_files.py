@@ -92,6 +92,8 @@ def read_lines(path: Path) -> Iterator[tuple[Place, str]]:
 
     Raises: TeacherError, when the file cannot be read.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for, a device read without end
+        raise TeacherError(f"{path}: is no regular file; remove it, or save what it gives to a file")
     try:
         # split at line feeds only: JSON may hold the other separators of splitlines() as they are
         lines = path.read_text(encoding="utf-8-sig", errors="replace").split("\n")

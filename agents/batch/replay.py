@@ -69,7 +69,8 @@ def read_calls(file: Path) -> dict[str, RecordedCall]:
     Raises: SettingsError, naming the line that is no call.
     """
     if not file.is_file():
-        raise SettingsError(f"teacher.spec: replay:{file}: no such file; `blindspot export --calls {file}` writes one")
+        what = "is no regular file" if file.exists() else "no such file"
+        raise SettingsError(f"teacher.spec: replay:{file}: {what}; `blindspot export --calls FILE` writes one")
     calls = []
     for place, text in read_lines(file):
         try:

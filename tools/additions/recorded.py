@@ -20,6 +20,7 @@ from blindspot.storage.records import Fields, Hypothesis, SyntheticSample, Uu, m
 from blindspot.tools.additions.baselines import Addition, Taken, added
 from blindspot.tools.data.columns import Table, check_columns, first_line, read_objects, strip
 from blindspot.tools.data.datasets import DataSource, find_problem, label_name
+from blindspot.tools.data.formats import check_regular
 
 KINDS = ("abstraction", "extrapolation")
 
@@ -49,6 +50,7 @@ def read_recorded(path: Path, source: DataSource, labels: Sequence[str]) -> list
     Raises: DataError, with the file, the line, the column, and what is known.
     """
     try:
+        check_regular(path)
         rows, lines = read_objects(path)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; method.file names it") from None
