@@ -37,6 +37,13 @@ def test_texts_are_read_without_a_label_and_those_of_the_test_split_are_left_out
     assert load_unlabelled(replace(source, unlabelled=str(csv))) == load_unlabelled(given)
 
 
+def test_white_space_is_taken_off_as_off_other_data(source: DataSource, tmp_path: Path) -> None:
+    file = write(tmp_path / "seen.jsonl", [{"text": " k\t"}, {"text": "test 1 "}])
+    given = replace(source, unlabelled=str(file))
+    assert load_unlabelled(replace(given, strip=True)) == [{"text": "k"}]
+    assert load_unlabelled(given) == [{"text": " k\t"}, {"text": "test 1 "}]
+
+
 def test_a_data_set_is_another_one_with_other_texts_beside_it(source: DataSource, tmp_path: Path) -> None:
     dataset = inspect(source)
     assert inspect_unlabelled(source, dataset) == dataset

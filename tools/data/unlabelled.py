@@ -23,6 +23,7 @@ def load_unlabelled(source: DataSource) -> list[Fields]:
     """
     assert source.unlabelled is not None
     table = read_table(Path(source.unlabelled).expanduser(), source.fields)
+    table = table.stripped() if source.strip else table
     count = len(table.columns[source.fields[0]])
     if not count:
         raise DataError(f"{source.unlabelled}: no rows; data.unlabelled names a file of texts")
