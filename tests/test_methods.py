@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blindspot.cli.handover.cards import cooled
 from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.graphs.shared.budgets import budget_rows, budget_uus
 from blindspot.storage.analysts.results import Results
@@ -195,6 +197,17 @@ def test_a_mistake_in_a_file_is_one_line_with_its_place(row: Any, said: str, tmp
     assert "\n" not in str(found.value)
 
 
+@pytest.mark.parametrize(("make", "told"), [(os.mkfifo, "is no regular file"), (os.mkdir, "is a folder; name a file")])
+def test_what_is_no_regular_file_is_refused_before_it_is_read(
+    tmp_path: Path, make: Callable[[Path], None], told: str
+) -> None:
+    make(tmp_path / "s.jsonl")
+    with pytest.raises(DataError, match=f"s.jsonl: {told}"):
+        read_recorded(tmp_path / "s.jsonl", SOURCE, LABELS)
+    with pytest.raises(DataError, match="/dev/zero: is no regular file"):
+        read_recorded(Path("/dev/zero"), SOURCE, LABELS)
+
+
 def test_a_recorded_hypothesis_is_kept_where_its_uu_was_found_again(tmp_path: Path) -> None:
     records = read_recorded(write(tmp_path / "s.jsonl", NESTED), SOURCE, LABELS)
     addition = Addition("run-1", 1, 10, 0)
@@ -367,6 +380,27 @@ def test_temperature_alone_trains_nothing_and_changes_no_prediction(ready: Path,
     assert np.array([new for *_, new in pairs]) == pytest.approx(said, abs=1e-4)
     (verdict,) = read(tmp_path / "ws", "select accepted from rounds")
     assert verdict == (False,)
+
+
+def test_a_temperature_at_the_bound_of_its_fit_is_said_to_be_there(ready: Path, tmp_path: Path) -> None:
+    texts = [review.text for review in generate_reviews(60, planted=0, seed=5, split="validation")]
+    classifier = load_classifier(ready / "model", model_id="m", labels=LABELS, max_tokens=64, device="cpu")
+    right = classifier.predict([(text,) for text in texts]).argmax(axis=1)
+    write(tmp_path / "easy.jsonl", *({"text": text, "label": LABELS[k]} for text, k in zip(texts, right, strict=True)))
+    files = {name: str(ready / "data" / f"{name}.parquet") for name in ("train", "test")}
+    data = {"path": None, "validation": str(tmp_path / "easy.jsonl"), **files}
+    run, told = go(settings_of(ready, tmp_path / "ws", "temperature", data=data))
+    bound = "T = 0.02, the lower bound of its fit"
+    assert any("trained on nothing, temperature 0.02, which is the lower bound of its fit" in line for line in told)
+    ((warned,),) = read(tmp_path / "ws", "select message from events where level = 'warning' and phase = 'retrain'")
+    assert f"does not fit the 60 texts of validation: {bound}" in warned
+    with Results.open(tmp_path / "ws") as results:
+        columns, rows = results.query("from model_versions where kind = 'calibrated'")
+    version = dict(zip(columns, rows[0], strict=True))
+    assert cooled(version).endswith(
+        f"its logits are divided by a temperature ({bound}, where every confidence is near 1)"
+    )
+    assert run.status == "finished"
 
 
 def test_a_handed_over_classifier_has_its_temperature_in_its_weights(ready: Path, tmp_path: Path) -> None:

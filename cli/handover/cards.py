@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from blindspot.cli.show.change import Change, difference, in_words, name_of
 from blindspot.cli.show.summary import headline
 from blindspot.cli.show.table import notes_of
+from blindspot.tools.metrics.temperature import in_words as temperature_in_words
 
 if TYPE_CHECKING:
     from blindspot.cli.handover.made import Made
@@ -201,7 +202,9 @@ def method_of(made: Made) -> str:
 def cooled(version: Mapping[str, Any]) -> str:
     """Tell of a temperature other than 1."""
     temperature = version.get("temperature", 1.0)
-    return "" if temperature == 1 else f"; nothing was trained since, its logits are divided by {temperature:.4g}"
+    if temperature == 1:
+        return ""
+    return f"; nothing was trained since, its logits are divided by a temperature ({temperature_in_words(temperature)})"
 
 
 def hub_id(model: str) -> str | None:

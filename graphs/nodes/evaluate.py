@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from blindspot.graphs.context import Context, State
+from blindspot.graphs.nodes.calibrate import fit_on_validation
 from blindspot.graphs.shared.attacks import attack_once
 from blindspot.graphs.shared.draws import draw_samples
 from blindspot.graphs.shared.fooling import predict_known, predict_repaired
@@ -96,16 +97,10 @@ def measure_version(context: Context, model_id: str, report: Report) -> Measured
 
 def temperature_of(context: Context, model_id: str, round_number: int) -> Temperature:
     """Fit a version's temperature on the validation split."""
-    from blindspot.tools.metrics.calibration import fit_temperature
-    from blindspot.tools.metrics.temperature import bound_hit, in_words
     from blindspot.tools.metrics.verdict_evidence import Temperature
 
     outcomes = validation_outcomes(context, model_id)
-    value = fit_temperature(outcomes.probabilities, outcomes.labels)
-    if bound_hit(value):
-        message = f"temperature scaling of {model_id} does not fit the {len(outcomes)} texts of validation"
-        context.tell(round_number, "evaluate", f"{message}: {in_words(value)}", level="warning")
-    return Temperature(value, len(outcomes))
+    return Temperature(fit_on_validation(context, round_number, "evaluate", model_id, outcomes), len(outcomes))
 
 
 def spots_of(context: Context, new: Measured, baseline: Measured, scope: Scope) -> list[BlindSpot]:

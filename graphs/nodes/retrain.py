@@ -14,6 +14,7 @@ from blindspot.graphs.shared.levers import levers_of
 from blindspot.graphs.versions.identity import recorded_version
 from blindspot.graphs.versions.versions import is_there, train_version
 from blindspot.storage.records import ModelVersion, SyntheticSample
+from blindspot.tools.metrics.temperature import bound_hit
 from blindspot.tools.progress import Report
 
 
@@ -54,7 +55,9 @@ def kept_samples(context: Context, round_number: int) -> list[SyntheticSample]:
 def in_short(version: ModelVersion) -> dict[str, Any]:
     """What to tell of a new model version."""
     if version.kind == "calibrated":
-        return {"trained on": "nothing", "temperature": round(version.temperature, 4)}
+        bound = bound_hit(version.temperature)
+        told = {"trained on": "nothing", "temperature": round(version.temperature, 4)}
+        return told | ({"which is": bound} if bound else {})
     told = {"trained on": f"{version.rows_train} + {version.rows_synthetic}", "loss": rounded(version.final_loss)}
     if "scores" in version.settings:
         uus = ", ".join(f"{score:g}" for score in version.settings["scores"])
