@@ -228,6 +228,64 @@ def test_an_adapter_remembers_its_classes(adapters: dict[str, Trained]) -> None:
         load_classifier(adapters["bert"].folder, model_id="m", labels=LABELS[::-1], max_tokens=64, device="cpu")
 
 
+@pytest.mark.parametrize(("change", "expected"), [("drop", "no weights for"), ("cut", "another shape")])
+@pytest.mark.parametrize(("name", "part"), [("bert", "intermediate.dense.weight"), ("llama", "mlp.up_proj.weight")])
+def test_an_adapter_whose_base_model_lacks_a_part_is_refused(
+    adapters: dict[str, Trained], tmp_path: Path, name: str, part: str, change: str, expected: str
+) -> None:
+    """transformers would draw that part at random, and the adapter would predict something else at each load."""
+    adapter = shutil.copytree(adapters[name].folder, tmp_path / "adapter")
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    base = shutil.copytree(config["base_model_name_or_path"], tmp_path / "base")
+    (adapter / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": str(base)}))
+    load_weights(str(adapter), LABELS, fine_tuned=True)
+    weights = load_file(base / "model.safetensors")
+    key = next(key for key in weights if key.endswith(part))
+    tensor = weights.pop(key)
+    save_file(
+        weights | ({key: tensor[:, :-1].clone()} if change == "cut" else {}),
+        base / "model.safetensors", metadata={"format": "pt"},
+    )  # fmt: skip
+    with pytest.raises(ModelError) as caught:
+        load_weights(str(adapter), LABELS, fine_tuned=True)
+    told = str(caught.value)
+    assert told.startswith(f"{adapter}: its base model {base} holds {expected}")
+    assert part in told
+    assert told.endswith("save or download the whole base model again")
+    assert "\n" not in told
+
+
+def test_an_adapter_that_brings_along_what_its_base_model_lacks_is_taken(tiny_base: Path, tmp_path: Path) -> None:
+    base = shutil.copytree(tiny_base, tmp_path / "base")
+    weights = load_file(base / "model.safetensors")
+    kept = {key: tensor for key, tensor in weights.items() if "pooler" not in key}
+    save_file(kept, base / "model.safetensors", metadata={"format": "pt"})
+    adapter = train(base, tmp_path / "adapter", examples(16), replace(SMALL_LORA, epochs=1)).folder
+    texts = [row.text for row in examples(10, split="test")]
+    np.testing.assert_array_equal(load(adapter).predict(texts), load(adapter).predict(texts))
+    held = load_file(adapter / "adapter_model.safetensors")
+    others = {key: tensor for key, tensor in held.items() if "pooler" not in key}
+    assert len(others) < len(held)
+    save_file(others, adapter / "adapter_model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"pooler"):
+        load(adapter)
+
+
+@pytest.mark.parametrize("name", ["bert", "llama"])
+def test_an_adapter_without_the_head_that_it_was_trained_with_is_refused(
+    adapters: dict[str, Trained], tmp_path: Path, name: str
+) -> None:
+    adapter = shutil.copytree(adapters[name].folder, tmp_path / "adapter")
+    weights = load_file(adapter / "adapter_model.safetensors")
+    kept = {key: tensor for key, tensor in weights.items() if "lora_" in key}
+    assert len(kept) < len(weights)
+    save_file(kept, adapter / "adapter_model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError) as caught:
+        load_weights(str(adapter), LABELS, fine_tuned=True)
+    assert str(caught.value).startswith(f"{adapter}: ")
+    assert "\n" not in str(caught.value)
+
+
 def test_an_adapter_is_no_base_model(adapters: dict[str, Trained]) -> None:
     with pytest.raises(ModelError, match="fine_tune = false"):
         load_weights(str(adapters["bert"].folder), LABELS, fine_tuned=False)

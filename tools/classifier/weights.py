@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -132,18 +132,31 @@ def load_with_new_head(
     model, info = AutoModelForSequenceClassification.from_pretrained(
         source, dtype=dtype, ignore_mismatched_sizes=True, output_loading_info=True, **SAFE, **naming(labels)
     )
-    # A key of another shape comes alone or with both shapes, as transformers' version has it.
-    other = {key if isinstance(key, str) else key[0] for key in info["mismatched_keys"]}
-    drawn = frozenset(info["missing_keys"]) | other
-    body = sorted(key for key in drawn if key.startswith(f"{model.base_model_prefix}.") and ".pooler." not in key)
-    if body:
-        fault = "another shape than its config.json says for" if body[0] in other else "no weights for"
-        more = f" and {len(body) - 1} more" if len(body) > 1 else ""
+    lacking = drawn_in_body(model, info)
+    if body := {key: fault for key, fault in lacking.items() if ".pooler." not in key}:
         raise ModelError(
-            f"{source}: its files hold {fault} {body[0]}{more}, which would be trained from random numbers; "
+            f"{source}: its files hold {in_short(body)}, which would be trained from random numbers; "
             "save or download the whole base model again"
         )
-    return model, drawn
+    return model, frozenset(info["missing_keys"]) | mismatched(info)
+
+
+def mismatched(info: Mapping[str, Any]) -> frozenset[str]:
+    """The weights of another shape: each comes alone or with both shapes, as transformers' version has it."""
+    return frozenset(key if isinstance(key, str) else key[0] for key in info["mismatched_keys"])
+
+
+def drawn_in_body(model: PreTrainedModel, info: Mapping[str, Any]) -> dict[str, str]:
+    """The weights below a model's head that were drawn, each with what its files hold in their place."""
+    other = mismatched(info)
+    drawn = sorted(key for key in {*info["missing_keys"], *other} if key.startswith(f"{model.base_model_prefix}."))
+    return {key: "another shape than its config.json says for" if key in other else "no weights for" for key in drawn}
+
+
+def in_short(faults: Mapping[str, str]) -> str:
+    """Tell the first of several weights, and how many more there are."""
+    key, fault = next(iter(faults.items()))
+    return f"{fault} {key}{f' and {len(faults) - 1} more' if len(faults) > 1 else ''}"
 
 
 def load_fine_tuned(source: str, dtype: torch.dtype) -> PreTrainedModel:
@@ -174,17 +187,35 @@ def load_adapter(source: str, labels: Sequence[str], dtype: torch.dtype) -> PreT
         raise ModelError(f"{source}: the base model of the adapter is gone: {base}; put it back")
     config = AutoConfig.from_pretrained(source, trust_remote_code=False) if written else None
     names = list((config.id2label or {}).values()) if config else []
-    model = AutoModelForSequenceClassification.from_pretrained(
+    model: PreTrainedModel
+    model, info = AutoModelForSequenceClassification.from_pretrained(
         base,
         dtype=dtype,
         ignore_mismatched_sizes=True,  # of the head, which the adapter brings along
+        output_loading_info=True,
         **SAFE,
         **(naming(names) if names else {"num_labels": len(labels)}),
     )
+    brought = brought_along(source)
+    if lost := {key: fault for key, fault in drawn_in_body(model, info).items() if key not in brought}:
+        raise ModelError(
+            f"{source}: its base model {base} holds {in_short(lost)}, which would be random numbers; "
+            "save or download the whole base model again"
+        )
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="Found missing adapter keys")  # they would be drawn at random
         adapted: PreTrainedModel = PeftModel.from_pretrained(model, source, is_trainable=True)
     return adapted
+
+
+def brought_along(source: str) -> frozenset[str]:
+    """The weights that an adapter holds whole, the head among them, by their names in the base model."""
+    from peft.utils import SAFETENSORS_WEIGHTS_NAME
+    from safetensors import safe_open
+
+    with safe_open(Path(source) / SAFETENSORS_WEIGHTS_NAME, framework="pt") as file:
+        keys = file.keys()
+    return frozenset(key.removeprefix("base_model.model.") for key in keys)
 
 
 def class_names(model: PreTrainedModel) -> tuple[str, ...] | None:
