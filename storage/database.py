@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 
@@ -45,6 +48,36 @@ def connect(
     """
     with disk_errors(called or path):
         return duckdb.connect(str(path), read_only=read_only, config={**CONFIG, **(config or {})})
+
+
+@contextmanager
+def private_name(path: Path) -> Iterator[Path]:
+    """Give a database file that is only read another name for as long as it is being opened; none lies beside it.
+
+    Raises: OSError.
+    """
+    with TemporaryDirectory(prefix="blindspot-query-") as private:
+        opened = Path(private).resolve() / path.name
+        try:
+            os.link(path.resolve(), opened)  # published files are replaced, never written in their place
+        except OSError:  # on another disk
+            shutil.copyfile(path, opened)
+        yield opened
+
+
+@contextmanager
+def without_log(path: Path) -> Iterator[Path]:
+    """Give the name by which to open a database file that is only read, so that no write-ahead log beside it is.
+
+    DuckDB would add its rows, or fail where it does not fit; through symbolic links, too.
+
+    Raises: OSError.
+    """
+    if not os.path.lexists(path.with_name(f"{path.name}.wal")):
+        yield path
+        return
+    with private_name(path) as opened:
+        yield opened
 
 
 @contextmanager

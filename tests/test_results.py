@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -20,6 +21,8 @@ from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import StoreError
 from blindspot.storage.schema.tables import Record
 from blindspot.storage.store.store import Store
+from blindspot.storage.transfer.outgoing import export_runs
+from blindspot.storage.workspace import Workspace
 
 START = datetime(2026, 1, 2, 3, 4, 5)
 RUN = rec.Run("run-1", "run", "running", {}, 0, "rules", "dat-1", 0.65, {}, START)
@@ -342,11 +345,63 @@ def test_results_that_are_gone_or_changed_are_published_again_without_a_new_row(
         store.put(RUN)
         store.publish()
         disturb(store.workspace.results)
-        assert store.publish_if_due(every_s=0.2) > 0
-        time.sleep(0.2)
-        store.publish_if_due(every_s=0.2)
+        wait_s = store.publish_if_due(every_s=0.05)
+        assert wait_s > 0
+        time.sleep(wait_s + 0.01)
+        store.publish_if_due(every_s=0.05)
         with Results.open(tmp_path) as results:
             assert results.query("SELECT run_id FROM runs")[1] == [(RUN.run_id,)]
+
+
+KILLED_WRITER = """
+import os, signal, sys
+import duckdb
+connection = duckdb.connect(sys.argv[1])
+connection.execute("SET checkpoint_threshold = '1TB'")
+connection.execute("CREATE TABLE IF NOT EXISTS runs (run_id VARCHAR); DELETE FROM runs; CREATE TABLE added (n INT)")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def own_log(log: Path) -> None:
+    """What a client leaves that opened the results to write, and was killed."""
+    subprocess.run([sys.executable, "-c", KILLED_WRITER, log.with_suffix("")])
+
+
+def log_of_another(log: Path) -> None:
+    own_log(log.with_name("other.duckdb.wal"))
+    log.with_name("other.duckdb.wal").rename(log)
+
+
+def no_log(log: Path) -> None:
+    log.write_bytes(b"no log" * 1000)
+
+
+def cut_log(log: Path) -> None:
+    own_log(log)
+    log.write_bytes(log.read_bytes()[:-7])
+
+
+def link_to_nowhere(log: Path) -> None:
+    log.symlink_to("nowhere")
+
+
+@pytest.mark.parametrize("leave", [own_log, log_of_another, cut_log, no_log, Path.touch, Path.mkdir, link_to_nowhere])
+def test_a_log_beside_the_results_is_read_by_nobody(tmp_path: Path, leave: Callable[[Path], None]) -> None:
+    with Store.open(tmp_path) as store:
+        store.put(RUN)
+        store.publish()
+    log = tmp_path / "results.duckdb.wal"
+    leave(log)
+    assert os.path.lexists(log)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with Results.open(tmp_path) as results:
+        assert results.path == tmp_path / "results.duckdb"
+        assert results.query("SELECT run_id FROM runs")[1] == [(RUN.run_id,)]
+        assert results.query("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'added'")[1] == [(0,)]
+    (tmp_path / "export").mkdir()
+    assert export_runs(Workspace(tmp_path), None, tmp_path / "export", models=False).runs == (RUN.run_id,)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "export") == before
 
 
 def test_a_half_made_copy_of_a_killed_process_is_replaced(tmp_path: Path) -> None:

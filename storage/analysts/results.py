@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -17,7 +14,7 @@ import duckdb
 from blindspot.storage.analysts.answer import Answer
 from blindspot.storage.analysts.nearest import Names, advise
 from blindspot.storage.analysts.session import Params
-from blindspot.storage.database import connect, disk_errors
+from blindspot.storage.database import connect, disk_errors, private_name, without_log
 from blindspot.storage.errors import StoreError
 from blindspot.storage.schema.migrations import MIGRATIONS
 from blindspot.storage.workspace import Workspace
@@ -44,27 +41,24 @@ class Results:
     def open(cls, folder: Path) -> Self:
         """Open the results of a workspace.
 
+        A log that another program has left beside them is not read: it is no part of what was published.
+
         Raises: StoreError, when nothing is published there or it cannot be read.
         """
         path = published(folder)
-        return cls(path, connect(path, read_only=True, config=CLOSED))
+        with disk_errors(path), without_log(path) as opened:
+            return cls(path, connect(opened, read_only=True, config=CLOSED, called=path))
 
     @classmethod
     def open_private(cls, folder: Path, *, memory_mb: int | None = None) -> Self:
         """Open the results of a workspace under a name that is gone afterwards, so that no query finds the file.
 
-        It shows what is published now, whatever else this process has open. A log that another program has left beside
-        them is not read: it is no part of what was published.
+        It shows what is published now, whatever else this process has open.
 
         Raises: StoreError, when nothing is published there or it cannot be read.
         """
         path = published(folder)
-        with disk_errors(path), TemporaryDirectory(prefix="blindspot-query-") as private:
-            opened = Path(private).resolve() / path.name
-            try:
-                os.link(path.resolve(), opened)  # published files are replaced, never written in their place
-            except OSError:  # on another disk
-                shutil.copyfile(path, opened)
+        with disk_errors(path), private_name(path) as opened:
             limits: dict[str, bool | str] = {"memory_limit": f"{memory_mb}MB"} if memory_mb else {}
             return cls(path, connect(opened, read_only=True, config=CLOSED | limits, called=path))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 
-from blindspot.storage.database import connect, disk_errors, literal
+from blindspot.storage.database import connect, disk_errors, literal, without_log
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import ModelVersion, now
 from blindspot.storage.schema.migrations import MIGRATIONS
@@ -34,7 +34,8 @@ def export_runs(workspace: Workspace, wanted: str | None, folder: Path, *, model
         raise StoreError(f"{workspace.results}: no such file; nothing is published in this workspace yet")
     # A connection of its own, in memory: the published file cannot be written, whatever is asked of it.
     with closing(connect(Path(":memory:"))) as cursor, disk_errors(workspace.results):
-        cursor.execute(f"ATTACH {literal(workspace.results)} AS store (READ_ONLY)")
+        with without_log(workspace.results) as opened:
+            cursor.execute(f"ATTACH {literal(opened)} AS store (READ_ONLY)")
         check_version(cursor, workspace)
         run_ids = find_runs(cursor, wanted, workspace)
         choose(cursor, run_ids)
