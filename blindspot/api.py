@@ -19,7 +19,7 @@ from blindspot.graphs.study.course import Place, Told
 from blindspot.graphs.study.study import StudyEnd, look_at_study, run_study
 from blindspot.storage.analysts.results import Results, open_results
 from blindspot.storage.errors import SettingsError
-from blindspot.storage.records import Run
+from blindspot.storage.records import Run, RunKindName
 from blindspot.storage.settings.file import Overrides, Source, load_settings
 from blindspot.storage.settings.sections import Settings
 from blindspot.storage.settings.study_cells import StudyPlan, load_study
@@ -225,7 +225,7 @@ def told_apart(teachers: Iterable[str | Teacher]) -> tuple[list[str], Given]:
 
 
 def start(
-    settings: Settings, kind: str, teachers: Given, agreed: bool | Forecast, show: Shown, cancelled: IsCancelled
+    settings: Settings, kind: RunKindName, teachers: Given, agreed: bool | Forecast, show: Shown, cancelled: IsCancelled
 ) -> RunEnd:
     """Start a run of a kind, once what its teacher may cost is agreed to."""
     folder = Path(settings.run.workspace).expanduser().resolve()

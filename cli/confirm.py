@@ -12,6 +12,7 @@ from blindspot.storage.errors import Cancelled, SettingsError
 
 if TYPE_CHECKING:
     from blindspot.agents.teachers.forecast import Forecast
+    from blindspot.storage.records import RunKindName
     from blindspot.storage.settings.sections import Settings
 
 YesOption = Annotated[
@@ -19,18 +20,16 @@ YesOption = Annotated[
 ]
 
 
-def agree_on_spend(settings: Settings, *, yes: bool, kind: str = "mitigation") -> Forecast | None:
+def agree_on_spend(settings: Settings, *, yes: bool, kind: RunKindName = "mitigation") -> Forecast | None:
     """Forecast what the teacher will cost, and ask the operator where that may be more than `teacher.confirm_usd`.
 
     Returns: the forecast; None, where nothing is billed.
     Raises: SettingsError, where it has to be asked and nobody is there to answer. Cancelled, when the answer is no.
         OperatorError, as `start_run`. Nothing is written.
     """
-    from blindspot.agents.spec import TeacherSpec
+    from blindspot.graphs.kinds.asked import ASKED
 
-    named = settings.compare.teachers if kind == "comparison" else (settings.teacher.spec,)
-    asks = kind != "mitigation" or settings.method.name == "teacher"
-    if not asks or {TeacherSpec.parse(spec).provider for spec in named} <= {"rules"}:
+    if set(ASKED[kind](settings)) <= {"rules"}:
         return None  # known without loading anything
     from blindspot.graphs.preflight.forecast import forecast_run
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 from blindspot.agents.teachers.given import Given
-from blindspot.storage.records import Dataset, Event, ModelVersion, Run, Sample, Split, make_id, now
+from blindspot.storage.records import Dataset, Event, Level, ModelVersion, Run, RunKindName, Sample, Split, make_id, now
 from blindspot.storage.settings.sections import Settings
 from blindspot.storage.store.store import Store
 from blindspot.storage.workspace import Workspace
 from blindspot.tools.data.datasets import DataSource, load_split
+
+PhasesName = Literal[RunKindName, "autonomous", "baseline"]
+"""Which phases a run has, for a display: those of its kind; of a mitigation there are two further courses."""
 
 
 class State(TypedDict):
@@ -42,8 +45,8 @@ class Progress:
     done: int
     total: int
     message: str = ""
-    level: str = "info"  # of the message: info | warning | error
-    kind: str = "mitigation"  # of the run, or of a mitigation autonomous or baseline: which phases there are
+    level: Level = "info"  # of the message
+    kind: PhasesName = "mitigation"  # which phases there are
 
 
 def samples_of(store: Store, source: DataSource, dataset: Dataset, split: Split) -> list[Sample]:
@@ -60,7 +63,7 @@ def samples_of(store: Store, source: DataSource, dataset: Dataset, split: Split)
     return samples
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What nodes work with; made anew when a run is resumed."""
 
@@ -72,18 +75,10 @@ class Context:
     dataset: Dataset
     cancelled: Callable[[], bool]
     show: Callable[[Progress], None]
-    kind: str = "mitigation"  # of the run
+    phases: PhasesName = "mitigation"
+    has_many_teachers: bool = False  # the settings' teacher is one of several that are asked about the same UUs
     skip_unanswered: bool = False  # give up on questions that wait for answers in files
     teachers: Given = field(default_factory=dict)  # those that are objects, by their specs
-
-    @property
-    def phases(self) -> str:
-        """Which phases there are, for a display."""
-        if self.kind != "mitigation":
-            return self.kind
-        if self.settings.method.name != "teacher":
-            return "baseline"
-        return "autonomous" if self.settings.teacher.autonomy == "autonomous" else self.kind
 
     def samples(self, split: Split) -> list[Sample]:
         """Read a split, and see that its samples are in the store.
@@ -110,7 +105,7 @@ class Context:
         return run.original_model_id
 
     def event(
-        self, round_number: int, phase: str, message: str, *, level: str = "info", cause: str | None = None
+        self, round_number: int, phase: str, message: str, *, level: Level = "info", cause: str | None = None
     ) -> Event:
         """Make the row of something worth telling.
 
@@ -122,7 +117,7 @@ class Context:
         return Event(event_id, self.run_id, round_number, now(), phase, level, message)
 
     def tell(
-        self, round_number: int, phase: str, message: str, *, level: str = "info", cause: str | None = None
+        self, round_number: int, phase: str, message: str, *, level: Level = "info", cause: str | None = None
     ) -> None:
         """Record something worth telling, and show it; see `event`."""
         self.store.add([self.event(round_number, phase, message, level=level, cause=cause)])

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
 
 from langgraph.runtime import Runtime
 
 from blindspot.graphs.autonomy.steps import settings_for
 from blindspot.graphs.context import Context, Progress, State, arguments_of
+from blindspot.graphs.phase_result import PhaseResult, StateChanges
 from blindspot.storage.errors import Cancelled
 from blindspot.storage.records import ToolCall, make_id, now
 from blindspot.storage.store.store import Store
 from blindspot.tools.progress import Report
 
-Work = Callable[[Context, State, Report], tuple[dict[str, Any], Mapping[str, Any]]]
-"""A node's three beats: (context, state, report) -> (what changes in the state, what to tell of it)."""
+Work = Callable[[Context, State, Report], PhaseResult]
+"""A node's three beats."""
 
-AsyncWork = Callable[[Context, State, Report], Awaitable[tuple[dict[str, Any], Mapping[str, Any]]]]
+AsyncWork = Callable[[Context, State, Report], Awaitable[PhaseResult]]
 
-Node = Callable[[State, Runtime[Context]], Awaitable[dict[str, Any]]]
+Node = Callable[[State, Runtime[Context]], Awaitable[StateChanges]]
 
 SHOWN_EVERY_S = 0.1
 QUIET_S = 1.0  # without anything new, before it is shown that a phase is still at work
@@ -32,7 +32,7 @@ QUIET_S = 1.0  # without anything new, before it is shown that a phase is still 
 def in_thread(name: str, work: Work) -> Node:
     """Make a node of blocking work: it runs in a thread, the event loop stays free."""
 
-    async def run(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    async def run(context: Context, state: State, report: Report) -> PhaseResult:
         return await asyncio.to_thread(work, context, state, report)
 
     return on_loop(name, run)
@@ -41,7 +41,7 @@ def in_thread(name: str, work: Work) -> Node:
 def on_loop(name: str, work: AsyncWork) -> Node:
     """Make a node of asynchronous work."""
 
-    async def node(state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    async def node(state: State, runtime: Runtime[Context]) -> StateChanges:
         context = runtime.context
         if context.cancelled():
             raise Cancelled(f"stopped before {name}")
@@ -50,9 +50,9 @@ def on_loop(name: str, work: AsyncWork) -> Node:
         report = reporter.report
         report(0, 0)
         async with published(context.store, context.settings.run.publish_s), shown(reporter):
-            changes, result = await work(with_arguments(context, state, name), state, report)
-        await record(context, state, name, changes, result, time.monotonic() - began)
-        return changes
+            result = await work(with_arguments(context, state, name), state, report)
+        await record(context, state, name, result, time.monotonic() - began)
+        return result.changes
 
     return node
 
@@ -63,13 +63,12 @@ def with_arguments(context: Context, state: State, name: str) -> Context:
     return context if arguments is None else replace(context, settings=settings_for(context.settings, name, arguments))
 
 
-async def record(
-    context: Context, state: State, name: str, changes: Mapping[str, Any], result: Mapping[str, Any], seconds: float
-) -> None:
+async def record(context: Context, state: State, name: str, result: PhaseResult, seconds: float) -> None:
     """Add a phase's row, tell of it, and publish.
 
     In an autonomous run a phase may come again in a round: the step tells its rows apart.
     """
+    changes, summary = result
     number, step = changes.get("round", state["round"]), changes.get("step", state.get("step"))
     row = ToolCall(
         tool_call_id=make_id("tool", context.run_id, number, name, *([step] if step else [])),
@@ -79,12 +78,12 @@ async def record(
         caller="graph",
         arguments={"model_id": state["model_id"]}
         | ({"step": step, **(arguments_of(state, name) or {})} if step else {}),
-        result=result,
+        result=summary,
         seconds=seconds,
         created_at=now(),
     )
     context.store.add([row])  # a phase that is done again, by a kill or a lost checkpoint, keeps the time that it took
-    said = ", ".join(f"{key} {value}" for key, value in result.items())
+    said = ", ".join(f"{key} {value}" for key, value in summary.items())
     context.tell(number, name, f"{f'step {step}: ' if step else ''}{said} ({seconds:.1f} s)", cause=row.tool_call_id)
     await asyncio.to_thread(context.store.publish)
 

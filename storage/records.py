@@ -1,7 +1,8 @@
 """The records: one frozen dataclass per table, the words of the project with their types.
 
 A record's id is made from what caused it (`make_id`), never drawn: running a step again gives the same
-ids, and adding a row that is there already changes nothing.
+ids, and adding a row that is there already changes nothing. What each field holds is said in `schema/comments.py`,
+where analysts read it too: here stand the types. None is an empty cell.
 """
 
 from __future__ import annotations
@@ -20,6 +21,17 @@ Fields = Mapping[str, str]
 Split = Literal["train", "validation", "test"]
 UuKind = Literal["natural", "adversarial"]
 HypothesisKind = Literal["abstraction", "extrapolation"]
+RunStatus = Literal["running", "waiting", "stopped", "finished", "failed"]
+RunKindName = Literal["mitigation", "attack", "comparison", "original"]
+StudyStatus = Literal["running", "stopped", "finished", "failed"]
+ModelKind = Literal["original", "retrained", "calibrated"]
+SubjectKind = Literal["sample", "attack", "synthetic"]
+AttackStatus = Literal["flipped", "failed", "skipped", "error"]
+Origin = Literal["teacher", "recorded", "relabel", "adversarial", "random", "typos"]
+CallPhase = Literal["abstract", "extrapolate", "generate", "decide"]
+ToolCaller = Literal["graph", "teacher"]
+BlindSpotStatus = Literal["closed", "shrunk", "open", "grown", "opened"]
+Level = Literal["info", "warning", "error"]
 
 
 POOLED = "all"
@@ -51,24 +63,24 @@ def make_id(prefix: str, *causes: object) -> str:
 class Run:
     """Rounds with one configuration, or attacks on one model version without any round."""
 
-    run_id: str  # "<name>-<number>"
+    run_id: str
     name: str
-    status: str  # running | waiting (for answers in files) | stopped | finished | failed
+    status: RunStatus
     settings: Mapping[str, Any]
     seed: int
-    teacher: str  # a spec; "none" in a run that has no teacher
+    teacher: str
     dataset_id: str
     tau: float
-    versions: Mapping[str, str]  # package -> version
+    versions: Mapping[str, str]
     started_at: datetime
     finished_at: datetime | None = None
     stop_reason: str | None = None
     original_model_id: str | None = None
     final_model_id: str | None = None
-    kind: str = "mitigation"  # mitigation (rounds) | attack (attacks alone) | comparison (of teachers) | original
-    method: str = "teacher"  # where the added rows come from: teacher, or a baseline
-    study_id: str | None = None  # the study it is a cell of
-    origin_id: str | None = None  # the run of kind "original" whose model version it repairs; None: its own
+    kind: RunKindName = "mitigation"
+    method: str = "teacher"
+    study_id: str | None = None
+    origin_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +88,12 @@ class Round:
     """One pass of the loop."""
 
     run_id: str
-    round: int  # from 1
-    model_id: str  # the model version the round started with
+    round: int
+    model_id: str
     started_at: datetime
     new_model_id: str | None = None
     accepted: bool | None = None
-    verdict: str | None = None  # why it was accepted or not, in words and numbers
+    verdict: str | None = None
     finished_at: datetime | None = None
 
 
@@ -95,7 +107,7 @@ class Dataset:
     fields: tuple[str, ...]
     labels: tuple[str, ...]
     task: str
-    rows: Mapping[str, int]  # split -> rows used
+    rows: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +117,7 @@ class Sample:
     sample_id: str
     dataset_id: str
     split: str
-    row: int  # position in the source, from 0
+    row: int
     fields: Fields
     label: str
 
@@ -116,9 +128,9 @@ class ModelVersion:
 
     model_id: str
     run_id: str
-    round: int  # 0 for the original
-    parent_id: str | None  # the weights it was trained from, None for a base model
-    kind: str  # original | retrained | calibrated (the weights of its parent, at another temperature)
+    round: int
+    parent_id: str | None
+    kind: ModelKind
     folder: str
     rows_train: int
     rows_synthetic: int
@@ -126,7 +138,7 @@ class ModelVersion:
     final_loss: float | None
     seconds: float
     created_at: datetime
-    temperature: float = 1.0  # logits are divided by it
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +146,12 @@ class Prediction:
     """What one model version says of one text."""
 
     model_id: str
-    subject_id: str  # sample_id, attack_id or synthetic_id
-    subject_kind: str  # sample | attack | synthetic
+    subject_id: str
+    subject_kind: SubjectKind
     label: str
     predicted: str
-    confidence: float  # largest softmax probability, in [0, 1]
-    probabilities: tuple[float, ...]  # in the order of the data set's labels
+    confidence: float
+    probabilities: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +164,10 @@ class Attack:
     sample_id: str
     split: str
     recipe: str
-    status: str  # flipped | failed | skipped (wrong before the attack) | error
-    fields: Fields | None  # perturbed text where flipped
+    status: AttackStatus
+    fields: Fields | None
     label: str
-    predicted: str | None  # after the attack
+    predicted: str | None
     confidence: float | None
     original_predicted: str | None
     original_confidence: float | None
@@ -171,13 +183,13 @@ class ChangedWord:
     """One word that an attack changed in a sample whose label it flipped."""
 
     attack_id: str
-    number: int  # among the attack's changed words, from 0
-    run_id: str  # the attack's
+    number: int
+    run_id: str
     field: str
-    position: int  # of the word in the original field, from 0; of an insertion: of the word that it stands before
-    before: str  # "" for an insertion
-    after: str  # "" for a deletion
-    part_of_speech: str | None  # of the word before, in its sentence; None: inserted, or no tagger was there
+    position: int
+    before: str
+    after: str
+    part_of_speech: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,15 +200,15 @@ class Uu:
     run_id: str
     round: int
     model_id: str
-    kind: str  # natural | adversarial
+    kind: UuKind
     recipe: str | None
     sample_id: str
     attack_id: str | None
-    fields: Fields  # the text that fools the model
+    fields: Fields
     label: str
     predicted: str
     confidence: float
-    selected: bool = False  # shown to the teacher
+    selected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,14 +219,14 @@ class Hypothesis:
     run_id: str
     round: int
     uu_id: str
-    kind: str  # abstraction | extrapolation
-    parent_id: str | None  # the abstraction that an extrapolation reasons from
+    kind: HypothesisKind
+    parent_id: str | None
     text: str
     reasoning: str
     teacher: str
     call_id: str | None
     created_at: datetime
-    evidence: Mapping[str, Any] | None = None  # what the teacher's own probes showed; None: it made none
+    evidence: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,18 +237,18 @@ class SyntheticSample:
     synthetic_id: str
     run_id: str
     round: int
-    hypothesis_id: str | None  # None: no teacher wrote it
-    position: int  # 0 for a hypothesis's first sample
+    hypothesis_id: str | None
+    position: int
     fields: Fields
     label: str
     reasoning: str
     call_id: str | None
-    accepted: bool | None = None  # None: not yet filtered
-    rejected_by: str | None = None  # name of the first check that failed
-    verdicts: Mapping[str, bool] | None = None  # check -> passed
-    scores: Mapping[str, float] | None = None  # characters, bertscore, nearest_duplicate, …
-    origin: str = "teacher"  # teacher | recorded | relabel | adversarial | random | typos: see [method]
-    source_id: str | None = None  # the sample_id, uu_id or attack_id, or file and line, that a baseline took it from
+    accepted: bool | None = None
+    rejected_by: str | None = None
+    verdicts: Mapping[str, bool] | None = None
+    scores: Mapping[str, float] | None = None
+    origin: Origin = "teacher"
+    source_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,24 +258,24 @@ class TeacherCall:
     call_id: str
     run_id: str
     round: int
-    phase: str  # abstract | extrapolate | generate | decide
+    phase: CallPhase
     uu_id: str
     cache_key: str
     teacher: str
     prompt: str
-    prompt_hash: str  # content hash of the prompt's template
+    prompt_hash: str
     reply: str | None
-    model: str | None  # as the provider names it
+    model: str | None
     tokens_in: int
     tokens_out: int
-    cost_usd: float | None  # the most it may have been, where no reply came; None: the price is not known
+    cost_usd: float | None
     latency_s: float
     attempts: int
     cache_hit: bool
     error: str | None
     created_at: datetime
-    tool_uses: Mapping[str, Any] | None = None  # use_id -> name and arguments of a tool that the answer asks for
-    cleared: bool = False  # out of the cache: no longer taken as the answer to its question
+    tool_uses: Mapping[str, Any] | None = None
+    cleared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,12 +286,12 @@ class ToolCall:
     run_id: str
     round: int
     tool: str
-    caller: str  # graph | teacher
+    caller: ToolCaller
     arguments: Mapping[str, Any]
     result: Mapping[str, Any]
     seconds: float
     created_at: datetime
-    uu_id: str | None = None  # the UU that a teacher was working on
+    uu_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,18 +299,18 @@ class TeacherComparison:
     """What one of several teachers made of the same UUs."""
 
     run_id: str
-    teacher: str  # a spec
-    uus: int  # shown to it
-    uus_skipped: int  # of them: left without any sample
-    calls: int  # answers it gave, from a cache or bought; 0 for one that is no model
-    written: int  # synthetic samples
-    accepted: int  # of them: passed the filter
-    fooling: int  # of the written ones: UUs for the old model version, by the label the teacher gave them
-    near_duplicates: int  # of the written ones: rejected as such
+    teacher: str
+    uus: int
+    uus_skipped: int
+    calls: int
+    written: int
+    accepted: int
+    fooling: int
+    near_duplicates: int
     tokens_in: int
     tokens_out: int
-    cost_usd: float | None  # None: a price is not known
-    latency_s: float | None  # median of the calls; None where it makes none
+    cost_usd: float | None
+    latency_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,10 +321,10 @@ class Evaluation:
     run_id: str
     round: int
     model_id: str
-    baseline_id: str | None  # set where the value is a difference to this model version
+    baseline_id: str | None
     metric: str
     value: float
-    low: float | None  # 95 % interval
+    low: float | None
     high: float | None
     p_value: float | None
     split: str
@@ -327,23 +339,23 @@ class BlindSpot:
 
     run_id: str
     round: int
-    number: int  # from 1, the largest first
-    words: tuple[str, ...]  # that tell its texts from others
+    number: int
+    words: tuple[str, ...]
     uus_before: int
     uus_after: int
-    fixed: int  # UUs before that are none now
-    new: int  # UUs now that were right before
-    status: str  # closed | shrunk | open | grown | opened
-    p_value: float  # of the sign test between before and after, adjusted for the number of blind spots
+    fixed: int
+    new: int
+    status: BlindSpotStatus
+    p_value: float
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
     """A matrix of runs: data sets x classifiers x recipes x methods x seeds."""
 
-    study_id: str  # "<name>-<number>"
+    study_id: str
     name: str
-    status: str  # running | stopped | finished | failed (some of its runs did)
+    status: StudyStatus
     settings: Mapping[str, Any]
     started_at: datetime
     finished_at: datetime | None = None
@@ -356,17 +368,17 @@ class StudyFigure:
     study_id: str
     dataset: str
     classifier: str
-    recipe: str  # those of its runs: "a+b" where they had several, "a+b: a" for one of these; "" without any
+    recipe: str
     method: str
     metric: str
-    threshold: float  # -1: the metric has none
-    baseline: str  # the method that the value is a difference to; "" for a figure by itself
-    value: float  # mean over seeds
-    std: float | None  # over seeds, n - 1; None: one seed
-    low: float | None  # 95 % interval, paired over samples and seeds
+    threshold: float
+    baseline: str
+    value: float
+    std: float | None
+    low: float | None
     high: float | None
     seeds: int
-    n: int  # rows of one seed
+    n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,5 +390,5 @@ class Event:
     round: int
     happened_at: datetime
     phase: str
-    level: str  # info | warning | error
+    level: Level
     message: str

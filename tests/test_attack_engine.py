@@ -123,6 +123,27 @@ def test_a_stop_ends_the_jobs_in_their_own_finally_blocks() -> None:
     assert sorted(left) == [0, 1, 2, 3, 4, 5]
 
 
+def test_between_two_batches_there_is_time_for_other_work() -> None:
+    model = Squares()
+    oracle = oracle_of(model, batch=2)
+    seen: list[tuple[int, int]] = []
+    results: list[Any] = []
+
+    def job(number: int) -> int:
+        for step in range(number + 1):
+            oracle.ask([10 * number + step])
+        return number
+
+    def look() -> None:
+        seen.append((len(model.calls), len(results)))
+
+    jobs = [lambda i=i: job(i) for i in range(4)]
+    for result, _ in run_jobs(jobs, together=2, between=look, cancelled=lambda: len(seen) == 0):
+        results.append(result)
+    assert sorted({calls for calls, _ in seen}) == list(range(len(model.calls) + 1))
+    assert seen[-1] == (len(model.calls), 4)  # what has ended was yielded before
+
+
 def test_a_long_question_is_cut_into_batches_and_can_be_stopped_between_them() -> None:
     model = Squares()
     oracle = oracle_of(model, batch=10)

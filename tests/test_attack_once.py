@@ -182,9 +182,10 @@ def make_context(tmp_path: Path) -> Iterator[Callable[..., Context]]:
             stores[-1].add([owned])
         table = {"data": {"path": "d"}, "attack": {"together": 3} | attack}
         return Context(
-            "run-1", check_settings(table, where="test"), stores[-1], Workspace(tmp_path / folder),
-            DataSource("d", None, {}, ("text",), "label", LABELS, "", {}, 0),
-            Dataset("d", "d", "d", ("text",), LABELS, "", {}), cancelled, lambda _: None,
+            run_id="run-1", settings=check_settings(table, where="test"), store=stores[-1],
+            workspace=Workspace(tmp_path / folder),
+            source=DataSource("d", None, {}, ("text",), "label", LABELS, "", {}, 0),
+            dataset=Dataset("d", "d", "d", ("text",), LABELS, "", {}), cancelled=cancelled, show=lambda _: None,
         )  # fmt: skip
 
     yield make

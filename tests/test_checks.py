@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from blindspot.graphs.preflight.checks import check_models, check_recipes
+from blindspot.graphs.preflight.checks import check_classifier, check_recipes
 from blindspot.graphs.running.mend import MENDABLE, mend_settings
 from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.storage import records as rec
@@ -108,18 +108,18 @@ def test_classes_without_names_are_taken_in_the_order_that_the_settings_give(
     folder = shutil.copytree(tuned["whole"], tmp_path / "model")
     unnamed(folder)
     changes = {"classifier": {"fine_tune": False}, "data": {"labels": LABELS[::-1]}}
-    check_models(make_settings(folder, tmp_path, **changes), LABELS[::-1])
+    check_classifier(make_settings(folder, tmp_path, **changes), LABELS[::-1])
 
 
 def test_classes_of_other_names_are_refused_at_once(tuned: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"classes are negative, positive, the data's labels are ham, spam"):
-        check_models(make_settings(tuned["whole"], tmp_path, classifier={"fine_tune": False}), ("ham", "spam"))
+        check_classifier(make_settings(tuned["whole"], tmp_path, classifier={"fine_tune": False}), ("ham", "spam"))
 
 
 def test_an_adapter_that_was_trained_elsewhere_is_taken_with_its_names(tuned: dict[str, Path], tmp_path: Path) -> None:
-    check_models(make_settings(tuned["adapter"], tmp_path, classifier={"fine_tune": False}), LABELS)
+    check_classifier(make_settings(tuned["adapter"], tmp_path, classifier={"fine_tune": False}), LABELS)
     with pytest.raises(ModelError, match="is an adapter"):
-        check_models(make_settings(tuned["adapter"], tmp_path), LABELS)
+        check_classifier(make_settings(tuned["adapter"], tmp_path), LABELS)
 
 
 def test_an_encoder_that_cannot_be_read_is_found_before_anything_is_written(
@@ -210,9 +210,10 @@ def test_what_the_teacher_and_the_filter_left_fixes_their_settings(tiny_base: Pa
         assert moved.teacher == "openai:m"
 
 
-def test_a_run_without_a_teacher_is_given_none(tiny_base: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["attack", "original"])
+def test_a_run_without_a_teacher_is_given_none(tiny_base: Path, tmp_path: Path, kind: str) -> None:
     with Store.open(tmp_path / "ws") as store:
-        run = stored_run(store, make_settings(tiny_base, tmp_path), kind="attack", teacher="none")
+        run = stored_run(store, make_settings(tiny_base, tmp_path), kind=kind, teacher="none")
         for change in ("teacher.spec=openai:m", "teacher.timeout_s=9"):
             told = rf"--set {change.split('=')[0]}: run-1 .* no teacher"
             with pytest.raises(SettingsError, match=told):

@@ -19,6 +19,9 @@ import pytest
 
 from blindspot.graphs.checkpoints import thread_of
 from blindspot.graphs.housekeeping import delete_runs, vacuum
+from blindspot.graphs.kinds.kinds import KINDS
+from blindspot.graphs.preflight.preflight import Checked
+from blindspot.graphs.preflight.source import source_of
 from blindspot.graphs.running.run import new_run, start_run
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import StoreError
@@ -340,7 +343,8 @@ def test_a_new_run_never_takes_the_number_of_one_that_is_there(whole_run: Make, 
     fill(tmp_path, *(whole_run(f"tiny-{number}", begun_s=number) for number in (1, 2, 3)))
     with Store.open(tmp_path) as store:
         delete_runs(store, plan_deletion(store, ["tiny-2"]))
-        assert new_run(store, settings, store.rows(Dataset)[0], "mitigation").run_id == "tiny-4"
+        source, (dataset, *_) = source_of(settings), store.rows(Dataset)
+        assert new_run(store, Checked(settings, KINDS["mitigation"], source, dataset)).run_id == "tiny-4"
         delete_runs(store, plan_deletion(store, ["tiny-1", "tiny-3"]))
 
 

@@ -474,7 +474,10 @@ async def test_the_tools_ask_the_model_version_they_were_made_for(teacher_server
     with Store.open(Path(settings.run.workspace)) as store:
         ((run,), (dataset,)) = store.rows(Run), store.rows(Dataset)
         source = source_of(settings)
-        context = Context(run.run_id, settings, store, store.workspace, source, dataset, lambda: False, nothing)
+        context = Context(
+            run_id=run.run_id, settings=settings, store=store, workspace=store.workspace, source=source,
+            dataset=dataset, cancelled=lambda: False, show=nothing,
+        )  # fmt: skip
         uu, *_ = sorted((uu for uu in store.rows(Uu) if uu.kind == "natural"), key=lambda uu: uu.uu_id)
         (good, *_) = [row for row in store.rows(Prediction) if row.predicted == row.label and row.confidence > 0.6]
         sample = store.one(Sample, sample_id=good.subject_id)

@@ -18,6 +18,7 @@ from blindspot.cli.study.display import LiveStudy, PlainStudy, in_words
 from blindspot.cli.study.read import FoundStudy
 from blindspot.cli.study.tables import grids_of, in_markdown
 from blindspot.graphs.context import Progress, samples_of
+from blindspot.graphs.preflight.preflight import Preflight
 from blindspot.graphs.study.cells import check_arm
 from blindspot.graphs.study.course import Place
 from blindspot.graphs.study.figures import baselines_of
@@ -426,7 +427,7 @@ samples_per_hypothesis = 3
 def test_a_mistake_in_the_file_is_one_line(plan: Callable[..., StudyPlan], more: str, said: str) -> None:
     def begin() -> None:
         for cell in plan(more).cells:
-            check_arm(cell, {})
+            check_arm(cell, Preflight())
 
     with pytest.raises(SettingsError) as raised:
         begin()

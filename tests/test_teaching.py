@@ -471,7 +471,10 @@ async def test_the_event_loop_is_free_while_the_store_is_read_and_written(settin
     with WatchedStore.open(Path(chosen.run.workspace)) as store:
         ((run,), (dataset,)) = store.rows(Run), store.rows(Dataset)
         source = source_of(chosen)
-        context = Context(run.run_id, chosen, store, store.workspace, source, dataset, never, nothing)
+        context = Context(
+            run_id=run.run_id, settings=chosen, store=store, workspace=store.workspace, source=source, dataset=dataset,
+            cancelled=never, show=nothing,
+        )  # fmt: skip
         state = State(run_id=run.run_id, round=1, model_id="", new_model_id=None, stop=None)
         on_loop.clear()
         _, result = await teach(context, state, lambda done, total: None)  # noqa: ARG005

@@ -7,12 +7,19 @@ from collections.abc import Callable
 Report = Callable[[int, int], None]
 """Called with (done, total)."""
 
+Between = Callable[[], None]
+"""Called between two parts of the work, to do what should not wait for its end."""
+
 IsCancelled = Callable[[], bool]
 """True once a stop was asked for."""
 
 
 def silent(done: int, total: int) -> None:
     """Report nothing."""
+
+
+def nothing() -> None:
+    """Do nothing."""
 
 
 def never() -> bool:

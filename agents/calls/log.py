@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from blindspot.agents.chat import Message, Reply, Tool, ToolUse
-from blindspot.storage.records import TeacherCall, make_id, now
+from blindspot.storage.records import CallPhase, TeacherCall, make_id, now
 
 MALFORMED = "malformed: "  # what the error of a call begins with, where a reply cannot be used
 DECLINED = "declined: "  # where the provider would not answer this question
@@ -19,7 +19,7 @@ class Occasion(NamedTuple):
 
     run_id: str
     round: int
-    phase: str
+    phase: CallPhase
     uu_id: str
 
 
@@ -50,7 +50,7 @@ class CallLog(Protocol):
 class Question:
     """What is asked, and about what."""
 
-    phase: str  # abstract | extrapolate | generate | decide
+    phase: CallPhase
     uu_id: str  # "" where it is about no UU
     text: str
     prompt_hash: str

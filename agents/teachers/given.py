@@ -12,6 +12,7 @@ from blindspot.agents.providers.peer import shorten, storable
 from blindspot.agents.spec import OBJECT, TeacherSpec
 from blindspot.agents.teachers.teacher import Case, Draft, Explanation, Teacher
 from blindspot.storage.errors import MalformedAnswer, SettingsError, TeacherError
+from blindspot.storage.records import HypothesisKind
 
 METHODS = ("begin_round", "abstract", "extrapolate", "generate", "aclose")
 
@@ -53,7 +54,7 @@ class GivenTeacher:
         answer = await self._answer("extrapolate", self._teacher.extrapolate(case, abstraction))
         return self._explanation("extrapolate", answer)
 
-    async def generate(self, case: Case, hypothesis: Explanation, kind: str, n: int) -> list[Draft]:
+    async def generate(self, case: Case, hypothesis: Explanation, kind: HypothesisKind, n: int) -> list[Draft]:
         """See Teacher; drafts beyond n are dropped."""
         answer = await self._answer("generate", self._teacher.generate(case, hypothesis, kind, n))
         if not isinstance(answer, Sequence) or not all(isinstance(draft, Draft) for draft in answer):

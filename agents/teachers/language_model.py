@@ -10,6 +10,7 @@ from blindspot.agents.prompts.excerpt import excerpt
 from blindspot.agents.prompts.prompting import Prompt, content_hash, load_prompt, quote
 from blindspot.agents.teachers.answers import SampleAnswer, read_explanation, read_samples
 from blindspot.agents.teachers.teacher import Case, Draft, Explanation
+from blindspot.storage.records import CallPhase, HypothesisKind
 
 
 class LanguageModelTeacher:
@@ -32,7 +33,7 @@ class LanguageModelTeacher:
         """Name a different pattern on the same topic that could fool the classifier too."""
         return await self._explain(extrapolation_question(case, abstraction))
 
-    async def generate(self, case: Case, hypothesis: Explanation, kind: str, n: int) -> list[Draft]:
+    async def generate(self, case: Case, hypothesis: Explanation, kind: HypothesisKind, n: int) -> list[Draft]:
         """Write n samples after a hypothesis of this kind; the instructions are the same for both kinds."""
 
         def check(reply: Reply) -> list[SampleAnswer]:
@@ -64,7 +65,7 @@ def extrapolation_question(case: Case, abstraction: Explanation) -> Question:
     return fill("extrapolate", load_prompt("extrapolation"), case, hypothesis=hypothesis)
 
 
-def generation_question(case: Case, hypothesis: Explanation, kind: str, n: int) -> Question:
+def generation_question(case: Case, hypothesis: Explanation, kind: HypothesisKind, n: int) -> Question:
     """Ask for n samples after a hypothesis."""
     sample = {"reasoning": "…", "fields": dict.fromkeys(case.field_names, "…"), "label": "…"}
     return fill(
@@ -87,7 +88,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.4g} %"
 
 
-def fill(phase: str, prompt: Prompt, case: Case, **values: str) -> Question:
+def fill(phase: CallPhase, prompt: Prompt, case: Case, **values: str) -> Question:
     """Put a case and further values into a prompt."""
     part = excerpt(case.original, case.perturbed)
     texts: dict[str, object] = {"original": dict(part.original)}

@@ -13,10 +13,16 @@ from blindspot.agents.prompts.prompting import content_hash, load_prompt, quote
 from blindspot.agents.teachers.answers import SampleAnswer, read_samples
 from blindspot.agents.teachers.language_model import generation_question
 from blindspot.agents.teachers.teacher import Case, Draft, Explanation
+from blindspot.storage.records import HypothesisKind
 
 
 async def generate_more(
-    caller: Caller, case: Case, hypothesis: Explanation, kind: str, written: Sequence[Mapping[str, Any]], n: int
+    caller: Caller,
+    case: Case,
+    hypothesis: Explanation,
+    kind: HypothesisKind,
+    written: Sequence[Mapping[str, Any]],
+    n: int,
 ) -> list[Draft]:
     """Have n samples written that are unlike those that are there.
 
@@ -36,7 +42,7 @@ async def generate_more(
 
 
 def more_question(
-    case: Case, hypothesis: Explanation, kind: str, written: Sequence[Mapping[str, Any]], n: int
+    case: Case, hypothesis: Explanation, kind: HypothesisKind, written: Sequence[Mapping[str, Any]], n: int
 ) -> Question:
     """Ask for n samples as at first, and show those that are there."""
     question, more = generation_question(case, hypothesis, kind, n), load_prompt("more")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from blindspot.storage.records import Fields, ToolCall
+from blindspot.storage.records import AttackStatus, Fields, ToolCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Verdict:
 class Perturbation:
     """What an attack made of a text."""
 
-    status: str  # flipped | failed | skipped (wrong before the attack) | error
+    status: AttackStatus
     fields: Fields | None  # where it flipped
     verdict: Verdict | None  # on the perturbed text, or on the text where nothing flipped
     queries: int

@@ -17,6 +17,7 @@ from blindspot.agents.teachers.probes import Probes
 from blindspot.agents.teachers.teacher import Case, Draft, Explanation
 from blindspot.agents.teachers.toolbox import Talk, Toolbox
 from blindspot.storage.errors import MalformedAnswer
+from blindspot.storage.records import HypothesisKind
 
 
 class ProbingTeacher:
@@ -53,7 +54,7 @@ class ProbingTeacher:
         limit = self._limit // 2
         return await self._explain(extrapolation_question(case, abstraction, limit), case, limit)
 
-    async def generate(self, case: Case, hypothesis: Explanation, kind: str, n: int) -> list[Draft]:
+    async def generate(self, case: Case, hypothesis: Explanation, kind: HypothesisKind, n: int) -> list[Draft]:
         """Write n samples after a hypothesis of this kind."""
         return await self._asked.generate(case, hypothesis, kind, n)
 

@@ -14,7 +14,7 @@ import numpy as np
 from blindspot.agents.teachers.patterns import Pattern, join, read_pattern, state, turn
 from blindspot.agents.teachers.teacher import Case, Draft, Explanation
 from blindspot.storage.errors import MalformedAnswer
-from blindspot.storage.records import Fields, Sample
+from blindspot.storage.records import Fields, HypothesisKind, Sample
 from blindspot.tools.text.rewrite import SLIPS, misspell_words, swap_words, transplant
 from blindspot.tools.text.vocabulary import Vocabulary, overlap, split_sentences, words_of
 
@@ -55,7 +55,7 @@ class RulesTeacher:
     async def extrapolate(self, case: Case, abstraction: Explanation) -> Explanation:  # noqa: ARG002 - its own turn
         return turn(case, read_pattern(case, self.vocabulary))
 
-    async def generate(self, case: Case, hypothesis: Explanation, kind: str, n: int) -> list[Draft]:
+    async def generate(self, case: Case, hypothesis: Explanation, kind: HypothesisKind, n: int) -> list[Draft]:
         """Rewrite n training samples in the way the hypothesis says."""
         pattern = read_pattern(case, self.vocabulary)
         drafts = []
@@ -81,7 +81,9 @@ class RulesTeacher:
             raise MalformedAnswer(f"no rule applies: no training sample labelled {label} has words to rewrite")
         return samples[int(rng.integers(len(samples)))]
 
-    def with_slips(self, case: Case, pattern: Pattern, kind: str, rng: np.random.Generator) -> tuple[Sample, Fields]:
+    def with_slips(
+        self, case: Case, pattern: Pattern, kind: HypothesisKind, rng: np.random.Generator
+    ) -> tuple[Sample, Fields]:
         """Misspell a training sample.
 
         An abstraction repeats the UU's slips under its label; an extrapolation makes other slips under another label.
@@ -99,7 +101,9 @@ class RulesTeacher:
         count = max(2, round(max(pattern.share, LEAST_SHARE) * len(words_of(text))))
         return carrier, misspell_words(carrier.fields, words[:count], slips, rng)
 
-    def with_words(self, case: Case, pattern: Pattern, kind: str, rng: np.random.Generator) -> tuple[Sample, Fields]:
+    def with_words(
+        self, case: Case, pattern: Pattern, kind: HypothesisKind, rng: np.random.Generator
+    ) -> tuple[Sample, Fields]:
         """Bring the UU's words into another sample of its true label.
 
         An abstraction transplants the UU's own sentence, in the place of the one that speaks most for the label. An
@@ -127,7 +131,7 @@ class RulesTeacher:
         speaking = [word for word in self.vocabulary.telling(text, label) if self.vocabulary.weight(word, label) > 0]
         return next((word for word in speaking if followed(text, word) & before), None)
 
-    def with_names(self, case: Case, kind: str, rng: np.random.Generator) -> tuple[Sample, Fields]:
+    def with_names(self, case: Case, kind: HypothesisKind, rng: np.random.Generator) -> tuple[Sample, Fields]:
         """Rename what a sample's texts share, in all of them alike.
 
         An abstraction takes the UU's own rare words. An extrapolation takes another sample's, and renames the training

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from blindspot.storage.records import Fields
+from blindspot.storage.records import Fields, HypothesisKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Teacher(Protocol):
     async def extrapolate(self, case: Case, abstraction: Explanation) -> Explanation:
         """Name a different pattern on the same topic that could fool the classifier too."""
 
-    async def generate(self, case: Case, hypothesis: Explanation, kind: str, n: int) -> list[Draft]:
+    async def generate(self, case: Case, hypothesis: Explanation, kind: HypothesisKind, n: int) -> list[Draft]:
         """Write n samples after a hypothesis of this kind (abstraction, extrapolation)."""
 
     async def aclose(self) -> None:

@@ -18,6 +18,7 @@ from blindspot.storage.errors import SettingsError, StoreError
 if TYPE_CHECKING:
     from blindspot.api import RunEnd
     from blindspot.cli.show.display import Show
+    from blindspot.storage.records import RunKindName
     from blindspot.storage.settings.sections import Settings
 
 WHAT, HOW, END = "What is attacked", "How", "Where it ends"
@@ -190,7 +191,7 @@ def cleared(section: object) -> dict[str, Any]:
     return {key: value for key, value in section.items() if key not in places} if isinstance(section, dict) else {}
 
 
-def refuse_unfinished(folder: Path, settings: Settings, kind: str) -> None:
+def refuse_unfinished(folder: Path, settings: Settings, kind: RunKindName) -> None:
     """Refuse to do again what an unfinished run of the same kind and settings has begun.
 
     Raises: StoreError, saying how to go on with it.

@@ -24,7 +24,7 @@ from blindspot.cli.terminal import progress_console, visible
 from blindspot.storage.errors import StoreError
 
 if TYPE_CHECKING:
-    from blindspot.graphs.context import Progress
+    from blindspot.graphs.context import PhasesName, Progress
 
 Show = Callable[["Progress"], None]
 Kind = Literal["live", "plain", "none"]
@@ -68,7 +68,7 @@ def ignore(progress: Progress) -> None:
     """Show nothing."""
 
 
-def name_of(phase: str, kind: str = "mitigation") -> str:
+def name_of(phase: str, kind: PhasesName = "mitigation") -> str:
     """A phase for eyes; where nobody teaches, rows are added in the teacher's place."""
     return "add rows" if (phase, kind) == ("teach", "baseline") else phase.replace("_", " ")
 
@@ -187,20 +187,14 @@ class LiveDisplay:
         """All phases, those behind us ticked, the one in hand marked."""
         if self.progress is None:
             return Text("loading…")
-        from blindspot.graphs.kinds import attack_only, mitigation, original
-        from blindspot.graphs.kinds import comparison as compare
+        from blindspot.graphs.kinds.kinds import PHASES
+        from blindspot.graphs.kinds.mitigation import BEFORE_CHOICES
 
-        of_kind = {
-            "attack": attack_only.PHASES,
-            "comparison": compare.PHASES,
-            "original": original.PHASES,
-            "autonomous": mitigation.AUTONOMOUS_PHASES,
-        }
-        all_phases = of_kind.get(self.progress.kind, mitigation.PHASES)
+        all_phases = PHASES[self.progress.kind]
         at = all_phases.index(self.progress.phase) if self.progress.phase in all_phases else 0
         behind = set(all_phases[:at])
         if self.progress.kind == "autonomous" and self.progress.round:  # any phase may come next, or come again
-            behind = self.begun | set(mitigation.BEFORE_CHOICES)
+            behind = self.begun | set(BEFORE_CHOICES)
         kind = self.progress.kind
         parts = [
             Text(name_of(name, kind), style="bold cyan reverse")

@@ -12,7 +12,7 @@ from blindspot.cli.show.change import SHOWN, Change, Estimate, sort_of
 from blindspot.cli.show.spend import PhaseSpend, cost_of, read_spend, spend_in_words
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import StoreError
-from blindspot.storage.records import LOGGED, POOLED
+from blindspot.storage.records import LOGGED, POOLED, RunKindName, RunStatus
 from blindspot.storage.schema.uu import is_adversarial_uu
 from blindspot.storage.workspace import Workspace
 
@@ -40,9 +40,9 @@ class Summary:
     """A run as far as it went."""
 
     run_id: str
-    kind: str  # mitigation | attack
+    kind: RunKindName
     workspace: Path
-    status: str  # running | stopped | finished | failed
+    status: RunStatus
     stop_reason: str | None
     teacher: str
     method: str  # where the added rows come from: teacher, or a baseline
@@ -111,9 +111,10 @@ def rows_of(results: Results, sql: str, params: Sequence[object] = ()) -> list[d
     return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
-def kind_of(run: Mapping[str, Any]) -> str:
+def kind_of(run: Mapping[str, Any]) -> RunKindName:
     """The kind of a run as a row of results, which an older blindspot may have published."""
-    return str(run.get("kind", "mitigation"))
+    kind: RunKindName = run.get("kind", "mitigation")
+    return kind
 
 
 def read_summary(results: Results, run_id: str) -> Summary:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -10,15 +9,18 @@ from typing import Any
 from langgraph.graph import END, START, StateGraph
 
 from blindspot.graphs.context import Context, State
+from blindspot.graphs.kinds.kind import RunKind
 from blindspot.graphs.nodes.evaluate import scope_of, statistics_of
 from blindspot.graphs.nodes.prepare import prepare
 from blindspot.graphs.phase import in_thread
+from blindspot.graphs.phase_result import PhaseResult
 from blindspot.graphs.shared.attacks import stops
 from blindspot.graphs.shared.draws import draw_samples
 from blindspot.graphs.shared.finding import find_uus
 from blindspot.storage.errors import SettingsError
-from blindspot.storage.records import Attack, Sample
+from blindspot.storage.records import Attack, Sample, Split
 from blindspot.storage.settings.sections import Settings
+from blindspot.tools.data.datasets import SPLITS
 from blindspot.tools.progress import Report
 
 PHASES = ("prepare", "attack", "measure")
@@ -50,7 +52,7 @@ def check_attack(settings: Settings) -> None:
         raise SettingsError("attack.samples: 0 leaves nothing to attack; take 1 or more")
 
 
-def attack_drawn(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+def attack_drawn(context: Context, state: State, report: Report) -> PhaseResult:
     """Attack samples of the split that the settings name; add the UUs among them, natural and adversarial."""
     samples = drawn(context)
     attacks, uus = find_uus(context, state, samples, samples, report)
@@ -60,19 +62,37 @@ def attack_drawn(context: Context, state: State, report: Report) -> tuple[dict[s
         "UUs": sum(uu.kind == "adversarial" for uu in uus),
         "queries": sum(row.queries for row in attacks),
     }
-    return {}, result | stops(context, attacks, len(samples))
+    return PhaseResult({}, result | stops(context, attacks, len(samples)))
 
 
-def measure(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+def measure(context: Context, state: State, report: Report) -> PhaseResult:
     """Add the statistics of each recipe's attacks, and say why the run ends."""
     attacks = context.store.rows(Attack, model_id=state["model_id"])
     rows = statistics_of(attacks, replace(scope_of(context, 0), split=context.settings.attack.split))
     context.store.add(rows)
     early = [f"{who} {where}" for who, where in stops(context, attacks, len(drawn(context))).items()]
-    return {"stop": "; ".join(early) or "every attack is done"}, {"figures": len(rows)}
+    return PhaseResult({"stop": "; ".join(early) or "every attack is done"}, {"figures": len(rows)})
 
 
 def drawn(context: Context) -> list[Sample]:
     """The samples that are attacked: a random draw from the split, each class in its share."""
     settings = context.settings
     return draw_samples(context.samples(settings.attack.split), settings.attack.samples, seed=settings.run.seed)
+
+
+def splits_attacked(settings: Settings) -> tuple[Split, ...]:
+    """The split under attack, and the one that the classifier is fine-tuned on, where it is."""
+    wanted = {settings.attack.split, "train" if settings.classifier.fine_tune else settings.attack.split}
+    return tuple(split for split in SPLITS if split in wanted)
+
+
+ATTACK_ONLY = RunKind(
+    name="attack",
+    build=build_attack_only,
+    phases={"attack": PHASES},
+    phases_of=lambda _: "attack",
+    splits=splits_attacked,
+    check=lambda settings, _: check_attack(settings),
+    reads_log=False,
+    unasked="is attacks alone, which no teacher is asked about",
+)

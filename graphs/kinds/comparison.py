@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -15,11 +15,14 @@ from blindspot.agents.calls.prices import UNCHARGED
 from blindspot.agents.spec import OBJECT, TeacherSpec
 from blindspot.agents.teachers.given import NOBODY, Given
 from blindspot.graphs.context import Context, State
+from blindspot.graphs.kinds.asked import teachers_of
+from blindspot.graphs.kinds.kind import RunKind
 from blindspot.graphs.nodes.attack import attack
 from blindspot.graphs.nodes.filter import compared_with, tell_uneven
 from blindspot.graphs.nodes.prepare import prepare
 from blindspot.graphs.nodes.select import select
 from blindspot.graphs.phase import in_thread, on_loop
+from blindspot.graphs.phase_result import PhaseResult
 from blindspot.graphs.shared.attacks import uus_of
 from blindspot.graphs.teaching.teach import teach
 from blindspot.graphs.teaching.teachers import WITHOUT_TOOLS, check_teacher
@@ -72,14 +75,6 @@ def check_comparison(settings: Settings, teachers: Given = NOBODY) -> None:
         check_teacher(settings_for(settings, spec).teacher, teachers)
 
 
-def teachers_of(settings: Settings) -> tuple[str, ...]:
-    """The teachers to compare, each in the one spelling that their rows have.
-
-    Raises: SettingsError, for a spec that is wrong.
-    """
-    return tuple(str(TeacherSpec.parse(spec)) for spec in settings.compare.teachers)
-
-
 def without(settings: Settings, providers: Collection[str]) -> list[str]:
     """The teachers to compare but for those of some providers."""
     return [spec for spec in teachers_of(settings) if TeacherSpec.parse(spec).provider not in providers]
@@ -105,7 +100,7 @@ def settings_for(settings: Settings, spec: str) -> Settings:
     return settings.model_copy(update={"teacher": teacher.model_copy(update=part)})
 
 
-async def teach_each(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+async def teach_each(context: Context, state: State, report: Report) -> PhaseResult:
     """Have every teacher teach about the selected UUs, side by side; one that cannot be used is recorded.
 
     Raises: TeacherError, when none of them can be used. Cancelled, when asked to stop. GraphInterrupt, when what is
@@ -119,7 +114,8 @@ async def teach_each(context: Context, state: State, report: Report) -> tuple[di
             steps[spec] = (done, total)
             report(sum(done for done, _ in steps.values()), len(specs) * total)
 
-        await teach(replace(context, settings=settings_for(context.settings, spec)), state, report_all)
+        own = replace(context, settings=settings_for(context.settings, spec), has_many_teachers=True)
+        await teach(own, state, report_all)
 
     ended = await asyncio.gather(*map(teach_one, specs), return_exceptions=True)
     failures = {spec: error for spec, error in zip(specs, ended, strict=True) if isinstance(error, TeacherError)}
@@ -131,7 +127,7 @@ async def teach_each(context: Context, state: State, report: Report) -> tuple[di
         raise TeacherError("; ".join(f"{spec}: {error}" for spec, error in failures.items()))
     written = {spec: len(await asyncio.to_thread(written_by, context, spec)) for spec in specs}
     told = {spec: f"{count} samples" for spec, count in written.items()}
-    return {}, told | {spec: f"{FAILED}{error}" for spec, error in failures.items()}
+    return PhaseResult({}, told | {spec: f"{FAILED}{error}" for spec, error in failures.items()})
 
 
 def raise_others(errors: Iterable[BaseException]) -> None:
@@ -145,13 +141,13 @@ def raise_others(errors: Iterable[BaseException]) -> None:
         raise GraphInterrupt(waits)
 
 
-def filter_each(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+def filter_each(context: Context, state: State, report: Report) -> PhaseResult:
     """Check what each teacher wrote against training samples and its own other samples, as if it had been alone."""
     from blindspot.tools.additions.filter import filter_samples
 
     written = {spec: some for spec in teachers_of(context.settings) if (some := written_by(context, spec))}
     if not written:
-        return {}, {"accepted": "0 of 0"}
+        return PhaseResult({}, {"accepted": "0 of 0"})
     checks, counts = compared_with(context, state["round"], report)
     told: dict[str, Any] = {}
     for place, (spec, samples) in enumerate(written.items()):
@@ -163,10 +159,10 @@ def filter_each(context: Context, state: State, report: Report) -> tuple[dict[st
         context.store.put_many(checked)
         tell_uneven(context, state["round"], checked, f"{spec}: ")
         told[spec] = f"{sum(bool(sample.accepted) for sample in checked)} of {len(checked)} accepted"
-    return {}, told | {"BERTScore threshold": round(checks.plan.bertscore, 3), "compared with": counts}
+    return PhaseResult({}, told | {"BERTScore threshold": round(checks.plan.bertscore, 3), "compared with": counts})
 
 
-def compare(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+def compare(context: Context, state: State, report: Report) -> PhaseResult:
     """See which samples fool the model version under test, and add what each teacher made of the UUs."""
     specs, run_id = teachers_of(context.settings), context.run_id
     version = OnDemand(context, state["model_id"])
@@ -191,7 +187,7 @@ def compare(context: Context, state: State, report: Report) -> tuple[dict[str, A
     ]
     context.store.put_many(rows)
     stop = "the comparison is done" if selected else "no UUs were found to teach about"
-    return {"stop": stop}, {row.teacher: in_short(row) for row in rows}
+    return PhaseResult({"stop": stop}, {row.teacher: in_short(row) for row in rows})
 
 
 def in_short(row: TeacherComparison) -> str:
@@ -203,3 +199,16 @@ def written_by(context: Context, spec: str) -> list[SyntheticSample]:
     own = {row.hypothesis_id for row in context.store.rows(Hypothesis, run_id=context.run_id, teacher=spec)}
     rows = context.store.rows(SyntheticSample, run_id=context.run_id)
     return [row for row in rows if row.hypothesis_id in own]
+
+
+COMPARISON = RunKind(
+    name="comparison",
+    build=build_comparison,
+    phases={"comparison": PHASES},
+    phases_of=lambda _: "comparison",
+    splits=lambda _: ("train", "validation"),
+    check=check_comparison,
+    settings_for=settings_for,
+    filters=lambda _: True,
+    fixed=frozenset({"teacher.spec"}),  # its teachers are those of compare.teachers
+)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
-from blindspot.graphs.context import Context, State
+from blindspot.agents.teachers.given import Given
+from blindspot.graphs.context import Context, PhasesName, State
+from blindspot.graphs.kinds.kind import RunKind
 from blindspot.graphs.nodes.attack import attack
 from blindspot.graphs.nodes.close_round import close_round, open_round
 from blindspot.graphs.nodes.decide import decide
@@ -25,6 +28,12 @@ from blindspot.graphs.nodes.select import select
 from blindspot.graphs.nodes.teach import add_rows
 from blindspot.graphs.nodes.write_more import write_more
 from blindspot.graphs.phase import in_thread, on_loop
+from blindspot.graphs.shared.budgets import FILTERED
+from blindspot.graphs.teaching.teachers import check_teacher
+from blindspot.storage.errors import SettingsError
+from blindspot.storage.records import Dataset
+from blindspot.storage.settings.sections import Settings
+from blindspot.tools.data.datasets import SPLITS, DataSource
 
 PHASES = (
     "prepare", "evaluate_original", "open_round", "attack", "select", "teach", "filter", "retrain", "evaluate",
@@ -86,3 +95,59 @@ def as_decided(state: State) -> str:
 def after_round(state: State) -> str:
     """Another round, unless close_round gave a reason to stop."""
     return END if state["stop"] else "open_round"
+
+
+def check_teaching(settings: Settings, teachers: Given) -> None:
+    """See that the teacher could be opened, or that a method without a teacher leaves no choice to one.
+
+    Raises: SettingsError, TeacherError.
+    """
+    if settings.method.name == "teacher":
+        check_teacher(settings.teacher, teachers)
+    elif settings.teacher.autonomy != "scripted":
+        raise SettingsError(
+            f'teacher.autonomy = "{settings.teacher.autonomy}": the method "{settings.method.name}" asks no teacher; '
+            'set teacher.autonomy = "scripted"'
+        )
+
+
+def check_method(settings: Settings, source: DataSource, dataset: Dataset) -> None:
+    """See that the method and the levers have what they learn of: a file that can be read, attacks to be made.
+
+    Raises: DataError, for a recorded sample that is wrong. SettingsError.
+    """
+    attack, method = settings.attack, settings.method
+    if method.name == "recorded" and method.file:
+        from blindspot.tools.additions.recorded import read_recorded
+
+        read_recorded(Path(method.file), source, dataset.labels)
+    if method.name == "adversarial" and not (attack.recipes and attack.samples + attack.train_samples):
+        raise SettingsError(
+            'method.name = "adversarial": nothing is attacked; name a recipe in attack.recipes, and samples to attack'
+        )
+    takes_attacks = bool(settings.retrain.consistency) and settings.retrain.twins == "attacks"
+    if takes_attacks and method.name != "temperature" and not (attack.recipes and attack.train_samples):
+        raise SettingsError(
+            'retrain.twins = "attacks": no training sample is attacked, so none has a twin; set attack.train_samples, '
+            'or retrain.twins = "typos"'
+        )
+
+
+def phases_of(settings: Settings) -> PhasesName:
+    """Which of its courses a mitigation takes."""
+    if settings.method.name != "teacher":
+        return "baseline"
+    return "autonomous" if settings.teacher.autonomy == "autonomous" else "mitigation"
+
+
+MITIGATION = RunKind(
+    name="mitigation",
+    build=build_mitigation,
+    phases={"mitigation": PHASES, "baseline": PHASES, "autonomous": AUTONOMOUS_PHASES},
+    phases_of=phases_of,
+    splits=lambda _: SPLITS,
+    check=check_teaching,
+    check_data=check_method,
+    filters=lambda settings: settings.method.name in FILTERED,
+    has_rounds=True,
+)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
 from langgraph.graph import END, START, StateGraph
 
 from blindspot.graphs.context import Context, State
+from blindspot.graphs.kinds.kind import RunKind
 from blindspot.graphs.nodes.attack import attack
 from blindspot.graphs.nodes.evaluate import evaluate_original
 from blindspot.graphs.nodes.prepare import prepare
 from blindspot.graphs.phase import in_thread
+from blindspot.graphs.phase_result import PhaseResult
+from blindspot.tools.data.datasets import SPLITS
 from blindspot.tools.progress import Report
 
 PHASES = ("prepare", "attack", "evaluate_original")
@@ -33,7 +35,18 @@ def build_original() -> StateGraph[State, Context, Any, Any]:
     return graph
 
 
-def evaluate_and_end(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+def evaluate_and_end(context: Context, state: State, report: Report) -> PhaseResult:
     """Measure the version, which is all there is to do."""
-    changes, told = evaluate_original(context, state, report)
-    return changes | {"stop": "the original model version is measured"}, told
+    changes, summary = evaluate_original(context, state, report)
+    return PhaseResult(changes | {"stop": "the original model version is measured"}, summary)
+
+
+ORIGINAL = RunKind(
+    name="original",
+    build=build_original,
+    phases={"original": PHASES},
+    phases_of=lambda _: "original",
+    splits=lambda _: SPLITS,
+    check=lambda *_: None,
+    unasked="makes the original model version alone, which no teacher is asked about",
+)

@@ -6,10 +6,10 @@ samples are attacked as well where the settings want some, for methods and lever
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from blindspot.graphs.context import Context, State, arguments_of
+from blindspot.graphs.phase_result import PhaseResult
 from blindspot.graphs.shared.attacks import attack_once, budget_of, stops
 from blindspot.graphs.shared.draws import draw_samples, drawn_training, fair_order
 from blindspot.graphs.shared.finding import find_uus
@@ -18,7 +18,7 @@ from blindspot.graphs.versions.versions import OnDemand
 from blindspot.tools.progress import Report
 
 
-def attack(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+def attack(context: Context, state: State, report: Report) -> PhaseResult:
     """Predict validation samples, or the log's, and attack validation samples; add the UUs."""
     samples, logged = context.samples("validation"), logged_samples(context)
     drawn = draw_samples(samples, context.settings.attack.samples, seed=context.settings.run.seed)
@@ -34,7 +34,7 @@ def attack(context: Context, state: State, report: Report) -> tuple[dict[str, An
         "adversarial UUs": kinds.count("adversarial"),
         "queries": sum(row.queries for row in attacks),
     }
-    return {}, result | stops(context, attacks, len(drawn)) | attack_training(context, state, report)
+    return PhaseResult({}, result | stops(context, attacks, len(drawn)) | attack_training(context, state, report))
 
 
 def attack_training(context: Context, state: State, report: Report) -> dict[str, Any]:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from blindspot.graphs.context import Context, State, arguments_of
+from blindspot.graphs.phase_result import PhaseResult
 from blindspot.graphs.shared.attacks import uus_of
 from blindspot.graphs.versions.prune import remove_rejected
 from blindspot.storage.records import POOLED, BlindSpot, Evaluation, Round, Run, now
 from blindspot.tools.progress import Report
 
 
-def open_round(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+def open_round(context: Context, state: State, report: Report) -> PhaseResult:
     """Count the next round and record that it began."""
     number = state["round"] + 1
     context.store.add([Round(context.run_id, number, state["model_id"], now())])
-    return {"round": number, "new_model_id": None}, {"starts with": state["model_id"]}
+    return PhaseResult({"round": number, "new_model_id": None}, {"starts with": state["model_id"]})
 
 
-def close_round(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+def close_round(context: Context, state: State, report: Report) -> PhaseResult:
     """Decide by the paired tests on the test split, and by the stop rules."""
     from blindspot.tools.metrics.verdict import Verdict, judge
 
@@ -52,7 +51,7 @@ def close_round(context: Context, state: State, report: Report) -> tuple[dict[st
     if new_id and not verdict.accepted:
         remove_rejected(context, number, new_id)
     decision = verdict.text.partition(": ")[0]  # the reasons stand in the round's row, and are printed at the end
-    return {"model_id": model_id, "stop": stop}, {"verdict": decision, "next": stop or "another round"}
+    return PhaseResult({"model_id": model_id, "stop": stop}, {"verdict": decision, "next": stop or "another round"})
 
 
 def nothing_new(context: Context, number: int) -> str:

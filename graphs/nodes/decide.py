@@ -15,6 +15,7 @@ from blindspot.agents.teachers.decisions import Choice, decision_question, read_
 from blindspot.graphs.autonomy.scene import Scene, look
 from blindspot.graphs.autonomy.steps import NATURAL, last_step, possible, refusal, scripted_step
 from blindspot.graphs.context import Context, State
+from blindspot.graphs.phase_result import PhaseResult
 from blindspot.graphs.teaching.tasks import run_all
 from blindspot.graphs.teaching.teachers import asking
 from blindspot.storage.errors import BudgetSpent, MalformedAnswer, SettingsError, Unanswered
@@ -24,7 +25,7 @@ from blindspot.tools.progress import Report
 MOST_REFUSED = 4  # choices in a row, before the scripted order decides
 
 
-async def decide(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+async def decide(context: Context, state: State, report: Report) -> PhaseResult:
     """Have the next step chosen, and its arguments made definite so that a resumed run does just the same.
 
     At the limit of steps the round is brought to an end. Where the teacher cannot decide, the scripted order does.
@@ -47,7 +48,7 @@ async def decide(context: Context, state: State, report: Report) -> tuple[dict[s
         step += step >= limit  # the phases that end a round have steps of their own
     arguments = await asyncio.to_thread(make_definite, context, scene, choice)
     said = {key: value for key, value in choice.arguments.items() if value is not None}
-    return {"step": step, "chosen": choice.step, "knobs": arguments}, {"next": choice.step, **said}
+    return PhaseResult({"step": step, "chosen": choice.step, "knobs": arguments}, {"next": choice.step, **said})
 
 
 async def ask(context: Context, state: State, scene: Scene, report: Report) -> tuple[int, Choice | None, str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from blindspot.graphs.context import Context, State
 from blindspot.graphs.nodes.calibrate import fit_on_validation
+from blindspot.graphs.phase_result import PhaseResult
 from blindspot.graphs.shared.attacks import attack_once
 from blindspot.graphs.shared.draws import draw_samples
 from blindspot.graphs.shared.fooling import predict_known, predict_repaired
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from blindspot.tools.metrics.verdict_evidence import Temperature
 
 
-def evaluate_original(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+def evaluate_original(context: Context, state: State, report: Report) -> PhaseResult:
     """Measure the original model version."""
     from blindspot.tools.metrics.evaluate import figures
 
@@ -31,10 +32,10 @@ def evaluate_original(context: Context, state: State, report: Report) -> tuple[d
     scope = scope_of(context, 0)
     rows = [*figures(measured.outcomes, measured.outcomes.clean, scope), *statistics_of(measured.attacks, scope)]
     context.store.put_many(rows)  # a study may measure a version again, on more samples
-    return {}, headline(rows, context)
+    return PhaseResult({}, headline(rows, context))
 
 
-def evaluate(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+def evaluate(context: Context, state: State, report: Report) -> PhaseResult:
     """Measure this round's model version, and its differences to the one it would replace and to the original.
 
     What a verdict weighs besides is measured here too: blind spots, UUs that came and went, calibration, forgetting.
@@ -44,7 +45,7 @@ def evaluate(context: Context, state: State, report: Report) -> tuple[dict[str, 
 
     new_id = state["new_model_id"]
     if new_id is None:
-        return {}, {"evaluated": "nothing, no model version is new"}
+        return PhaseResult({}, {"evaluated": "nothing, no model version is new"})
     original_id = context.original_id()
     measured = {
         model_id: measure_version(context, model_id, report) for model_id in (new_id, state["model_id"], original_id)
@@ -65,7 +66,7 @@ def evaluate(context: Context, state: State, report: Report) -> tuple[dict[str, 
     spots = spots_of(context, new, measured[state["model_id"]], scope)
     context.store.put_many([*rows, *logged])
     context.store.renew(BlindSpot, spots, run_id=context.run_id, round=state["round"])
-    return {}, headline(rows, context) | fixed_in_words(logged, new_id)
+    return PhaseResult({}, headline(rows, context) | fixed_in_words(logged, new_id))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from blindspot.graphs.context import Context, State
+from blindspot.graphs.phase_result import PhaseResult
 from blindspot.graphs.shared.attacks import uus_of
 from blindspot.graphs.shared.budgets import FILTERED
 from blindspot.graphs.shared.references import (
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 WORDS = {"training": "training samples", "deployment": "texts of the deployment", "uu": "UUs"}
 
 
-def filter_round(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+def filter_round(context: Context, state: State, report: Report) -> PhaseResult:
     """Check what the teacher wrote against real texts, earlier accepted samples and each other.
 
     What a baseline took out of the data is right as it is, and may well be a copy.
@@ -37,19 +38,23 @@ def filter_round(context: Context, state: State, report: Report) -> tuple[dict[s
     rows = context.store.rows(SyntheticSample, run_id=context.run_id, round=number)
     written = [row for row in rows if row.origin in FILTERED]
     if not written:
-        return {}, {"accepted": f"{len(rows)} of {len(rows)}" + (", which no teacher wrote" if rows else "")}
+        untaught = ", which no teacher wrote" if rows else ""
+        return PhaseResult({}, {"accepted": f"{len(rows)} of {len(rows)}{untaught}"})
     earlier = [sample for sample in accepted_samples(context) if sample.round < number]
     compared, counts = compared_with(context, number, report)
     checked = filter_samples(written, replace(compared, accepted=earlier), report, context.cancelled)
     context.store.put_many(checked)
     tell_uneven(context, number, checked)
     reasons = Counter(str(sample.rejected_by) for sample in checked if not sample.accepted)
-    return {}, {
-        "accepted": f"{sum(bool(sample.accepted) for sample in checked)} of {len(checked)}",
-        **{f"rejected by {reason}": count for reason, count in sorted(reasons.items())},
-        "BERTScore threshold": round(compared.plan.bertscore, 3),
-        "compared with": counts,
-    }
+    return PhaseResult(
+        {},
+        {
+            "accepted": f"{sum(bool(sample.accepted) for sample in checked)} of {len(checked)}",
+            **{f"rejected by {reason}": count for reason, count in sorted(reasons.items())},
+            "BERTScore threshold": round(compared.plan.bertscore, 3),
+            "compared with": counts,
+        },
+    )
 
 
 def compared_with(context: Context, round_number: int, report: Report = silent) -> tuple[FilterContext, str]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from blindspot.graphs.context import Context, State
+from blindspot.graphs.phase_result import PhaseResult
 from blindspot.graphs.versions.identity import recorded_version
 from blindspot.graphs.versions.versions import bring_version, is_there, train_version
 from blindspot.storage.errors import ModelError
@@ -14,7 +13,7 @@ from blindspot.storage.records import ModelVersion, Run
 from blindspot.tools.progress import Report
 
 
-def prepare(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+def prepare(context: Context, state: State, report: Report) -> PhaseResult:
     """Fine-tune on the training samples where the settings ask for it; else record what was brought along.
 
     A run that repairs the original model version of another takes it as it is.
@@ -24,7 +23,8 @@ def prepare(context: Context, state: State, report: Report) -> tuple[dict[str, A
     version = origin_version(context, run.origin_id) if run.origin_id else own_version(context, report)
     context.store.put(replace(run, original_model_id=version.model_id, final_model_id=version.model_id))
     trained = {"trained on": version.rows_train, "loss": rounded(version.final_loss)}
-    return {"model_id": version.model_id}, trained if version.rows_train else {"brought along": version.folder}
+    summary = trained if version.rows_train else {"brought along": version.folder}
+    return PhaseResult({"model_id": version.model_id}, summary)
 
 
 def own_version(context: Context, report: Report) -> ModelVersion:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from blindspot.graphs.context import Context, State
 from blindspot.graphs.nodes.calibrate import calibrate_version
 from blindspot.graphs.nodes.filter import accepted_samples
 from blindspot.graphs.nodes.prepare import rounded
+from blindspot.graphs.phase_result import PhaseResult
 from blindspot.graphs.shared.budgets import FILTERED
 from blindspot.graphs.shared.levers import levers_of
 from blindspot.graphs.versions.identity import recorded_version
@@ -18,7 +18,7 @@ from blindspot.tools.metrics.temperature import bound_hit
 from blindspot.tools.progress import Report
 
 
-def retrain(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+def retrain(context: Context, state: State, report: Report) -> PhaseResult:
     """Train on E = D + accepted samples, of all rounds so far or of this one.
 
     A round in which a teacher's samples were all rejected trains nothing; a baseline trains in any case, so that what
@@ -27,11 +27,11 @@ def retrain(context: Context, state: State, report: Report) -> tuple[dict[str, A
     number, method = state["round"], context.settings.method.name
     synthetic = kept_samples(context, number)
     if method in FILTERED and not any(sample.round == number for sample in synthetic):
-        return {"new_model_id": None}, {"trained on": "nothing, no synthetic sample was accepted"}
+        return PhaseResult({"new_model_id": None}, {"trained on": "nothing, no synthetic sample was accepted"})
     version = recorded_version(context, number)
     if version is None or not is_there(context, version):
         version = make_version(context, state, synthetic, report)
-    return {"new_model_id": version.model_id}, in_short(version)
+    return PhaseResult({"new_model_id": version.model_id}, in_short(version))
 
 
 def make_version(context: Context, state: State, synthetic: list[SyntheticSample], report: Report) -> ModelVersion:

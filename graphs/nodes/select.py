@@ -7,6 +7,7 @@ from typing import Any
 
 from blindspot.graphs.autonomy.steps import NATURAL
 from blindspot.graphs.context import Context, State, arguments_of
+from blindspot.graphs.phase_result import PhaseResult
 from blindspot.graphs.shared.attacks import uus_of
 from blindspot.graphs.shared.budgets import most_selected
 from blindspot.storage.records import Uu
@@ -14,7 +15,7 @@ from blindspot.tools.additions.select import most_confident, select_uus
 from blindspot.tools.progress import Report
 
 
-def select(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+def select(context: Context, state: State, report: Report) -> PhaseResult:
     """Select as many of this round's UUs as the settings allow: by default a share of the training rows' number.
 
     Source: IBS, section 3.1.
@@ -29,7 +30,7 @@ def select(context: Context, state: State, report: Report) -> tuple[dict[str, An
         if len(chosen) == arguments["before"]:  # else a run that was killed after this phase had added its rows
             chosen += select_more(context, uus, arguments)
     context.store.put_many(chosen)
-    return {}, {"selected": f"{len(chosen)} of {len(uus)} UUs"}
+    return PhaseResult({}, {"selected": f"{len(chosen)} of {len(uus)} UUs"})
 
 
 def select_more(context: Context, uus: Sequence[Uu], arguments: Mapping[str, Any]) -> list[Uu]:

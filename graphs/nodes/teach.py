@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
 
 from blindspot.graphs.context import Context, State
+from blindspot.graphs.phase_result import PhaseResult
 from blindspot.graphs.shared.baselines import take_rows
 from blindspot.graphs.teaching.teach import teach
 from blindspot.tools.progress import Report
 
 
-async def add_rows(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+async def add_rows(context: Context, state: State, report: Report) -> PhaseResult:
     """Have the teacher teach, or take a baseline's rows."""
     if context.settings.method.name == "teacher":
         return await teach(context, state, report)

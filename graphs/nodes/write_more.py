@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
 
 from blindspot.agents.calls.caller import Caller
 from blindspot.agents.teachers.more import generate_more
 from blindspot.graphs.context import Context, State, arguments_of
+from blindspot.graphs.phase_result import PhaseResult
 from blindspot.graphs.shared.references import least_of_all
 from blindspot.graphs.teaching.tasks import run_all
 from blindspot.graphs.teaching.teach import case_of, check_stop, explanation_of
@@ -20,7 +20,7 @@ from blindspot.tools.progress import Report
 SAMPLES_SHOWN = 20  # that are there already
 
 
-async def write_more(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+async def write_more(context: Context, state: State, report: Report) -> PhaseResult:
     """Have so many samples written after each hypothesis, side by side; one that fails is recorded and skipped.
 
     Raises: TeacherError, when the teacher cannot be used at all. Cancelled, when asked to stop.
@@ -44,7 +44,7 @@ async def write_more(context: Context, state: State, report: Report) -> tuple[di
 
     async with asking(context, state["round"]) as caller:
         await run_all([write_one(caller, key, known) for key, known in before.items()], cancelled=context.cancelled)
-    return {}, {"samples written": written, "hypotheses skipped": skipped}
+    return PhaseResult({}, {"samples written": written, "hypotheses skipped": skipped})
 
 
 async def write_after(context: Context, caller: Caller, after: tuple[str, int], n: int, least: int) -> int:

@@ -3,64 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from blindspot.graphs.shared.budgets import FILTERED
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.settings.sections import Settings
 
-if TYPE_CHECKING:
-    from blindspot.storage.records import Dataset
-    from blindspot.tools.data.datasets import DataSource
 
+def check_places(settings: Settings, *, filters: bool) -> None:
+    """See that the models of a run and the device are there.
 
-def check_places(settings: Settings, kind: str = "mitigation") -> None:
-    """See that the models of a kind of run and the device are there, before the data are read.
-
+    Args:
+        filters: whether the run has samples that the filter judges, for which it needs an encoder.
     Raises: ModelError.
     """
     from blindspot.tools.classifier.classifier import locate_model, pick_device
 
     locate_model(settings.classifier.model)
-    if filters(settings, kind):
+    if filters:
         locate_model(settings.filter.encoder)
     pick_device(settings.classifier.device)
 
 
-def check_method(settings: Settings, source: DataSource, dataset: Dataset, kind: str = "mitigation") -> None:
-    """See that a mitigation's method and levers have what they learn of: a file that can be read, attacks to be made.
+def check_classifier(settings: Settings, labels: Sequence[str]) -> None:
+    """Load the classifier once, to see that the run will be able to.
 
-    Raises: DataError, for a recorded sample that is wrong. SettingsError.
-    """
-    attack, method = settings.attack, settings.method
-    if kind != "mitigation":
-        return
-    if method.name == "recorded" and method.file:
-        from blindspot.tools.additions.recorded import read_recorded
-
-        read_recorded(Path(method.file), source, dataset.labels)
-    if method.name == "adversarial" and not (attack.recipes and attack.samples + attack.train_samples):
-        raise SettingsError(
-            'method.name = "adversarial": nothing is attacked; name a recipe in attack.recipes, and samples to attack'
-        )
-    takes_attacks = bool(settings.retrain.consistency) and settings.retrain.twins == "attacks"
-    if takes_attacks and method.name != "temperature" and not (attack.recipes and attack.train_samples):
-        raise SettingsError(
-            'retrain.twins = "attacks": no training sample is attacked, so none has a twin; set attack.train_samples, '
-            'or retrain.twins = "typos"'
-        )
-
-
-def check_models(settings: Settings, labels: Sequence[str], kind: str = "mitigation") -> None:
-    """Load the classifier and, where samples are filtered, its encoder once, to see that the run will be able to.
-
-    Raises: ModelError, when one cannot be loaded or the classifier's classes are not the labels. SettingsError, when
-        nothing says which class stands for which label.
+    Raises: ModelError, when it cannot be loaded or its classes are not the labels. SettingsError, when nothing says
+        which class stands for which label.
     """
     from blindspot.tools.classifier.classifier import locate_model
     from blindspot.tools.classifier.weights import class_names, load_weights
-    from blindspot.tools.text.similarity import BertScorer
 
     classifier = settings.classifier
     model, _ = load_weights(locate_model(classifier.model), labels, fine_tuned=not classifier.fine_tune)
@@ -69,14 +39,16 @@ def check_models(settings: Settings, labels: Sequence[str], kind: str = "mitigat
             f"{classifier.model}: the model's {len(labels)} classes have no names (LABEL_0, …); set data.labels to the "
             f"labels in the order of its classes, e.g. {list(labels)}"
         )
-    del model  # two large models need not fit at once
-    if filters(settings, kind):
-        BertScorer(settings.filter.encoder)
 
 
-def filters(settings: Settings, kind: str) -> bool:
-    """Whether a kind of run has samples that the filter judges, for which it needs an encoder."""
-    return kind == "comparison" or (kind == "mitigation" and settings.method.name in FILTERED)
+def check_encoder(settings: Settings) -> None:
+    """Load the filter's encoder once, to see that the run will be able to.
+
+    Raises: ModelError, when it cannot be loaded.
+    """
+    from blindspot.tools.text.similarity import BertScorer
+
+    BertScorer(settings.filter.encoder)
 
 
 def check_recipes(settings: Settings) -> None:

@@ -7,19 +7,18 @@ from blindspot.agents.spec import TeacherSpec
 from blindspot.agents.teachers.forecast import Forecast, add_up, forecast
 from blindspot.agents.teachers.given import NOBODY, Given
 from blindspot.agents.teachers.teacher import Case
-from blindspot.graphs.kinds.comparison import settings_for
-from blindspot.graphs.preflight.kind_checks import check_kind, names_of
-from blindspot.graphs.preflight.source import source_of
+from blindspot.graphs.kinds.kind import RunKind
+from blindspot.graphs.kinds.kinds import KINDS
+from blindspot.graphs.preflight.preflight import Checked, Preflight
 from blindspot.graphs.shared.budgets import budget_uus
-from blindspot.graphs.shared.logged import inspect_data
-from blindspot.storage.records import LOGGED, Dataset, Sample
+from blindspot.storage.records import LOGGED, Dataset, RunKindName, Sample
 from blindspot.storage.settings.sections import Settings
 from blindspot.tools.data.datasets import load_split
 
 LOOKED_AT = 100  # training samples, evenly spread
 
 
-def forecast_run(settings: Settings, kind: str = "mitigation", teachers: Given = NOBODY) -> Forecast | None:
+def forecast_run(settings: Settings, kind: RunKindName = "mitigation", teachers: Given = NOBODY) -> Forecast | None:
     """Forecast what the teacher of a mitigation, or the teachers of a comparison, will be asked.
 
     Args:
@@ -27,23 +26,33 @@ def forecast_run(settings: Settings, kind: str = "mitigation", teachers: Given =
     Returns: None, where no request is billed to anybody: of `rules`, `file:` and `replay:`, and of a baseline.
     Raises: OperatorError, as `start_run`, where the settings, the data or a teacher are at fault.
     """
-    check_kind(settings, kind, teachers)
-    named = map(TeacherSpec.parse, names_of(settings, kind))
-    specs = [spec for spec in named if spec.provider not in UNCHARGED]
+    preflight, of_kind = Preflight(teachers), KINDS[kind]
+    preflight.check_asked(of_kind.teachers(settings))
+    preflight.check_settings(settings, of_kind)
+    return forecast_teaching(preflight.read(settings, of_kind)) if billed(settings, of_kind) else None
+
+
+def billed(settings: Settings, kind: RunKind) -> list[TeacherSpec]:
+    """The teachers whose requests are billed to somebody."""
+    return [spec for spec in map(TeacherSpec.parse, kind.teachers(settings)) if spec.provider not in UNCHARGED]
+
+
+def forecast_teaching(checked: Checked) -> Forecast | None:
+    """Forecast as `forecast_run`, for a run that was checked."""
+    settings, kind, dataset = checked.settings, checked.kind, checked.dataset
+    specs = billed(settings, kind)
     if not specs:
         return None
-    source = source_of(settings, kind)
-    dataset = inspect_data(settings, source, kind)
-    samples = load_split(source, dataset, "train")
+    samples = load_split(checked.source, dataset, "train")
     cases = [case_like(sample, dataset) for sample in samples[:: -(-len(samples) // LOOKED_AT)]]
-    rounds = 1 if kind == "comparison" else settings.run.rounds
-    found = []
+    rounds = settings.run.rounds if kind.has_rounds else 1
+    count = rounds * most_selected(settings, dataset)
+    forecasts = []
     for spec in specs:
-        own = settings_for(settings, str(spec)) if kind == "comparison" else settings
-        count = rounds * most_selected(settings, dataset)
-        price = price_of(spec, own.teacher)
-        found.append(forecast(cases, own.teacher, price, count=count, rounds=rounds, is_billed=is_providers_own(spec)))
-    return add_up(found)
+        own = kind.settings_for(settings, str(spec)).teacher
+        price = price_of(spec, own)
+        forecasts.append(forecast(cases, own, price, count=count, rounds=rounds, is_billed=is_providers_own(spec)))
+    return add_up(forecasts)
 
 
 def most_selected(settings: Settings, dataset: Dataset) -> int:

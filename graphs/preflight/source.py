@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from blindspot.storage.records import Split
+from blindspot.graphs.kinds.kind import RunKind
+from blindspot.graphs.kinds.mitigation import MITIGATION
 from blindspot.storage.settings.sections import Settings
-from blindspot.tools.data.datasets import SPLITS, DataSource
+from blindspot.tools.data.datasets import DataSource
 
 
-def source_of(settings: Settings, kind: str = "mitigation") -> DataSource:
+def source_of(settings: Settings, kind: RunKind = MITIGATION) -> DataSource:
     """Turn the settings of a data set into plain values."""
     data = settings.data
     files = {"train": data.train, "validation": data.validation, "test": data.test}
@@ -21,18 +22,8 @@ def source_of(settings: Settings, kind: str = "mitigation") -> DataSource:
         task=data.task,
         limits=data.limit.model_dump(),
         seed=settings.run.seed,
-        splits=splits_of(settings, kind),
+        splits=kind.splits(settings),
         shares=data.split,
         strip=data.strip,
-        unlabelled=data.unlabelled if kind != "attack" else None,
+        unlabelled=data.unlabelled if kind.reads_log else None,
     )
-
-
-def splits_of(settings: Settings, kind: str) -> tuple[Split, ...]:
-    """The splits that a run of this kind reads."""
-    if kind in ("mitigation", "original"):
-        return SPLITS
-    if kind == "comparison":
-        return ("train", "validation")
-    wanted = {settings.attack.split, "train" if settings.classifier.fine_tune else settings.attack.split}
-    return tuple(split for split in SPLITS if split in wanted)

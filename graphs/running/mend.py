@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from blindspot.agents.spec import TeacherSpec
+from blindspot.graphs.kinds.kinds import KINDS
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.records import Event, Hypothesis, Round, Run, ToolCall, make_id, now
 from blindspot.storage.settings.file import Overrides, change_settings
@@ -47,20 +48,16 @@ def mend_settings(store: Store, run: Run, overrides: Overrides) -> tuple[Run, li
     """
     before = check_settings(dict(run.settings), where=f"settings of {run.run_id}")
     after = change_settings(before, overrides)
-    asks = run.kind == "mitigation" and before.method.name == "teacher"
-    teacher = str(TeacherSpec.parse(after.teacher.spec)) if asks else run.teacher
+    kind = KINDS[run.kind]
+    asks = bool(kind.teachers(before))
+    teacher = run.teacher if "teacher.spec" in kind.fixed else kind.teacher_of(after)
     mended = replace(run, settings=after.model_dump(mode="json"), teacher=teacher)
     said = changes(before.model_dump(mode="json"), mended.settings)
     for key in said:
-        if run.kind == "attack" and key.startswith("teacher."):
-            raise SettingsError(
-                f"--set {key}: {run.run_id} is attacks alone, which no teacher is asked about; leave it out"
-            )
-        if run.kind == "mitigation" and not asks and key.startswith("teacher."):
-            raise SettingsError(
-                f'--set {key}: {run.run_id} has the method "{run.method}", which asks no teacher; leave it out'
-            )
-        if key not in MENDABLE or (key == "teacher.spec" and run.kind == "comparison"):  # its teachers are its own
+        if not asks and key.startswith("teacher."):
+            why = kind.unasked or f'has the method "{run.method}", which asks no teacher'
+            raise SettingsError(f"--set {key}: {run.run_id} {why}; leave it out")
+        if key not in MENDABLE or key in kind.fixed:
             raise SettingsError(
                 f"--set {key}: rows of {run.run_id} depend on it, so it stays; start a new run to change it "
                 f"(resume changes {', '.join(MENDABLE)})"

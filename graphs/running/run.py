@@ -15,30 +15,17 @@ from blindspot.agents.teachers.forecast import Forecast
 from blindspot.agents.teachers.given import NOBODY, Given
 from blindspot.graphs.checkpoints import forget, is_known, opened, thread_of
 from blindspot.graphs.context import Context, Progress, State
-from blindspot.graphs.kinds.attack_only import build_attack_only
-from blindspot.graphs.kinds.comparison import build_comparison
-from blindspot.graphs.kinds.mitigation import build_mitigation
-from blindspot.graphs.kinds.original import build_original
-from blindspot.graphs.preflight.checks import check_method, check_models, check_places, check_recipes
-from blindspot.graphs.preflight.kind_checks import check_kind, teacher_of
-from blindspot.graphs.preflight.source import source_of
+from blindspot.graphs.kinds.kinds import KINDS
+from blindspot.graphs.preflight.preflight import Checked, Preflight
 from blindspot.graphs.running.mend import mend_settings
-from blindspot.graphs.shared.logged import inspect_data
-from blindspot.storage.errors import Cancelled, SettingsError, StoreError, Waiting
-from blindspot.storage.records import Dataset, Run, ToolCall, now
+from blindspot.storage.errors import Cancelled, StoreError, Waiting
+from blindspot.storage.records import Run, RunKindName, RunStatus, ToolCall, now
 from blindspot.storage.settings.file import Overrides
 from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.store.store import Store
 from blindspot.storage.workspace import Workspace
 from blindspot.tools.data.review import Notice
 from blindspot.tools.progress import IsCancelled
-
-GRAPHS = {  # by kind of run
-    "mitigation": build_mitigation,
-    "attack": build_attack_only,
-    "comparison": build_comparison,
-    "original": build_original,
-}
 
 PACKAGES = (
     "blindspot",
@@ -58,7 +45,7 @@ def start_run(
     *,
     show: Callable[[Progress], None],
     cancelled: IsCancelled,
-    kind: str = "mitigation",
+    kind: RunKindName = "mitigation",
     forecast: Forecast | None = None,
     teachers: Given = NOBODY,
 ) -> Run:
@@ -73,26 +60,19 @@ def start_run(
     Raises: OperatorError, before anything is written where the settings, the data, the model or the teacher are at
         fault. Cancelled, when stopped; Waiting, for answers in files; `resume_run` goes on.
     """
-    source = source_of(settings, kind)
-    check_kind(settings, kind, teachers)
-    check_places(settings, kind)
-    notices: list[Notice] = []
-    dataset = inspect_data(settings, source, kind, notices)
-    check_method(settings, source, dataset, kind)
-    check_recipes(settings)
-    check_models(settings, dataset.labels, kind)
+    preflight, of_kind = Preflight(teachers), KINDS[kind]
+    preflight.check_asked(of_kind.teachers(settings))
+    checked = preflight.check(settings, of_kind)
     if cancelled():
         raise Cancelled("stopped before the run began")
     workspace = Workspace(Path(settings.run.workspace).expanduser().resolve())
     with Store.open(workspace.folder) as store:
-        run = new_run(store, settings, dataset, kind)
-        context = Context(
-            run.run_id, settings, store, workspace, source, dataset, cancelled, show, kind, teachers=teachers
-        )
-        beginning = [("data", notice) for notice in notices]
+        run = new_run(store, checked)
+        context = context_of(checked, run, store, show=show, cancelled=cancelled)
+        beginning = [("data", notice) for notice in checked.notices]
         beginning += [("forecast", Notice(str(forecast), "info"))] if forecast else []
         events = [context.event(0, phase, notice.message, level=notice.level) for phase, notice in beginning]
-        store.add([dataset, run, *events])  # a kill leaves all of a run's beginning, or nothing
+        store.add([checked.dataset, run, *events])  # a kill leaves all of a run's beginning, or nothing
         store.publish()
         for phase, notice in beginning:
             context.tell(0, phase, notice.message, level=notice.level)
@@ -124,35 +104,48 @@ def resume_run(
         store.publish()  # a run may have ended where there was no room for that
         run, mended = mend_settings(store, find_unfinished(store, run_id, workspace), overrides)
         settings = check_settings(dict(run.settings), where=f"settings of {run.run_id}")
-        source = source_of(settings, run.kind)
-        check_kind(settings, run.kind, teachers)
-        check_places(settings, run.kind)
-        dataset = inspect_data(settings, source, run.kind)
-        if dataset.dataset_id != run.dataset_id:
-            raise SettingsError(f"{run.run_id}: its data set has changed since it began; start a new run")
-        check_method(settings, source, dataset, run.kind)
-        check_models(settings, dataset.labels, run.kind)
+        preflight, kind = Preflight(teachers), KINDS[run.kind]
+        preflight.check_asked(kind.teachers(settings))
+        checked = preflight.check(settings, kind, resumed=run)
         store.add(mended)
         store.put(replace(run, status="running", stop_reason=None, finished_at=None))
         store.publish()
-        context = Context(
-            run.run_id,
-            settings,
-            store,
-            workspace,
-            source,
-            dataset,
-            cancelled,
-            show,
-            run.kind,
-            skip_unanswered,
-            teachers,
-        )
+        context = context_of(checked, run, store, show=show, cancelled=cancelled, skip_unanswered=skip_unanswered)
         return asyncio.run(go(context))
 
 
-def new_run(store: Store, settings: Settings, dataset: Dataset, kind: str) -> Run:
+def context_of(
+    checked: Checked,
+    run: Run,
+    store: Store,
+    *,
+    show: Callable[[Progress], None],
+    cancelled: IsCancelled,
+    skip_unanswered: bool = False,
+) -> Context:
+    """What the nodes of a run work with.
+
+    Args:
+        skip_unanswered: as for `resume_run`.
+    """
+    return Context(
+        run_id=run.run_id,
+        settings=checked.settings,
+        store=store,
+        workspace=store.workspace,
+        source=checked.source,
+        dataset=checked.dataset,
+        cancelled=cancelled,
+        show=show,
+        phases=checked.kind.phases_of(checked.settings),
+        skip_unanswered=skip_unanswered,
+        teachers=checked.teachers,
+    )
+
+
+def new_run(store: Store, checked: Checked) -> Run:
     """Make the row of a run that begins, with the next number of its name; it is not added."""
+    settings = checked.settings
     earlier = [int(run.run_id.rpartition("-")[2]) for run in store.rows(Run, name=settings.run.name)]
     number = 1 + max(earlier, default=0)  # a count would give a number that is taken, where one was deleted
     return Run(
@@ -161,12 +154,12 @@ def new_run(store: Store, settings: Settings, dataset: Dataset, kind: str) -> Ru
         status="running",
         settings=settings.model_dump(mode="json"),
         seed=settings.run.seed,
-        teacher=teacher_of(settings, kind),
-        dataset_id=dataset.dataset_id,
+        teacher=checked.kind.teacher_of(settings),
+        dataset_id=checked.dataset.dataset_id,
         tau=settings.run.tau,
         versions={package: version(package) for package in PACKAGES},
         started_at=now(),
-        kind=kind,
+        kind=checked.kind.name,
         method=settings.method.name,
     )
 
@@ -204,7 +197,7 @@ async def go_on(context: Context) -> Run:
     start = State(run_id=context.run_id, round=0, model_id="", new_model_id=None, stop=None)
     try:
         async with opened(context.workspace.checkpoints) as saver:
-            graph = GRAPHS[context.kind]().compile(checkpointer=saver)
+            graph = KINDS[this_run(context).kind].build().compile(checkpointer=saver)
             known = await is_known(graph, config, start, context.workspace.checkpoints)
             if not known:
                 go_on_from_rows(context)
@@ -250,7 +243,7 @@ def this_run(context: Context) -> Run:
     return run
 
 
-def close(context: Context, *, status: str, reason: str) -> None:
+def close(context: Context, *, status: RunStatus, reason: str) -> None:
     """Note how a run ended, and publish."""
     context.store.put(replace(this_run(context), status=status, stop_reason=reason, finished_at=now()))
     context.store.publish()

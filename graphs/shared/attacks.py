@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from blindspot.graphs.context import Context
@@ -142,16 +142,16 @@ def attack_missing(
     new: list[Attack] = []
     written = time.monotonic()
 
-    def cancelled() -> bool:
+    def keep() -> None:
         nonlocal written
         if new and time.monotonic() - written >= KEPT_EVERY_S:
             context.store.add(new)
             new.clear()
             written = time.monotonic()
-        return context.cancelled()
 
+    attacked = partial(attack_samples, budget=left, between=keep, cancelled=context.cancelled)
     try:
-        for row in attack_samples(models(), missing, plan, budget=left, cancelled=cancelled) if missing else ():
+        for row in attacked(models(), missing, plan) if missing else ():
             found.append(row)
             new.append(row)
             report(len(found), len(samples))

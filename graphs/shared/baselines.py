@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from blindspot.graphs.context import Context, State
+from blindspot.graphs.phase_result import PhaseResult
 from blindspot.graphs.shared.attacks import uus_of
 from blindspot.graphs.shared.budgets import ADDING_NOTHING, budget_rows
 from blindspot.graphs.shared.flips import flips_of
@@ -19,21 +20,21 @@ if TYPE_CHECKING:
 Row = SyntheticSample | Hypothesis | Uu
 
 
-def take_rows(context: Context, state: State) -> tuple[dict[str, Any], Mapping[str, Any]]:
+def take_rows(context: Context, state: State) -> PhaseResult:
     """Take a baseline's rows and add them; one that has fewer than are wanted uses all, and says so."""
     from blindspot.tools.additions.baselines import Addition
 
     settings, number = context.settings, state["round"]
     name, wanted = settings.method.name, budget_rows(settings, context.dataset.rows["train"])
     if name in ADDING_NOTHING:
-        return {}, {"rows added": 0}
+        return PhaseResult({}, {"rows added": 0})
     rows = TAKEN[name](context, state, Addition(context.run_id, number, wanted, settings.run.seed))
     context.store.add([row for row in rows if not isinstance(row, Uu)])
     context.store.put_many([row for row in rows if isinstance(row, Uu)])
     count = sum(isinstance(row, SyntheticSample) for row in rows)
     if count < wanted:
         context.tell(number, "teach", f"{name} has {count} of the {wanted} rows it may add", level="warning")
-    return {}, {"rows added": f"{count} of {wanted}"}
+    return PhaseResult({}, {"rows added": f"{count} of {wanted}"})
 
 
 def take_random(context: Context, state: State, addition: Addition) -> list[Row]:

@@ -11,16 +11,11 @@ from blindspot.graphs.versions.outcomes import outcomes_of
 from blindspot.graphs.versions.versions import OnDemand, predict_once
 from blindspot.storage.records import LOGGED, Evaluation, Prediction, Sample, Uu
 from blindspot.storage.settings.sections import Settings
-from blindspot.tools.data.datasets import inspect
-from blindspot.tools.data.logged_errors import LogSource, inspect_log, load_log, samples_of
-from blindspot.tools.data.unlabelled import inspect_unlabelled
+from blindspot.tools.data.logged_errors import LogSource, load_log, samples_of
 from blindspot.tools.uu import is_uu
 
 if TYPE_CHECKING:
-    from blindspot.storage.records import Dataset
-    from blindspot.tools.data.datasets import DataSource
     from blindspot.tools.data.logged_errors import Log
-    from blindspot.tools.data.review import Notice
     from blindspot.tools.metrics.figure import Scope
 
 AGREEING = 0.8  # an original model version that makes a smaller share of the log's errors is hardly the deployed one
@@ -40,20 +35,6 @@ def log_of(settings: Settings) -> LogSource | None:
         tau=settings.run.tau,
         strip=data.strip,
     )
-
-
-def inspect_data(
-    settings: Settings, source: DataSource, kind: str = "mitigation", notices: list[Notice] | None = None
-) -> Dataset:
-    """Check the data set of a run and, where there are any that the kind of run reads, the log and the unlabelled texts
-    beside it.
-
-    Args:
-        notices: takes what is no error and yet worth knowing; None: nothing looks for it.
-    Raises: DataError.
-    """
-    dataset, log = inspect_unlabelled(source, inspect(source, notices)), log_of(settings)
-    return inspect_log(source, log, dataset)[1] if log and kind != "attack" else dataset
 
 
 def logged_samples(context: Context) -> list[Sample]:

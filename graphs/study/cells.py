@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 from blindspot.agents.teachers.given import NOBODY, Given
-from blindspot.graphs.preflight.checks import check_method, check_models, check_places, check_recipes
-from blindspot.graphs.preflight.kind_checks import check_kind, check_named, names_of
-from blindspot.graphs.preflight.source import source_of
+from blindspot.graphs.kinds.kinds import KINDS
+from blindspot.graphs.preflight.preflight import Checked, Preflight
 from blindspot.graphs.running.mend import MENDABLE
-from blindspot.graphs.shared.logged import inspect_data
 from blindspot.storage.errors import SettingsError
-from blindspot.storage.records import Dataset, make_id
+from blindspot.storage.records import Dataset, RunKindName, make_id
 from blindspot.storage.settings.sections import Settings
 from blindspot.storage.settings.study_axes import METHODS
 from blindspot.storage.settings.study_cells import Cell, StudyPlan, is_free
@@ -34,14 +32,24 @@ class LoadedCell:
     """A cell with its data set."""
 
     cell: Cell
-    source: DataSource
-    dataset: Dataset
+    checked: Checked
     identity: str
-    notices: Sequence[Notice] = ()  # what is worth knowing about the data set
-    teachers: Given = field(default_factory=dict)  # those that are objects
+
+    @property
+    def source(self) -> DataSource:
+        return self.checked.source
+
+    @property
+    def dataset(self) -> Dataset:
+        return self.checked.dataset
+
+    @property
+    def notices(self) -> Sequence[Notice]:
+        """What is worth knowing about the data set."""
+        return self.checked.notices
 
 
-def identity(settings: Settings, dataset_id: str, kind: str) -> str:
+def identity(settings: Settings, dataset_id: str, kind: RunKindName) -> str:
     """What a cell is known by: the settings that its rows hang on, and its data set."""
     table: dict[str, dict[str, Any]] = settings.model_dump(mode="json")
     unknown = [*UNKNOWN_BY, *(["attack.recipes"] if kind == "original" or is_free(settings) else [])]
@@ -58,54 +66,27 @@ def inspect_cells(plan: StudyPlan, teachers: Given = NOBODY) -> list[LoadedCell]
         teachers: those that are objects; methods name each of them by its spec.
     Raises: OperatorError.
     """
-    datasets: dict[str, tuple[Dataset, list[Notice]]] = {}
-    checked: set[str] = set()
+    preflight = Preflight(teachers)
     loaded_cells: dict[str, LoadedCell] = {}
     for cell in plan.cells:
-        settings, kind = cell.settings, cell.kind
-        own = check_arm(cell, teachers)
-        source = replace(source_of(settings, kind), name=cell.dataset)
-        read = repr((replace(source, seed=source.seed if source.is_drawn else 0), settings.errors))
-        if read not in datasets:
-            check_places(settings, kind)
-            noticed: list[Notice] = []
-            datasets[read] = inspect_data(settings, source, kind, noticed), noticed
-        dataset, notices = datasets[read]
-        check_method(settings, source, dataset, kind)
-        look_at(settings, kind, dataset, checked)
-        loaded = LoadedCell(cell, source, dataset, identity(settings, dataset.dataset_id, kind), notices, own)
+        check_arm(cell, preflight)
+        checked = preflight.check(cell.settings, KINDS[cell.kind], name=cell.dataset)
+        loaded = LoadedCell(cell, checked, identity(cell.settings, checked.dataset.dataset_id, cell.kind))
         twin = loaded_cells.setdefault(loaded.identity, loaded)
         if twin is not loaded:
             raise SettingsError(f"study: these are the same cell: {twin.cell}; {cell}: leave one of them out")
-    check_named([name for cell in plan.cells for name in names_of(cell.settings, cell.kind)], teachers)
+    preflight.check_asked([name for cell in plan.cells for name in KINDS[cell.kind].teachers(cell.settings)])
     return list(loaded_cells.values())
 
 
-def check_arm(cell: Cell, teachers: Given) -> Given:
+def check_arm(cell: Cell, preflight: Preflight) -> None:
     """See that the run of a cell has what only a run of its kind needs.
 
-    Args:
-        teachers: those that are objects, of all cells.
-    Returns: those of them that teach in this cell.
     Raises: SettingsError, TeacherError.
     """
     try:
-        own = {name: teachers[name] for name in names_of(cell.settings, cell.kind) if name in teachers}
-        check_kind(cell.settings, cell.kind, own)
+        preflight.check_settings(cell.settings, KINDS[cell.kind])
     except SettingsError as error:
         is_teacher = cell.kind != "original" and cell.settings.method.name == "teacher"
         read = f'"{cell.arm}" is none of the methods ({", ".join(METHODS)}), so it is read as a teacher: '
         raise SettingsError(f"{read if is_teacher else f'{cell}: '}{error}") from None
-    return own
-
-
-def look_at(settings: Settings, kind: str, dataset: Dataset, checked: set[str]) -> None:
-    """Check the models and recipes of a cell, but for those that were checked for an earlier one."""
-    recipes = repr((settings.attack, settings.data.fields, settings.run.tau))
-    models = repr((settings.classifier, settings.filter.encoder, settings.data.labels, dataset.labels))
-    if recipes not in checked:
-        check_recipes(settings)
-    if models not in checked:
-        check_places(settings, kind)
-        check_models(settings, dataset.labels, kind)
-    checked |= {recipes, models}

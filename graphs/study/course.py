@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from blindspot.graphs.context import Context, Progress
-from blindspot.graphs.running.run import go, new_run
+from blindspot.graphs.running.run import context_of, go, new_run
 from blindspot.graphs.study.cells import LoadedCell, identity
 from blindspot.graphs.study.choice import Chosen, left_of
 from blindspot.graphs.study.figures import FigureWriter
@@ -18,7 +18,6 @@ from blindspot.storage.records import Event, Run, Study, make_id, now
 from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.settings.study_cells import Cell
 from blindspot.storage.store.store import Store
-from blindspot.storage.workspace import Workspace
 from blindspot.tools.data.review import Notice
 from blindspot.tools.progress import IsCancelled
 
@@ -45,16 +44,8 @@ class Told:
 class Course:
     """A study under way: what there is of each cell, and what comes next."""
 
-    def __init__(
-        self, store: Store, workspace: Workspace, study: Study, loaded_cells: Sequence[LoadedCell], told: Told
-    ) -> None:
-        self.store, self.workspace, self.study, self.loaded_cells, self.told = (
-            store,
-            workspace,
-            study,
-            loaded_cells,
-            told,
-        )
+    def __init__(self, store: Store, study: Study, loaded_cells: Sequence[LoadedCell], told: Told) -> None:
+        self.store, self.study, self.loaded_cells, self.told = store, study, loaded_cells, told
         self.runs = runs_by_identity(store, study.study_id)
         self.noticed: set[Notice] = set()  # of data sets, shown already
         self.figures = FigureWriter(store, study, loaded_cells, self.run_of)
@@ -124,7 +115,7 @@ class Course:
         self.runs[loaded.identity] = run
         self.store.add([loaded.dataset])
         self.store.put(run)
-        context = self.context(loaded, run)
+        context = context_of(loaded.checked, run, self.store, show=self.told.show, cancelled=self.told.cancelled)
         if loaded.cell.kind == "original":
             self.tell_data(context, loaded)
         self.store.publish()
@@ -150,7 +141,7 @@ class Course:
         """
         cell, known = loaded.cell, self.run_of(loaded)
         origin = self.run_of(self.origins[cell.origin]) if cell.kind != "original" else None
-        run = known or new_run(self.store, cell.settings, loaded.dataset, cell.kind)
+        run = known or new_run(self.store, loaded.checked)
         return replace(
             run,
             status="running",
@@ -161,20 +152,6 @@ class Course:
             method=cell.arm,
             study_id=self.study.study_id,
             origin_id=origin.run_id if origin else None,
-        )
-
-    def context(self, loaded: LoadedCell, run: Run) -> Context:
-        return Context(
-            run.run_id,
-            loaded.cell.settings,
-            self.store,
-            self.workspace,
-            loaded.source,
-            loaded.dataset,
-            self.told.cancelled,
-            self.told.show,
-            loaded.cell.kind,
-            teachers=loaded.teachers,
         )
 
     def record_failure(self, loaded: LoadedCell, error: Exception) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import mean
 
 from blindspot.agents.teachers.forecast import Forecast, add_up
-from blindspot.graphs.preflight.forecast import forecast_run
+from blindspot.graphs.preflight.forecast import forecast_teaching
 from blindspot.graphs.study.cells import LoadedCell
 from blindspot.storage.records import ToolCall
 from blindspot.storage.settings.study_cells import Cell
@@ -92,6 +92,5 @@ def seconds_spent(store: Store, run_id: str) -> float:
 
 def forecast_spend(loaded_cells: Sequence[LoadedCell]) -> Forecast | None:
     """Forecast what the teachers of cells will be asked, one cell after the other; None, where nobody is billed."""
-    taught = [loaded for loaded in loaded_cells if loaded.cell.kind != "original"]
-    found = [each for loaded in taught if (each := forecast_run(loaded.cell.settings, teachers=loaded.teachers))]
+    found = [each for loaded in loaded_cells if (each := forecast_teaching(loaded.checked))]
     return replace(add_up(found), seconds=sum(each.seconds for each in found)) if found else None

@@ -16,7 +16,7 @@ from blindspot.graphs.study.choice import Chosen, choose_cells, left_of
 from blindspot.graphs.study.course import Course, Told
 from blindspot.graphs.study.remaining_time import Outlook, forecast_spend, look_ahead
 from blindspot.storage.errors import Cancelled
-from blindspot.storage.records import Study, now
+from blindspot.storage.records import Study, StudyStatus, now
 from blindspot.storage.settings.study_cells import StudyPlan
 from blindspot.storage.store.store import Store
 from blindspot.storage.workspace import Workspace
@@ -48,7 +48,7 @@ def run_study(plan: StudyPlan, told: Told, *, chosen: Chosen = lambda _: True, t
     workspace = Workspace(plan.workspace.expanduser().resolve())
     with Store.open(workspace.folder) as store:
         study = begin_study(store, plan)
-        course = Course(store, workspace, study, loaded_cells, told)
+        course = Course(store, study, loaded_cells, told)
         course.figures.resamples = plan.axes.resamples
         course.rename()
         try:
@@ -60,7 +60,7 @@ def run_study(plan: StudyPlan, told: Told, *, chosen: Chosen = lambda _: True, t
         course.figures.write()
         done = sum(course.is_done(loaded) for loaded in loaded_cells)
         left = len(loaded_cells) - done - len(failed) - len(waiting)
-        status = "failed" if failed else "stopped" if left or waiting else "finished"
+        status: StudyStatus = "failed" if failed else "stopped" if left or waiting else "finished"
         return StudyEnd(close_study(store, study, status), done, failed, waiting, left)
 
 
@@ -80,7 +80,7 @@ def look_at_study(
         return left, look_ahead(left, ()), forecast_spend(left)
     with Store.open(workspace.folder) as store:
         study = store.one(Study, name=plan.axes.name) or Study("", plan.axes.name, "running", plan.table, now())
-        course = Course(store, workspace, study, loaded_cells, Told(ignore, ignore, lambda: False))
+        course = Course(store, study, loaded_cells, Told(ignore, ignore, lambda: False))
         left = course.left(chosen)
         return left, look_ahead(left, course.ended()), forecast_spend(left)
 
@@ -103,7 +103,7 @@ def begin_study(store: Store, plan: StudyPlan) -> Study:
     return study
 
 
-def close_study(store: Store, study: Study, status: str) -> Study:
+def close_study(store: Store, study: Study, status: StudyStatus) -> Study:
     """Note how a study ended, and publish."""
     ended = replace(study, status=status, finished_at=now())
     store.put(ended)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 from blindspot.agents.teachers.teacher import Case, Explanation, SampleRules, Teacher
 from blindspot.graphs.context import Context, State
+from blindspot.graphs.phase_result import PhaseResult
 from blindspot.graphs.shared.attacks import uus_of
 from blindspot.graphs.shared.references import least_for, least_of_all
 from blindspot.graphs.teaching.pause import named, pause, tell_answers
@@ -23,14 +23,14 @@ from blindspot.storage.errors import (
     TeacherError,
     Unanswered,
 )
-from blindspot.storage.records import Hypothesis, Sample, SyntheticSample, Uu, make_id, now
+from blindspot.storage.records import Hypothesis, HypothesisKind, Sample, SyntheticSample, Uu, make_id, now
 from blindspot.tools.progress import Report
 
 SAMPLES_AFTER = {"abstraction": "samples-abs", "extrapolation": "samples-ext"}
 """What a question for samples is called in files, by the kind of its hypothesis: with its UU it names the parent."""
 
 
-async def teach(context: Context, state: State, report: Report) -> tuple[dict[str, Any], Mapping[str, Any]]:
+async def teach(context: Context, state: State, report: Report) -> PhaseResult:
     """Teach about the selected UUs side by side; one that fails is recorded and skipped.
 
     Raises: TeacherError, when the teacher cannot be used at all. Cancelled, when asked to stop. GraphInterrupt, when
@@ -77,7 +77,7 @@ async def teach(context: Context, state: State, report: Report) -> tuple[dict[st
             f"{skipped[-1]}; no question of this round got a usable answer, so there is nothing to train on: mend this "
             "(another model, or a higher teacher.attempts), then resume the run"
         )
-    return {}, {"hypotheses": hypotheses, "samples written": written, "UUs skipped": len(skipped)}
+    return PhaseResult({}, {"hypotheses": hypotheses, "samples written": written, "UUs skipped": len(skipped)})
 
 
 def count_taught(context: Context, number: int, own: Mapping[str, object]) -> tuple[int, int]:
@@ -121,12 +121,12 @@ async def hypothesise(
     teacher: Teacher,
     uu: Uu,
     *,
-    kind: str,
+    kind: HypothesisKind,
     parent: Hypothesis | None,
     ask: Callable[[], Awaitable[Explanation]],
 ) -> Hypothesis:
     """Take a hypothesis from the store, or ask for it and add it."""
-    compared = (teacher.spec,) if context.kind == "comparison" else ()  # there, several teachers explain one UU
+    compared = (teacher.spec,) if context.has_many_teachers else ()  # several explain one UU
     hypothesis_id = make_id("hyp", uu.uu_id, kind, *compared)
     known = await asyncio.to_thread(context.store.one, Hypothesis, hypothesis_id=hypothesis_id)
     if known:

@@ -52,8 +52,8 @@ def warn(context: Context, number: int, message: str) -> None:
 
 
 def own_rows(context: Context, spec: str) -> dict[str, object]:
-    """What picks the rows that a teacher's own part of a run hangs on: all, unless it is one of several."""
-    return {"teacher": spec} if context.kind == "comparison" else {}
+    """What picks the rows that a teacher's own part of a run depends on: all, unless it is one of several."""
+    return {"teacher": spec} if context.has_many_teachers else {}
 
 
 @asynccontextmanager

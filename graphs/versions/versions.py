@@ -16,6 +16,7 @@ from blindspot.storage.records import (
     ModelVersion,
     Prediction,
     Sample,
+    SubjectKind,
     SyntheticSample,
     now,
 )
@@ -209,14 +210,13 @@ def predict_once(
     version: OnDemand,
     subjects: Sequence[Subject],
     *,
-    kind: str,
+    kind: SubjectKind,
     report: Report = silent,
 ) -> dict[str, Prediction]:
     """Predict what is not in the store yet, and add it bit by bit.
 
     Args:
         subjects: samples, attacks that flipped (their perturbed texts are predicted), or synthetic samples.
-        kind: "sample", "attack" or "synthetic".
     Returns: subject's id -> prediction, for all subjects.
     Raises: Cancelled.
     """

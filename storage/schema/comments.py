@@ -1,4 +1,7 @@
-"""What every table and column holds, in plain words; analysts read it in the database (COMMENT ON)."""
+"""What every table and column holds, in plain words: the one place where it is said.
+
+Analysts read it in the database (COMMENT ON); the records (`storage/records.py`) have the types.
+"""
 
 from __future__ import annotations
 
@@ -141,7 +144,8 @@ COMMENTS: Comments = {
             "number": "Number of the word among those that the attack changed, from 0.",
             "run_id": RUN,
             "field": "The text field it is in.",
-            "position": "Position among the words of the original field, from 0.",
+            "position": "Position among the words of the original field, from 0; of an inserted word, that of the "
+            "word it stands before.",
             "before": "The word in the original; empty text where a word was inserted.",
             "after": "The word in the perturbed text; empty text where it was deleted.",
             "part_of_speech": "Of the word before, where it stands, by NLTK's English tagger: noun, verb, adjective, "
@@ -201,7 +205,7 @@ COMMENTS: Comments = {
             "accepted": "Whether it passed all checks and is trained on; empty until filtered.",
             "rejected_by": "Name of the first check it failed.",
             "verdicts": "All checks, as JSON: check -> passed.",
-            "scores": "What the checks measured, as JSON: score -> value.",
+            "scores": "What the checks measured, as JSON: score -> value, e.g. characters, bertscore.",
             "origin": "Where it comes from: teacher, recorded, relabel, adversarial, random or typos.",
             "source_id": "The sample_id, uu_id or attack_id, or file and line, a baseline took it from; empty for a "
             "teacher's.",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from operator import attrgetter
 from types import NoneType
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from blindspot.storage import records
 
@@ -172,10 +172,11 @@ def derive(kind: type[Record]) -> Table:
 
 
 def column_of(name: str, hint: Any) -> Column:
-    """Derive a column from a field's type, e.g. `float | None` -> DOUBLE, optional."""
+    """Derive a column from a field's type, e.g. `float | None` -> DOUBLE, optional; a Literal is one of its words."""
     optional = NoneType in get_args(hint)
     if optional:
         (hint,) = (part for part in get_args(hint) if part is not NoneType)
+    hint = str if get_origin(hint) is Literal else hint
     sql_type = "JSON" if get_origin(hint) is Mapping else SQL_TYPES[hint]
     return Column(name, sql_type, optional)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from blindspot.storage.errors import SettingsError
+from blindspot.storage.records import RunKindName
 from blindspot.storage.settings.file import (
     DATA,
     NAMES,
@@ -43,7 +44,7 @@ class Cell:
     stands_for: tuple[tuple[str, ...], ...]  # the sets of recipes under which its figures stand in the tables
 
     @property
-    def kind(self) -> str:
+    def kind(self) -> RunKindName:
         """The kind of its run."""
         return "original" if self.arm == ORIGINAL else "mitigation"
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from blindspot.storage.records import Attack, Fields, Sample, SyntheticSample, Uu, make_id
+from blindspot.storage.records import Attack, Fields, Origin, Sample, SyntheticSample, Uu, make_id
 from blindspot.tools.text.typos import misspell_at_random, rng_of
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ class Taken:
     reasoning: str
 
 
-def added(addition: Addition, origin: str, taken: Taken, copy: int = 0) -> SyntheticSample:
+def added(addition: Addition, origin: Origin, taken: Taken, copy: int = 0) -> SyntheticSample:
     """Make a row that is trained on as it is; copies of one source are told apart by their number, from 0."""
     return SyntheticSample(
         synthetic_id=make_id("syn", addition.run_id, addition.round, origin, taken.source_id, copy),

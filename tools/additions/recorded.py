@@ -14,15 +14,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 from blindspot.storage.errors import DataError
-from blindspot.storage.records import Fields, Hypothesis, SyntheticSample, Uu, make_id, now
+from blindspot.storage.records import Fields, Hypothesis, HypothesisKind, SyntheticSample, Uu, make_id, now
 from blindspot.tools.additions.baselines import Addition, Taken, added
 from blindspot.tools.data.columns import Table, check_columns, first_line, read_objects, strip
 from blindspot.tools.data.datasets import DataSource, find_problem, label_name
 from blindspot.tools.data.formats import check_regular
 
-KINDS = ("abstraction", "extrapolation")
+KINDS: tuple[HypothesisKind, ...] = get_args(HypothesisKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,10 @@ class Recorded:
     """One sample of a file."""
 
     line: int
-    kind: str | None  # of the hypothesis that it was written after: abstraction | extrapolation; None: not said
+    kind: HypothesisKind | None  # of the hypothesis that it was written after; None: not said
     fields: Fields
     label: str
-    hypotheses: Mapping[str, str]  # kind -> text, of its line
+    hypotheses: Mapping[HypothesisKind, str]  # kind -> text, of its line
     uu: Fields | None  # the text of the UU that they explain
 
     def source_id(self, name: str) -> str:
@@ -95,7 +96,7 @@ def check_sample(
     return {name: str(row[name]) for name in source.fields}, label
 
 
-def samples_of(row: Mapping[str, object], place: str) -> list[tuple[str | None, dict[str, object]]]:
+def samples_of(row: Mapping[str, object], place: str) -> list[tuple[HypothesisKind | None, dict[str, object]]]:
     """The samples of one line, each with the kind of its hypothesis."""
     named = [(kind, row[f"sample_{kind}"]) for kind in KINDS if row.get(f"sample_{kind}") is not None]
     for kind, inner in named:
@@ -120,7 +121,8 @@ def recorded_rows(
     rows: dict[str, SyntheticSample | Hypothesis | Uu] = {}
     for record in chosen:
         uu = found_as.get(tuple(record.uu.items())) if record.uu else None
-        told, stated_as = f"Recorded in {name}, line {record.line}.", record.hypotheses.get(record.kind or "")
+        told = f"Recorded in {name}, line {record.line}."
+        stated_as = record.hypotheses.get(record.kind) if record.kind else None
         hypothesis_id = None
         if uu and stated_as:
             rows[uu.uu_id] = replace(uu, selected=True)

@@ -22,7 +22,7 @@ from blindspot.tools.attack.plan import UNLIMITED, AttackPlan, Budget
 from blindspot.tools.attack.recipes import build_attack, resource_error, restrict_fields
 from blindspot.tools.attack.result_rows import blank_row, read_result
 from blindspot.tools.attack.token_memory import Reader, TokenMemory
-from blindspot.tools.progress import IsCancelled, Report, never, silent
+from blindspot.tools.progress import Between, IsCancelled, Report, never, nothing, silent
 
 Text = tuple[str, ...]
 AHEAD = 4  # times as many samples as are attacked at once may have begun without a row, where rows keep an order
@@ -62,6 +62,7 @@ def attack_samples(
     *,
     budget: Budget = UNLIMITED,
     report: Report = silent,
+    between: Between = nothing,
     cancelled: IsCancelled = never,
 ) -> Iterator[Attack]:
     """Attack each sample, and yield its row as soon as it is done, in no particular order.
@@ -75,6 +76,7 @@ def attack_samples(
     Args:
         budget: attacking stops at the first row at which it is spent. With a budget of UUs or queries, rows come in
             the order of the samples, so that the stop depends on nothing else; what had begun beyond it is dropped.
+        between: called between two batches of questions, when every row that is done was yielded.
 
     Raises: SettingsError, for an unknown recipe or one whose resources are missing. Cancelled, when asked to stop:
         what was yielded stays valid.
@@ -97,6 +99,7 @@ def attack_samples(
         together=plan.together,
         ahead=AHEAD * plan.together if budget.keeps_order else None,
         timeout_s=plan.limits.timeout_s,
+        between=between,
         cancelled=lambda: cancelled() or time_is_up(),
     )
     with closing(ended):

@@ -23,7 +23,7 @@ from numpy.random import get_bit_generator, set_bit_generator  # type: ignore[at
 from numpy.typing import NDArray
 
 from blindspot.storage.errors import BlindspotError, Cancelled
-from blindspot.tools.progress import IsCancelled, never
+from blindspot.tools.progress import Between, IsCancelled, never, nothing
 
 Q = TypeVar("Q")  # a question: a text, in whatever form its oracle takes
 R = TypeVar("R")  # what a job returns
@@ -150,6 +150,7 @@ def run_jobs(
     together: int,
     ahead: int | None = None,
     timeout_s: float | None = None,
+    between: Between = nothing,
     cancelled: IsCancelled = never,
 ) -> Generator[tuple[R, float], None, None]:
     """Run jobs, so many at once, and yield what they return as they end.
@@ -163,6 +164,7 @@ def run_jobs(
         together: jobs that run side by side.
         ahead: yield in the order of the jobs, and begin none while so many were begun and not yielded.
         timeout_s: a job that has used more, when it asks, gets OutOfTime in place of its answer.
+        between: called between two batches of questions, when everything that has ended was yielded.
     Yields: (what a job returned, seconds: its own and its share of the answers).
     Raises: Cancelled, when asked to stop.
     """
@@ -191,6 +193,7 @@ def run_jobs(
                 seat = ended.pop(next(iter(ended)) if ahead is None else turn)
                 turn += 1
                 yield seat.result, seat.seconds
+            between()
             if cancelled():
                 raise Cancelled("stopped between two batches of questions")
             if waiting:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from blindspot.storage.records import Level
 from blindspot.tools.data.columns import Table
 from blindspot.tools.data.copies import copy_key
 from blindspot.tools.data.doubtful_labels import doubtful_labels
@@ -77,7 +78,7 @@ class Notice:
     """One thing that an operator should know about a data set."""
 
     message: str
-    level: str = "warning"  # info | warning
+    level: Level = "warning"
 
 
 @dataclass(slots=True)

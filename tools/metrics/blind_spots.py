@@ -20,7 +20,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.metrics import silhouette_score
 from threadpoolctl import threadpool_limits
 
-from blindspot.storage.records import BlindSpot
+from blindspot.storage.records import BlindSpot, BlindSpotStatus
 from blindspot.tools.metrics.evaluate import is_uu
 from blindspot.tools.metrics.figure import Scope
 from blindspot.tools.metrics.outcomes import ModelOutcomes, Outcomes, paired
@@ -41,7 +41,6 @@ WORDS = 5  # told of a blind spot
 LIFT = 2  # how much more frequent in UUs than in rightly classified texts a word is at least
 COMMON = 0.05  # the share of a blind spot's texts that a word is in at least, and 2 texts
 DECIMALS = 4  # of a vector: its last bits depend on what was encoded beside it
-CLOSED, SHRUNK, OPEN, GROWN, OPENED = "closed", "shrunk", "open", "grown", "opened"
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,15 +212,15 @@ def blind_spot(scope: Scope, number: int, cases: Sequence[Case], words: tuple[st
         uus_after=after,
         fixed=sum(case.was_uu and not case.is_uu for case in cases),
         new=sum(case.is_uu and case.was_right for case in cases),
-        status=status_of(before, after) if p_value < LEVEL else OPEN,
+        status=status_of(before, after) if p_value < LEVEL else "open",
         p_value=p_value,
     )
 
 
-def status_of(before: int, after: int) -> str:
+def status_of(before: int, after: int) -> BlindSpotStatus:
     """Say what became of a cluster that changed beyond chance."""
     if after < before:
-        return CLOSED if after <= REMAINDER * before else SHRUNK
+        return "closed" if after <= REMAINDER * before else "shrunk"
     if after > before:
-        return OPENED if before <= REMAINDER * after else GROWN
-    return OPEN
+        return "opened" if before <= REMAINDER * after else "grown"
+    return "open"

@@ -1,0 +1,135 @@
+"""Everything that can be checked before a run begins, in one order for all that begin one, and nothing twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+
+from blindspot.agents.teachers.given import NOBODY, Given
+from blindspot.graphs.kinds.kind import RunKind
+from blindspot.graphs.preflight.checks import check_classifier, check_encoder, check_places, check_recipes
+from blindspot.graphs.preflight.source import source_of
+from blindspot.graphs.shared.logged import log_of
+from blindspot.storage.errors import SettingsError
+from blindspot.storage.records import Dataset, Run
+from blindspot.storage.settings.sections import Settings
+from blindspot.tools.data.datasets import DataSource, inspect
+from blindspot.tools.data.logged_errors import inspect_log
+from blindspot.tools.data.review import Notice
+from blindspot.tools.data.unlabelled import inspect_unlabelled
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a run works with: settings and data that were looked at."""
+
+    settings: Settings
+    kind: RunKind
+    source: DataSource
+    dataset: Dataset
+    notices: tuple[Notice, ...] = ()  # what is worth knowing about the data, though no error
+    teachers: Given = field(default_factory=dict)  # of those that it asks, the objects, by their specs
+
+
+class Preflight:
+    """Checks the settings, data, recipes and models of runs; what several of them share is read and checked once.
+
+    One is made for each thing that a person starts: a run, with its forecast, or a study, with all of its cells.
+    """
+
+    def __init__(self, teachers: Given = NOBODY) -> None:
+        """Begin with nothing checked.
+
+        Args:
+            teachers: those that are objects, by their specs.
+        """
+        self._teachers = teachers
+        self._data: dict[str, tuple[Dataset, tuple[Notice, ...]]] = {}
+        self._passed: set[str] = set()
+
+    def check(
+        self, settings: Settings, kind: RunKind, *, name: str | None = None, resumed: Run | None = None
+    ) -> Checked:
+        """Check everything that a run needs, so that it need not fail once it is under way.
+
+        Args:
+            name: of the data set; None: the run's.
+            resumed: a run that goes on: it needs the data set that it began with, and its recipes were checked then.
+        Raises: OperatorError; nothing is written.
+        """
+        self.check_settings(settings, kind)
+        filters, attack = kind.filters(settings), settings.attack
+        places = (settings.classifier, filters and settings.filter.encoder)
+        self._once(lambda: check_places(settings, filters=filters), "places", places)
+        checked = self._read(settings, kind, name=name, reviews=resumed is None)
+        labels = checked.dataset.labels
+        if resumed and checked.dataset.dataset_id != resumed.dataset_id:
+            raise SettingsError(f"{resumed.run_id}: its data set has changed since it began; start a new run")
+        kind.check_data(settings, checked.source, checked.dataset)
+        if not resumed:
+            self._once(lambda: check_recipes(settings), "recipes", attack, settings.data.fields, settings.run.tau)
+        classifier = (settings.classifier, settings.data.labels, labels)
+        self._once(lambda: check_classifier(settings, labels), "classifier", classifier)
+        if filters:
+            self._once(lambda: check_encoder(settings), "encoder", settings.filter.encoder)
+        return checked
+
+    def read(self, settings: Settings, kind: RunKind) -> Checked:
+        """Check the settings of a run and read its data; no model is looked at.
+
+        Raises: OperatorError, where the settings, the data or a teacher are at fault.
+        """
+        self.check_settings(settings, kind)
+        return self._read(settings, kind, name=None, reviews=True)
+
+    def check_settings(self, settings: Settings, kind: RunKind) -> None:
+        """See that a run has what only a run of its kind needs.
+
+        Raises: SettingsError, TeacherError.
+        """
+        self._once(lambda: kind.check(settings, self._asked(settings, kind)), "settings", kind.name, settings)
+
+    def check_asked(self, names: Collection[str]) -> None:
+        """See that each teacher that was given is asked.
+
+        Args:
+            names: the specs of those that are asked, as `RunKind.teachers` has them.
+        Raises: SettingsError.
+        """
+        idle = self._teachers.keys() - set(names)
+        if idle:
+            raise SettingsError(
+                f"teacher: {min(idle)} was given, and no setting names it: these teach: {', '.join(names) or 'none'}"
+            )
+
+    def _asked(self, settings: Settings, kind: RunKind) -> Given:
+        """The objects among the teachers of a run."""
+        return {name: self._teachers[name] for name in kind.teachers(settings) if name in self._teachers}
+
+    def _read(self, settings: Settings, kind: RunKind, *, name: str | None, reviews: bool) -> Checked:
+        """Check the data set and, where there are any that the kind of run reads, the log and the unlabelled texts.
+
+        Args:
+            reviews: look for what is no error and yet worth knowing.
+        """
+        source = source_of(settings, kind)
+        source = replace(source, name=name) if name else source
+        log = log_of(settings) if kind.reads_log else None
+        key = repr((replace(source, seed=source.seed if source.is_drawn else 0), log, reviews))
+        if key not in self._data:
+            notices: list[Notice] = []
+            dataset = inspect_unlabelled(source, inspect(source, notices if reviews else None))
+            dataset = inspect_log(source, log, dataset)[1] if log else dataset
+            self._data[key] = dataset, tuple(notices)
+        return Checked(settings, kind, source, *self._data[key], self._asked(settings, kind))
+
+    def _once(self, check: Callable[[], None], *depends: object) -> None:
+        """Make a check unless it was passed before.
+
+        Args:
+            depends: all that its outcome depends on.
+        """
+        key = repr(depends)
+        if key not in self._passed:
+            check()
+            self._passed.add(key)
