@@ -16,7 +16,6 @@ from blindspot.tools.programs.parts import (
     Pattern,
     Replacement,
     Sentence,
-    Words,
     WordsField,
 )
 
@@ -64,13 +63,11 @@ class ChosenWordsEdit(WordEdit):
 
     @model_validator(mode="after")
     def check_words(self) -> ChosenWordsEdit:
-        check_listed(self.which, self.words)
+        if (self.which == "listed") != bool(self.words):
+            raise ValueError("words must be given with which = listed, and only then")
+        if self.which == "telling" and self.at_most is None and self.share is None:
+            raise ValueError("with which = telling, say in at_most or share how many of the words are meant")
         return self
-
-
-def check_listed(which: Words, words: tuple[str, ...]) -> None:
-    if (which == "listed") != bool(words):
-        raise ValueError("words must be given with which = listed, and only then")
 
 
 class Swap(Part):

@@ -26,7 +26,8 @@ def visible(text: str) -> str:
 
 
 def findable(text: str) -> str:
-    """Refuse what cannot be looked for. Raises: ValueError."""
+    """Squeeze white space; refuse what cannot be looked for. Raises: ValueError."""
+    text = " ".join(text.split())
     stem = text.removesuffix("*")
     if text.endswith("*") and not (len(stem) >= 2 and (stem[-1].isalnum() or stem[-1] == "_")):
         raise ValueError(f'"{text}" must have at least two characters, the last one a letter or digit, before the *')
