@@ -105,4 +105,4 @@ class Draw:
 
     def places(self, count: int, wanted: int) -> set[int]:
         """Draw `wanted` of `count` places, none twice."""
-        return {int(place) for place in self.rng.choice(count, size=wanted, replace=False)}
+        return set(self.rng.random(count).argsort()[:wanted].tolist())  # several times as fast as `choice`

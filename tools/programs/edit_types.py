@@ -142,7 +142,10 @@ class Remove(WordEdit):
 
 
 class Negate(WordEdit):
-    """Add a negation after an auxiliary (is -> is not), or take one away (isn't -> is)."""
+    """Add a negation after an auxiliary (is -> is not), or take one away (isn't -> is, not -> nothing).
+
+    A text without an auxiliary cannot be negated and is left out.
+    """
 
     kind: Literal["negate"]
     change: Annotated[Literal["add", "remove"], Field(description="add or remove negations.")]
@@ -150,13 +153,13 @@ class Negate(WordEdit):
 
 
 class ChangeNames(WordEdit):
-    """Replace names (capitalised words inside of sentences) by other names."""
+    """Replace names (capitalised words inside of sentences) by other names; equal names of a field by equal ones."""
 
     kind: Literal["change_names"]
 
 
 class ChangeNumbers(WordEdit):
-    """Replace numbers by other numbers with as many digits."""
+    """Replace numbers by others with as many digits, or as words; equal numbers of a field by equal ones."""
 
     kind: Literal["change_numbers"]
 
@@ -191,10 +194,12 @@ class Punctuation(Edit):
             "drop_apostrophes",
             "tabs",
             "double_spaces",
+            "trailing_tabs",
+            "trim",
         ],
         Field(
             description="double: ! becomes !!; add_exclamations: the text ends with !!; tabs, double_spaces: in the "
-            "place of single spaces; the others as named."
+            "place of single spaces; trailing_tabs: three tabs at the end; trim: no white space at either end."
         ),
     ]
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from blindspot.tools.programs.conditions import Surface
 from blindspot.tools.programs.phrases import Phrases
+from blindspot.tools.programs.wordlists import DAYS, MONTHS
 from blindspot.tools.text.function_words import AUXILIARIES, ENGLISH
 
 Test = Callable[[str], bool]
@@ -23,7 +24,7 @@ NAME = re.compile(r"(?<=[^\s.!?:;\"“”'’()\[\]-])\s+([A-Z][a-z]+(?:['’]?[
 """A capitalised word that begins no sentence, in group 1."""
 NUMBER = re.compile(r"(?<![\w.,])\d+(?:[.,:]\d+)*(?!\d|st\b|nd\b|rd\b|th\b)")
 
-FUNCTION_WORDS = frozenset(word.capitalize() for word in ENGLISH)
+NO_NAMES = frozenset(ENGLISH) | {word.lower() for word in (*DAYS, *MONTHS)}
 
 
 def matches(pattern: str, flags: int = 0) -> Test:
@@ -32,7 +33,11 @@ def matches(pattern: str, flags: int = 0) -> Test:
 
 
 def has_name(text: str) -> bool:
-    return any(match[1] not in FUNCTION_WORDS for match in NAME.finditer(text))
+    return next(name_spans(text), None) is not None
+
+
+def name_spans(text: str) -> Iterator[tuple[int, int]]:
+    return (match.span(1) for match in NAME.finditer(text) if match[1].lower() not in NO_NAMES)
 
 
 SURFACES: Mapping[Surface, Test] = {
