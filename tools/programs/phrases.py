@@ -56,6 +56,10 @@ class Phrases:
         for end in range(len(key), 0, -1):
             if key[:end] in self.stems:
                 return self.stems[key[:end]]
+        # letters that only regular expressions take for one another, such as dotless i and i
+        for phrase in (*self.exact.values(), *self.stems.values()):
+            if Phrases([phrase], case_sensitive=self.case_sensitive).pattern.fullmatch(text):
+                return phrase
         raise KeyError(text)
 
 
