@@ -42,7 +42,7 @@ def name_spans(text: str) -> Iterator[tuple[int, int]]:
 
 SURFACES: Mapping[Surface, Test] = {
     "digits": matches(r"\d"),
-    "url": matches(r"https?://\S|\bwww\.\w|\b[\w-]+\.(?:com|org|net|co\.uk|info|io)\b", re.IGNORECASE),
+    "url": matches(r"https?://\S|\bwww\.\w|\b[\w-]{1,63}\.(?:com|org|net|co\.uk|info|io)\b", re.IGNORECASE),
     "email_address": matches(r"[\w.+-]@[\w-]+\.\w"),
     "question_mark": lambda text: "?" in text,
     "exclamation_mark": lambda text: "!" in text,
@@ -54,7 +54,7 @@ SURFACES: Mapping[Surface, Test] = {
     "quotation": matches(r"[\"“”«»]|``|(?<!\w)['‘]\w[^'’]*['’](?!\w)"),
     "parentheses": matches(r"[()\[\]]"),
     "money": matches(
-        r"[$£€¥]\s?\d|\b\d[\d.,]*\s?(?:dollars?|pounds?|euros?|cents?|pence|usd|gbp|eur)\b", re.IGNORECASE
+        r"[$£€¥]\s?\d|\b\d[\d.,]{0,20}\s?(?:dollars?|pounds?|euros?|cents?|pence|usd|gbp|eur)\b", re.IGNORECASE
     ),
     "phone_number": matches(r"(?<!\w)\+?\d(?:[\s().-]?\d){6,13}(?!\w)"),
     "time_of_day": matches(r"\b\d{1,2}:\d\d\b|\b\d{1,2}\s?[ap]\.?m\b|\bo'clock\b", re.IGNORECASE),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable, Mapping, Sequence
 
 from blindspot.tools.programs.data import DataDescription, Draw, Row
@@ -12,17 +13,17 @@ from blindspot.tools.programs.word_edits import EditRow, Texts
 from blindspot.tools.text.edits import WORD
 from blindspot.tools.text.vocabulary import SENTENCE_END
 
-FINAL = re.compile(r"[\s.!?…]+\Z")
+FINAL = string.whitespace + ".!?…"
 OUTER_MARKS = re.compile(r"(?<!\w)[^\w\s]+|[^\w\s]+(?!\w)")
 SENTENCE_MARKS = re.compile(r"([.!?,;:…]+)(?!\w)")
 SENTENCE_START = re.compile(r"(?:\A|[.!?]\s+)\W*[a-z]|\bi\b")
 
 PUNCTUATION: Mapping[str, Callable[[str], str]] = {
     "remove_all": lambda text: " ".join(OUTER_MARKS.sub(" ", text).split()),
-    "remove_final": lambda text: FINAL.sub("", text),
+    "remove_final": lambda text: text.rstrip(FINAL),
     "double": lambda text: SENTENCE_MARKS.sub(r"\1\1", text),
-    "add_exclamations": lambda text: FINAL.sub("", text) + "!!",
-    "add_question_mark": lambda text: FINAL.sub("", text) + "?",
+    "add_exclamations": lambda text: text.rstrip(FINAL) + "!!",
+    "add_question_mark": lambda text: text.rstrip(FINAL) + "?",
     "drop_apostrophes": lambda text: text.replace("'", "").replace("’", ""),
     "tabs": lambda text: text.replace(" ", "\t"),
     "double_spaces": lambda text: text.replace(" ", "  "),
