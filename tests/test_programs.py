@@ -17,6 +17,7 @@ from blindspot.tools.programs.apply import (
     applies,
     distinct_variants,
     duplicates,
+    edit_row,
     edit_rows,
     fill_templates,
     same_rows,
@@ -260,6 +261,7 @@ def test_the_same_seed_gives_the_same_texts_in_any_order(program: Program) -> No
     compiled = compile_program(program, DATA)
     once = edit_rows(compiled, ROWS, seed=3, copy=2)
     assert once == edit_rows(compile_program(program, DATA), ROWS, seed=3, copy=2)
+    assert once == [edit_row(compiled, row, seed=3, copy=2) for row in ROWS]
     assert once[::-1] == edit_rows(compiled, ROWS[::-1], seed=3, copy=2)
     for row, edited in zip(ROWS, once, strict=True):
         if edited is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from blindspot.tools.programs.compile import Compiled
 from blindspot.tools.programs.data import Draw, Edited, Row
@@ -23,10 +23,14 @@ def edit_row(compiled: Compiled, row: Row, *, seed: int, copy: int = 0) -> Edite
         copy: number of the variant, from 0; what is drawn for it depends on seed, program, row and this number.
     Returns: None where a condition does not hold, where nothing changes, and where a field would be empty.
     """
+    return drawn_edit(compiled, row, Draw(seed, compiled.program_id, row.sample_id, copy))
+
+
+def drawn_edit(compiled: Compiled, row: Row, draw: Draw) -> Edited | None:
+    """Edit one row with draws that were begun for it."""
     if not compiled.edits or not applies(compiled, row):
         return None
     before = {field: row.fields[field] for field in compiled.fields}
-    draw = Draw(seed, compiled.program_id, row.sample_id, copy)
     texts = before
     for edit in compiled.edits:
         texts = edit(texts, row, draw)
@@ -37,7 +41,14 @@ def edit_row(compiled: Compiled, row: Row, *, seed: int, copy: int = 0) -> Edite
 
 def edit_rows(compiled: Compiled, rows: Iterable[Row], *, seed: int, copy: int = 0) -> list[Edited | None]:
     """Edit rows, in their order; see `edit_row`."""
-    return [edit_row(compiled, row, seed=seed, copy=copy) for row in rows]
+    return list(edits_of(compiled, rows, seed, copy))
+
+
+def edits_of(compiled: Compiled, rows: Iterable[Row], seed: int, copy: int) -> Iterator[Edited | None]:
+    draw = Draw()
+    for row in rows:
+        draw.begin(seed, compiled.program_id, row.sample_id, copy)
+        yield drawn_edit(compiled, row, draw)
 
 
 def fill_templates(compiled: Compiled, wanted: int, *, seed: int) -> list[Edited]:
@@ -65,10 +76,9 @@ def distinct_variants(
     fruitful = list(rows)
     for copy in range(copies):
         tried, fruitful = fruitful, []
-        for row in tried:
+        for row, edited in zip(tried, edits_of(compiled, tried, seed, copy), strict=True):
             if len(made) == wanted:
                 return made
-            edited = edit_row(compiled, row, seed=seed, copy=copy)
             if edited is None:
                 continue
             fruitful.append(row)

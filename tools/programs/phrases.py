@@ -26,6 +26,7 @@ class Phrases:
         self.case_sensitive = case_sensitive
         self.exact = {self.key(phrase): phrase for phrase in phrases if not phrase.endswith("*")}
         self.stems = {self.key(phrase[:-1]): phrase for phrase in phrases if phrase.endswith("*")}
+        self.longest_stem = max(map(len, self.stems), default=0)
         words: Trie = {}
         marks: Trie = {}
         for phrase in phrases:
@@ -53,7 +54,7 @@ class Phrases:
         key = self.key(text)
         if key in self.exact:
             return self.exact[key]
-        for end in range(len(key), 0, -1):
+        for end in range(self.longest_stem, 0, -1):
             if key[:end] in self.stems:
                 return self.stems[key[:end]]
         # letters that only regular expressions take for one another, such as dotless i and i
