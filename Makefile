@@ -1,8 +1,8 @@
-# make setup | demo | test | lint | bench
+# make setup | demo | test | lint | docs | bench
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint docs bench clean
 
 setup: .venv/ready
 
@@ -24,6 +24,10 @@ lint: setup
 	mkdir -p .typecheck/blindspot && ln -sf $(patsubst %,../../%,$(wildcard blindspot/*.py blindspot/py.typed)) .typecheck/blindspot/
 	for name in agents cli graphs storage tools; do ln -sfn ../../$$name .typecheck/blindspot/$$name; done
 	MYPYPATH=.typecheck $(BIN)/mypy -p blindspot
+
+# The reference of settings and commands.
+docs: setup
+	$(BIN)/python docs/reference.py
 
 bench: setup
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done

@@ -81,7 +81,7 @@ class Provider(Protocol):
         """
 
     async def aclose(self) -> None:
-        """Let go of connections."""
+        """Release connections."""
 
 
 class Unavailable(Exception):

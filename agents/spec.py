@@ -46,7 +46,7 @@ class TeacherSpec:
         if provider == OBJECT:
             if not OBJECT_NAME.fullmatch(rest):
                 raise SettingsError(
-                    f"teacher.spec: {rest[:100]!r} is no name for a teacher that is an object; take up to 100 letters, "
+                    f"teacher.spec: {rest[:100]!r} is not a name for a teacher object; use up to 100 letters, "
                     "digits and . _ - : / @ +, e.g. my-teacher"
                 )
             return cls(provider, rest)
@@ -73,7 +73,7 @@ def split_base_url(rest: str) -> tuple[str, str | None]:
     if match is None:
         if "@" in rest.lstrip("@") or re.match(r"[a-z]+://", rest):
             raise SettingsError(
-                "teacher.spec: the base URL after @ begins with http:// or https://: write e.g. "
+                "teacher.spec: the base URL after @ must begin with http:// or https://: write e.g. "
                 "openai:MODEL@http://127.0.0.1:8000/v1"
             )
         return rest, None
@@ -87,7 +87,7 @@ def split_base_url(rest: str) -> tuple[str, str | None]:
         raise SettingsError("teacher.spec: the base URL holds a user or password; keys belong in the environment")
     if not usable or re.search(r"[\s?#]", base_url):
         raise SettingsError(
-            f"teacher.spec: not a usable base URL: {without_secrets(base_url)!r}; it has no spaces, ? or #, and a port "
+            f"teacher.spec: not a usable base URL: {without_secrets(base_url)!r}; use no spaces, ? or #, and a port "
             "up to 65535: write e.g. http://127.0.0.1:8000/v1"
         )
     return model, base_url

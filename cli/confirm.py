@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from blindspot.storage.settings.sections import Settings
 
 YesOption = Annotated[
-    bool, typer.Option("--yes", "-y", help="Do not ask before a run that may cost more than teacher.confirm_usd.")
+    bool,
+    typer.Option(
+        "--yes", "-y", help="Do not ask for confirmation, even if the run may cost more than teacher.confirm_usd."
+    ),
 ]
 
 
@@ -46,7 +49,7 @@ def agree(forecast: Forecast | None, confirm_usd: float, *, yes: bool) -> Foreca
     limit = f"teacher.confirm_usd = {confirm_usd:g}"
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise SettingsError(
-            f"the teacher may cost more than {limit} ({forecast}): --yes goes on unasked, "
+            f"the teacher may cost more than {limit} ({forecast}): add --yes to start without confirmation; "
             "--set teacher.max_usd=… caps what is spent"
         )
     typer.echo(f"The teacher may cost more than {limit}: {forecast}.", err=True)

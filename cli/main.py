@@ -42,9 +42,10 @@ EXIT_CANCELLED = 130
 WORK = {"demo", "run", "import-errors", "attack", "compare-teachers", "study", "resume"}  # not done in order to print
 
 app = typer.Typer(
-    help="Find the inputs a text classifier gets wrong with confidence, and repair it with a teacher.",
+    help="Find inputs that a text classifier gets wrong with confidence, and repair it with the help of a teacher.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # the default takes what is in [brackets] for markup and leaves it out
 )
 app.command("demo")(demo.demo)
 app.command("init")(init.init)
@@ -87,7 +88,7 @@ def options(
 
 
 def main() -> int:
-    """Run one command. Returns: the exit code, 0, 2 (the operator can mend it), 3 (waits for answers) or 130 (stopped).
+    """Run one command. Returns: the exit code, 0, 2 (the operator can fix it), 3 (waits for answers) or 130 (stopped).
 
     A wrong command line exits with 2 too; what is a bug keeps its traceback and exits with 1. Output that nobody reads
     changes none of these; where it cannot be written for another reason, only a command that does nothing else fails.
@@ -124,7 +125,7 @@ def carry_out() -> int:
 
 
 def show_warning(stock: Callable[..., None], message: Warning | str, kind: type[Warning], *place: Any) -> None:
-    """Show in one line what the operator can mend, and all else as Python does.
+    """Show in one line what the operator can fix, and all else as Python does.
 
     Args:
         stock: shows a warning as Python does.

@@ -44,7 +44,7 @@ class DroppingFile(io.FileIO):
 
 
 def open_streams() -> None:
-    """Put streams that cannot fail in the place of the process's own.
+    """Put streams that cannot fail in place of the process's own.
 
     What an encoding lacks is escaped. A descriptor that was closed leads to nowhere: else the next file that is opened,
     a database perhaps, would get its number and whatever a library prints.

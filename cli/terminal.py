@@ -19,19 +19,21 @@ if TYPE_CHECKING:
 
 DEFAULT_WORKSPACE = Path("blindspot-workspace")
 WORKSPACE_VARIABLE = "BLINDSPOT_WORKSPACE"
-UNCROPPED = 100_000  # columns of an output that is no terminal: whoever reads it crops for themselves
+UNCROPPED = 100_000  # columns of an output that is not a terminal: whoever reads it crops for themselves
 
 WorkspaceOption = Annotated[
     Path, typer.Option("--workspace", "-w", envvar=WORKSPACE_VARIABLE, help="The folder that holds the runs.")
 ]
 FileWorkspaceOption = Annotated[
     Path | None,
-    typer.Option("--workspace", "-w", envvar=WORKSPACE_VARIABLE, help="In place of the file's run.workspace."),
+    typer.Option(
+        "--workspace", "-w", envvar=WORKSPACE_VARIABLE, help="The folder that holds the runs; overrides run.workspace."
+    ),
 ]
 SettingsArgument = Annotated[
-    Path, typer.Argument(metavar="MITIGATION.toml", help="The settings; `blindspot init` writes them.")
+    Path, typer.Argument(metavar="MITIGATION.toml", help="The settings file; `blindspot init` writes one.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print only JSON on standard output.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result and errors.")]
 
 # What a data set or a language model wrote must not move the cursor, set the terminal's title or turn the order of
@@ -46,7 +48,7 @@ def visible(text: str) -> str:
 
 
 class Unpadded:
-    """A file that takes what rich draws for eyes, without the blanks that fill its lines up."""
+    """A file that takes what rich draws for people, without the blanks that fill its lines up."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file

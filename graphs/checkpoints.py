@@ -39,7 +39,7 @@ def thread_of(run: Run) -> str:
 async def opened(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
     """Open a file of checkpoints, made for its owner only if it is not there.
 
-    Raises: StoreError, also in the place of what goes wrong with the file in the block.
+    Raises: StoreError, also in place of what goes wrong with the file in the block.
     """
     from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
@@ -52,7 +52,7 @@ async def opened(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
 
 
 def make_ready(path: Path) -> None:
-    """See that a file of checkpoints can be read and written; SQLite says of all that hinders it "unable to open".
+    """Check that a file of checkpoints can be read and written; SQLite says of all that hinders it "unable to open".
 
     Raises: StoreError.
     """
@@ -60,7 +60,7 @@ def make_ready(path: Path) -> None:
         if not path.exists():
             path.touch(mode=0o600)
     except OSError as error:
-        raise StoreError(f"{path}: cannot be made ({error.strerror}); mend that and start again") from None
+        raise StoreError(f"{path}: cannot be made ({error.strerror}); fix that and start again") from None
     if not path.is_file():
         raise StoreError(f"{path} is no regular file; {WAY_OUT}")
     if not os.access(path, os.R_OK | os.W_OK):
@@ -72,7 +72,7 @@ def unusable(path: Path, error: sqlite3.Error) -> StoreError:
     code = getattr(error, "sqlite_errorcode", None)  # none where Python, not SQLite, is at fault
     if code is None or code & 0xFF in DAMAGED:  # above these bits is where in SQLite it was noticed
         return damaged(path, str(error))
-    return StoreError(f"{path}: {error}; mend that (space, permissions) and start again: what was committed is kept")
+    return StoreError(f"{path}: {error}; fix that (space, permissions) and start again: what was committed is kept")
 
 
 def damaged(path: Path, reason: str) -> StoreError:
@@ -123,7 +123,7 @@ def forget(path: Path, threads: Collection[str]) -> None:
             for thread in threads:
                 saver.delete_thread(thread)
     except sqlite3.Error as error:
-        raise StoreError(f"{path}: {error}; mend that (space, permissions) and start again") from error
+        raise StoreError(f"{path}: {error}; fix that (space, permissions) and start again") from error
 
 
 def forget_all_but(path: Path, threads: Collection[str]) -> None:
@@ -141,4 +141,4 @@ def forget_all_but(path: Path, threads: Collection[str]) -> None:
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.Error as error:
-        raise StoreError(f"{path}: {error}; mend that (space, permissions) and start again") from error
+        raise StoreError(f"{path}: {error}; fix that (space, permissions) and start again") from error

@@ -65,7 +65,7 @@ def samples_of(store: Store, source: DataSource, dataset: Dataset, split: Split)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What nodes work with; made anew when a run is resumed."""
+    """What nodes work with; made again when a run is resumed."""
 
     run_id: str
     settings: Settings

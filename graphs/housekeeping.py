@@ -41,7 +41,7 @@ def vacuum(folder: Path) -> dict[str, tuple[int, int]]:
     """
     workspace = Workspace(folder)
     if not workspace.store.exists():
-        raise StoreError(f"{folder}: holds no store.duckdb, so there is nothing to make smaller")
+        raise StoreError(f"{folder}: has no store.duckdb, so there is nothing to vacuum")
     paths = (workspace.store, workspace.results, workspace.checkpoints, workspace.models)
     before = [size_of(path) for path in paths]
     with Store.open(folder) as store:

@@ -147,4 +147,4 @@ async def published(store: Store, every_s: float) -> AsyncIterator[None]:
         task.cancel()
         await asyncio.wait([task])
     if not task.cancelled():
-        task.result()  # a publish that failed is raised, but never in the place of the phase's own error
+        task.result()  # a publish that failed is raised, but never in place of the phase's own error

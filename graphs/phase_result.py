@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypedDict
 
 
 class StateChanges(TypedDict, total=False):
-    """The values of the state (see `context.State`) that a phase sets anew."""
+    """The values of the state (see `context.State`) that a phase sets again."""
 
     round: int
     model_id: str

@@ -10,7 +10,7 @@ from threading import Lock
 class Clock:
     """Follows the machine's clock; where that is set back, it goes on at the pace of seconds instead.
 
-    Rows are ordered by their times, and durations are their differences: neither may hang on who sets the clock.
+    Rows are ordered by their times, and durations are their differences: neither may depend on who sets the clock.
     """
 
     def __init__(self) -> None:

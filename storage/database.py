@@ -44,7 +44,7 @@ def connect(
 
     Args:
         called: how errors call the file; None: by its path.
-    Raises: StoreError, when it is in use, is no database or cannot be read.
+    Raises: StoreError, when it is in use, is not a database or cannot be read.
     """
     with disk_errors(called or path):
         return duckdb.connect(str(path), read_only=read_only, config={**CONFIG, **(config or {})})
@@ -123,7 +123,7 @@ def explain(path: Path, message: str) -> str:
         return f"{path} is damaged ({reason}); move it away: a store begins again with the rows published last"
     if "not a valid DuckDB database" in reason:
         return f"{path} is not a DuckDB database; move it away or choose another workspace"
-    return f"{path}: {reason}; mend that (space, permissions, memory) and start again: what was committed is kept"
+    return f"{path}: {reason}; fix that (space, permissions, memory) and start again: what was committed is kept"
 
 
 def literal(text: object) -> str:

@@ -1,7 +1,7 @@
 """Every error that blindspot raises on purpose, in one tree with three addressees.
 
     BlindspotError
-    ├── OperatorError          the operator can mend it: one line, exit code 2
+    ├── OperatorError          the operator can fix it: one line, exit code 2
     │   ├── SettingsError      a TOML key, an override, an environment variable
     │   ├── DataError          a data set: file, row, column
     │   ├── ModelError         a classifier that cannot be loaded
@@ -9,7 +9,7 @@
     │   └── TeacherError       a teacher that cannot be reached, or refuses for good
     │       ├── Unanswered     one question got no answer, the teacher may answer others: its item is skipped
     │       └── BudgetSpent    a cap of the settings is reached: the round goes on with what was bought
-    ├── MalformedAnswer        the teacher can mend it: it is asked again with the reason
+    ├── MalformedAnswer        the teacher can fix it: it is asked again with the reason
     ├── Pending                one question waits for its answer in a file: its item goes on in a later pass
     ├── Waiting                all that is left waits for answers in files: exit code 3, the run can be resumed
     └── Cancelled              somebody asked to stop: not a failure, the run can be resumed
@@ -25,7 +25,7 @@ class BlindspotError(Exception):
 
 
 class OperatorError(BlindspotError):
-    """What the operator can mend; the message says what happened and what to do."""
+    """What the operator can fix; the message says what happened and what to do."""
 
 
 class SettingsError(OperatorError):

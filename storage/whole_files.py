@@ -22,4 +22,4 @@ def write_whole(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         os.replace(new, path)
     except OSError as error:
-        raise StoreError(f"{path}: cannot be written ({error.strerror}): mend this, then go on") from None
+        raise StoreError(f"{path}: cannot be written ({error.strerror}): fix this, then go on") from None

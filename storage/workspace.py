@@ -71,10 +71,10 @@ class Workspace:
                 folder.rename(going)
                 shutil.rmtree(going)
         except OSError as error:
-            raise StoreError(f"{folder}: cannot be removed ({error.strerror}); mend this and start again") from None
+            raise StoreError(f"{folder}: cannot be removed ({error.strerror}); fix this and start again") from None
 
     def check_path(self) -> None:
-        """See that DuckDB can open files here: it takes what follows a ? for options, and \\ for /.
+        """Check that DuckDB can open files here: it takes what follows a ? for options, and \\ for /.
 
         Raises: StoreError, also where the working folder is gone.
         """
@@ -84,7 +84,9 @@ class Workspace:
             raise StoreError(f"{self.folder}: the working folder was deleted; change to one that is there") from None
         wrong = [character for character in ("?", "\\") if os.sep == "/" and character in path]
         if wrong:
-            raise StoreError(f"{path}: DuckDB opens no file in a folder with {wrong[0]} in its path; choose another")
+            raise StoreError(
+                f"{path}: DuckDB cannot open files in a folder with {wrong[0]} in its path; choose another"
+            )
 
     def create(self) -> None:
         """Make the folder, for its owner only; one that holds other things already keeps its permissions.

@@ -230,7 +230,7 @@ def test_rows_that_are_no_probabilities_are_an_error() -> None:
             return super().predict(texts) * 4
 
     rows = attack_all(make_samples(2, ("text",)), make_plan(("text",)), Logits())
-    assert all(row.status == "error" and "no probabilities" in str(row.error) for row in rows.values())
+    assert all(row.status == "error" and "not probabilities" in str(row.error) for row in rows.values())
 
 
 def test_the_query_budget_is_kept_and_named() -> None:

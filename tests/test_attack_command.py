@@ -170,7 +170,7 @@ def test_options_take_the_place_of_a_files_keys(cli: Cli, tuned: Path, data: Pat
 
 
 MISTAKES = [
-    ([], "name a classifier with --model and data with --data, or give a file of settings"),
+    ([], "name a classifier with --model and data with --data, or give a settings file"),
     (["--data", "{data}"], "name a classifier with --model"),
     (["--model", "{model}", "--data", "./absent"], "absent: no such folder"),
     (["--model", "./absent", "--data", "{data}"], "absent: no such model folder"),
@@ -351,7 +351,7 @@ def test_hypotheses_pass_an_attack_run_over(cli: Cli, tmp_path: Path) -> None:
         store.add([ATTACK_RUN])
         store.publish()
     answer = cli("hypotheses", "-w", "alone")
-    assert (answer.code, "attack runs only, and they have no hypotheses" in answer.err) == (2, True)
+    assert (answer.code, "only attack runs, which have no hypotheses" in answer.err) == (2, True)
 
 
 def test_the_live_panel_shows_the_phases_of_an_attack_run_and_its_uus(tmp_path: Path) -> None:

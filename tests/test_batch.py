@@ -218,7 +218,7 @@ async def test_an_id_that_is_no_plain_name_names_no_file(
     with pytest.raises(TeacherError, match="unreadable answer") as caught:
         await batch.submit(tmp_path, server.spec(provider))
     assert str(caught.value).isprintable()
-    with pytest.raises(SettingsError, match=r"--adopt: the id .* is no plain name .* list of batches"):
+    with pytest.raises(SettingsError, match=r"--adopt: the id .* is not a plain name .* list of batches"):
         settled(tmp_path, adopt=batch_id or ".")
     write_batches(tmp_path, [Batch.model_construct(batch_id=batch_id, teacher="t", submitted_at="", questions=[])])
     with pytest.raises(TeacherError, match=r"batches.json: cannot be read .*: restore it, or move it away"):
@@ -253,13 +253,13 @@ async def test_a_batch_that_may_have_been_bought_is_never_bought_again_unasked(
     with pytest.raises(TeacherError, match="try again later"):
         await batch.submit(tmp_path, server.spec(provider))
     server.drop = False
-    with pytest.raises(TeacherError, match=r"was cut short .* --adopt ID takes the batch over, with --again buys"):
+    with pytest.raises(TeacherError, match=r"was interrupted .* --adopt ID`, if not, buy it with .* --again`"):
         await batch.submit(tmp_path, server.spec(provider))
     assert len(server.batches) == 1
     assert await batch.submit(tmp_path, server.spec(provider), adopt="batch_1") == []
     await batch.fetch(tmp_path)
     assert set(read_answers(tmp_path).replies) == set(keys.values())
-    with pytest.raises(SettingsError, match="no handing over was cut short"):
+    with pytest.raises(SettingsError, match="no submit was interrupted"):
         settled(tmp_path, adopt="batch_1")
 
 
@@ -272,7 +272,7 @@ async def test_a_server_that_fails_over_a_batch_may_have_taken_it(
     with pytest.raises(TeacherError, match=f"answered {status}: over my head"):
         await batch.submit(tmp_path, server.spec(provider))
     server.fail = None
-    with pytest.raises(TeacherError, match="was cut short"):
+    with pytest.raises(TeacherError, match="was interrupted"):
         await batch.submit(tmp_path, server.spec(provider))
     assert len(server.batches) == 1
     (begun,) = await batch.submit(tmp_path, server.spec(provider), again=True)
@@ -295,7 +295,9 @@ def test_what_guards_a_lost_batch_stays_until_the_operator_agrees_to_the_price(
     write_batches(tmp_path, [Batch(teacher="openai:of-no-price", submitted_at="then", questions=keys[:1])])
     record = (tmp_path / "batches.json").read_bytes()
     ended = cli("batch", "submit", tmp_path, "--teacher", "openai:of-no-price")
-    assert "handing 1 questions to openai:of-no-price was cut short at then" in ended.err  # before any price is named
+    assert (
+        "submitting 1 questions to openai:of-no-price was interrupted at then" in ended.err
+    )  # before any price is named
     ended = cli("batch", "submit", tmp_path, "--teacher", "openai:of-no-price", *option)
     assert (ended.code, ended.out) == (2, "")
     assert "nothing was submitted, the price is not known" in ended.err
@@ -388,7 +390,7 @@ def test_what_may_cost_much_is_not_bought_unasked(
     assert (ended.code, ended.out) == (2, "")
     assert "nothing was submitted, at most" in ended.err
     ended = cli("batch", "submit", f"file:{tmp_path}/q", "--teacher", "openai:a-model-of-no-known-price")
-    assert "nothing was submitted, the price is not known: --yes goes on unasked" in ended.err
+    assert "nothing was submitted, the price is not known; add --yes to submit without confirmation" in ended.err
 
 
 def test_the_price_of_a_batch_is_an_upper_bound_at_half_the_models(tmp_path: Path) -> None:

@@ -205,7 +205,7 @@ MISTAKES = [
     (["run", "good.toml", "--set", "tau"], "--set tau: write section.key=value"),
     (["run", "good.toml", "--set", "teacher.spec=openai:m"], "openai:m needs a key: set OPENAI_API_KEY"),
     (["run", "broken.toml"], "broken.toml: not valid TOML"),
-    (["resume"], "holds no store.duckdb"),
+    (["resume"], "has no store.duckdb"),
     (["status", "-w", "empty"], "nothing is published in this workspace yet"),
     (["query", "FROM runs"], "nothing is published in this workspace yet"),
     (["init", "nowhere/mitigation.toml"], "nowhere/mitigation.toml: cannot be written"),
@@ -243,7 +243,7 @@ def test_a_run_is_resumed_with_the_settings_that_may_change(cli: Cli, tmp_path: 
         store.add([replace(RUN, status="failed", settings=settings, teacher="rules")])
     answer = cli("resume", "-w", "ws", "--set", "run.seed=4")
     assert (answer.code, answer.err.count("\n")) == (2, 1)
-    assert "--set run.seed: rows of run-1 depend on it, so it stays" in answer.err
+    assert "--set run.seed: rows of run-1 depend on it, so it cannot change" in answer.err
     answer = cli("resume", "-w", "ws", "--set", "teacher.timeout_s=9", "--set", "teacher.spec=openai:m")
     assert "openai:m needs a key" in answer.err  # the teacher that was asked for is the one that is looked at
 
@@ -373,7 +373,7 @@ def test_the_table_shows_what_a_verdict_decides_by_and_says_how_to_read_it(works
     for wanted in (
         "UUs at matched coverage, natural (300)",
         "UUs at matched coverage, typos (300)", "original calibrated, natural",
-        "balanced accuracy", "86.6 %", "recall, spam", "11.0 %", "At matched coverage, UUs are counted from",
+        "balanced accuracy", "86.6 %", "recall, spam", "11.0 %", "At matched coverage, UUs are counted at",
         "T = 50.00, the upper bound of its fit",
     ):  # fmt: skip
         assert wanted in out, wanted
@@ -390,14 +390,11 @@ def test_status_says_of_a_silent_run_that_it_may_be_dead(cli: Cli, tmp_path: Pat
         store.publish()
     out = cli("status", "-w", "ws").out
     assert "was killed" not in out
-    assert "run-3: TeacherError: no credit; once that is mended, go on with `blindspot resume run-3 -w ws`" in out
+    assert "run-3: TeacherError: no credit; once that is fixed, go on with `blindspot resume run-3 -w ws`" in out
     assert "run-2: stopped by the operator; go on with `blindspot resume run-2 -w ws`" in out
     before = results.stat().st_mtime - 3600
     os.utime(results, (before, before))
-    assert (
-        "run-1: nothing new for 60 min, so it is busy with one long phase or was killed"
-        in cli("status", "-w", "ws").out
-    )
+    assert "run-1: nothing new for 60 min, so it is in one long phase or was killed" in cli("status", "-w", "ws").out
 
 
 def test_the_summary_has_the_changes_with_their_intervals(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -468,7 +465,7 @@ def test_the_live_panel_tells_the_phase_the_pace_and_the_counts(workspace: Path)
     display.looked_at -= 60
     console.print(display.render())
     shown = console.file.getvalue()  # type: ignore[attr-defined]
-    for text in ("run-1 · round 1", "✓ attack", "3 of 12", "natural UUs [3] of 200", "stopping after the item in hand"):
+    for text in ("run-1 · round 1", "✓ attack", "3 of 12", "natural UUs [3] of 200", "stopping after the current item"):
         assert text in shown
     assert "1 UUs · 2 hypotheses · 1 call, $0.25" in shown
     assert max(map(len, shown.splitlines())) <= 80
@@ -549,7 +546,7 @@ def test_the_first_signal_lets_the_item_in_hand_end(
     code, out, err = ended(process)
     said, told = err.splitlines()
     assert (code, out) == (130, "")
-    assert said.startswith("blindspot: stopping after the item in hand")
+    assert said.startswith("blindspot: stopping after the current item")
     assert told == "blindspot: stopped; what is done is kept: go on with `blindspot resume run-7 -w ws`"
 
 
@@ -557,7 +554,7 @@ def test_the_second_signal_ends_the_process_at_once(work: Callable[[str], subpro
     process = work("stubborn")
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
-    assert "stopping after the item in hand" in process.stderr.readline()
+    assert "stopping after the current item" in process.stderr.readline()
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(timeout=0.5)
     process.send_signal(signal.SIGINT)
@@ -572,7 +569,7 @@ def test_an_error_of_a_run_that_began_says_how_to_go_on(work: Callable[[str], su
     code, out, err = ended(work("fail"))
     assert (code, out) == (2, "")
     assert err == (
-        "blindspot: no credit left; what is done is kept: once that is mended, go on with "
+        "blindspot: no credit left; what is done is kept: once that is fixed, go on with "
         "`blindspot resume run-7 -w ws` (--set section.key=value changes a setting)\n"
     )
 

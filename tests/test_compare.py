@@ -220,7 +220,7 @@ async def test_a_comparison_of_which_no_teacher_can_be_used_fails_and_can_be_res
         await compare(table(openai, anthropic))
     assert read(tmp_path / "ws", "SELECT status FROM runs") == [("failed",)]
     for change in ("compare.teachers=['rules', 'openai:m']", "teacher.spec=openai:m"):
-        with pytest.raises(SettingsError, match="it stays; start a new run"):
+        with pytest.raises(SettingsError, match="it cannot change; start a new run"):
             await resume(tmp_path / "ws", overrides=[change])
     teach_well(teacher_server)
     assert (await resume(tmp_path / "ws")).status == "finished"
@@ -428,13 +428,13 @@ def test_a_comparison_that_may_cost_much_is_confirmed_first(cli: Cli, table, tmp
 MISTAKES = [
     (["--teacher", "rules"], "compare.teachers: 1 given; name two or more"),
     ([], "compare.teachers: 0 given; name two or more"),
-    (["--teacher", "rules", "--teacher", "rules"], 'compare.teachers: "rules" is there twice'),
+    (["--teacher", "rules", "--teacher", "rules"], 'compare.teachers: "rules" is listed twice'),
     (["--teacher", "openai:m@http://h/v1", "--teacher", "openai:m@http://h/v1/"], "openai:m@http://h/v1"),
     (["--teacher", "rules", "--teacher", "oracle"], "unknown teacher 'oracle'"),
     (["--teacher", "rules", "--teacher", "openai:m"], "OPENAI_API_KEY"),
     (["--teacher", "openai:a", "--teacher", "openai:b", "--set", "teacher.max_calls=1"],
      "teacher.max_calls: 1 for 2 teachers leaves one without a call"),
-    (["--teacher", "rules", "--teacher", "rules ", "--set", "filter.encoder='./absent'"], '"rules" is there twice'),
+    (["--teacher", "rules", "--teacher", "rules ", "--set", "filter.encoder='./absent'"], '"rules" is listed twice'),
 ]  # fmt: skip
 
 

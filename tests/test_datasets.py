@@ -177,7 +177,7 @@ def test_a_text_longer_than_the_csv_modules_own_limit_is_read(tmp_path: Path) ->
         (b"text,label\nfine,good\npoor,\n", 'line 3: column "label" holds no label'),
         (b"", ': no column "text"; there is none'),
         (b"text,label\n", ": no rows"),
-        (b"text,text,label\na,b,c\n", ': column "text" is there 2 times'),
+        (b"text,text,label\na,b,c\n", ': column "text" occurs 2 times'),
         (b"txet,label\na,b\n", ': no column "text"; there is txet, label; did you mean "txet"?'),
     ],
 )
@@ -263,7 +263,7 @@ def test_missing_and_doubled_files_are_named(tmp_path: Path) -> None:
     source = replace(source, path=None, files={**files, "test": str(tmp_path / "gone.csv")})
     assert line_of(source) == f"{tmp_path}/gone.csv: no such file"
     source = replace(source, files={**files, "test": str(tmp_path / "t.xlsx")})
-    assert "t.xlsx: not a kind of file that can be read" in line_of(source)
+    assert "t.xlsx: files of this kind cannot be read" in line_of(source)
     assert "no such folder" in line_of(source_of(tmp_path / "nowhere"))
 
 

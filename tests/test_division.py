@@ -33,7 +33,7 @@ def test_one_file_is_divided_and_that_is_told(tmp_path: Path) -> None:
     assert [notice.level for notice in notices] == ["info"]
     assert notices[0].message == (
         f"{tmp_path}/all.csv: one file without splits, so it is divided at random (seed 0, data.split = [0.8, 0.1, "
-        "0.1]), each label in its share and copies of a text in one split: train 160, validation 20, test 20"
+        "0.1]), each label in proportion and copies of a text in the same split: train 160, validation 20, test 20"
     )
     splits = {split: load_split(source, dataset, split) for split in SPLITS}
     assert {split: Counter(row.label for row in rows)["rare"] for split, rows in splits.items()} == {

@@ -159,7 +159,7 @@ def test_nothing_is_overwritten_and_a_failure_leaves_nothing(
     for option in ("--model", "--data"):
         ended = cli("export", option, tmp_path / "full", "-w", folder / "ws")
         assert ended.code == 2
-        assert "nothing is overwritten" in ended.err
+        assert "is not overwritten" in ended.err
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine.txt"]
     with pytest.raises(RuntimeError, match="half way"):
         fill_half(tmp_path / "new")

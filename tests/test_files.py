@@ -151,7 +151,7 @@ NO_QUESTIONS = {
 def test_a_file_that_is_named_like_questions_and_holds_none_is_told_in_one_line(tmp_path: Path, what: str) -> None:
     write_questions(questions(tmp_path, "one"), "r")
     put(tmp_path / "mine.questions.jsonl", NO_QUESTIONS[what])
-    told = r"mine\.questions\.jsonl:1: is no question \(.*\): .*; give a file of answers another name"
+    told = r"mine\.questions\.jsonl:1: is not a question \(.*\): .*; give a file of answers another name"
     with pytest.raises(TeacherError, match=told) as found:
         FileProvider(tmp_path, ENDPOINT)
     assert "\n" not in str(found.value)
@@ -172,9 +172,7 @@ def test_a_later_line_takes_the_place_of_an_earlier_one_and_only_a_difference_is
     put(tmp_path / "r.answers.jsonl", first, second, second, refused)
     answers = read_answers(tmp_path)
     assert answers.replies[key("a")].text == "yes"
-    assert answers.problems == (
-        f"r.answers.jsonl:1: {key('a')} is answered otherwise in r.answers.jsonl:2, which counts",
-    )
+    assert answers.problems == (f"r.answers.jsonl:1: {key('a')} has another answer in r.answers.jsonl:2, which counts",)
 
 
 @given(st.lists(st.sampled_from("abcdef"), min_size=1), st.lists(st.sampled_from("abcdef"), min_size=1))
@@ -209,7 +207,7 @@ async def test_files_that_were_moved_away_lose_no_answer_and_their_names_are_not
 
 def test_a_file_in_the_place_of_the_folder_is_told_at_once(tmp_path: Path) -> None:
     (tmp_path / "note").write_text("x")
-    with pytest.raises(SettingsError, match="is no folder"):
+    with pytest.raises(SettingsError, match="is not a folder"):
         FileProvider(tmp_path / "note", ENDPOINT)
 
 
@@ -365,7 +363,7 @@ async def test_three_passes_give_the_rows_of_a_straight_run_and_so_does_a_replay
 
 
 def test_files_say_what_is_asked_and_a_resumed_run_what_it_took(setting: Setting) -> None:
-    with pytest.raises(Waiting, match=r"questions to read are in filed-1-round1-pass1\.questions\.md"):
+    with pytest.raises(Waiting, match=r"to read them, open filed-1-round1-pass1\.questions\.md"):
         setting.start()
     folder = Path(setting.table["teacher"]["spec"].removeprefix("file:"))
     kinds = {1: {"abstraction"}, 2: {"extrapolation", "samples-abs"}, 3: {"samples-ext"}}

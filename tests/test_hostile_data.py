@@ -94,7 +94,7 @@ HOSTILE: dict[str, tuple[str, Write, str]] = {
         'malformed "huggingface" metadata: the class names of "label"',
     ),
     "folder": (".csv", Path.mkdir, "is a folder; name a file"),
-    "pipe": (".csv", os.mkfifo, "no regular file"),
+    "pipe": (".csv", os.mkfifo, "not a regular file"),
 }  # fmt: skip
 
 

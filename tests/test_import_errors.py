@@ -128,12 +128,12 @@ def test_a_stand_in_that_does_not_make_the_log_s_errors_is_warned_of(
     asked = ("import-errors", deployed / "log.csv", deployed / "mitigation.toml", *COLUMNS, *options, "-w", "ws")
     ended = cli(*asked)
     assert ended.code == 0, ended.err
-    assert "known UUs fixed, logged, never shown" in ended.out
-    assert "to start from: wrong, and with a confidence of 0.65 or more" in ended.err
+    assert "known UUs fixed, logged, not shown" in ended.out
+    assert "usable: wrong, with a confidence of 0.65 or more" in ended.err
     with Results.open(tmp_path / "ws") as results:
         ((told,),) = results.query("SELECT message FROM events WHERE phase = 'attack' AND level = 'warning'")[1]
         ((kinds,),) = results.query("SELECT list(DISTINCT kind) FROM uus")[1]
-    assert "hardly the deployed model" in told
+    assert "probably not the deployed model" in told
     assert kinds == ["natural"]
 
 
@@ -148,9 +148,9 @@ def test_a_log_can_be_looked_at_before_any_run(deployed: Path, cli: Callable[...
         key: value for key, value in json.loads(alone.out).items() if key != "source"
     }
     said = cli("import-errors", deployed / "log.csv", *COLUMNS, "--check").out
-    assert f"{counts['usable']}  to start from" in said
+    assert f"{counts['usable']}  usable" in said
     assert f"{counts['right']}  right" in said
-    assert "--check reads the log alone" in cli("import-errors", deployed / "log.csv").err
+    assert "--check needs only the log" in cli("import-errors", deployed / "log.csv").err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -217,10 +217,10 @@ def test_a_log_says_the_same_in_each_format(tmp_path: Path) -> None:
     ("wrong", "said"),
     [
         (row("", "negative", "positive", "0.9"), 'line 3: column "text" holds an empty text'),
-        (row("a", "negative", "positive", "87"), "line 3: column \"confidence\": '87' is no confidence"),
-        (row("a", "negative", "positive", "high"), "'high' is no confidence, which is a number from 0 to 1"),
-        (row("a", "negative", "positive", "nan"), "'nan' is no confidence"),
-        (row("a", "negative", "positive", ""), "line 3: column \"confidence\": '' is no confidence"),
+        (row("a", "negative", "positive", "87"), "line 3: column \"confidence\": '87' is not a confidence"),
+        (row("a", "negative", "positive", "high"), "'high' is not a confidence, which is a number from 0 to 1"),
+        (row("a", "negative", "positive", "nan"), "'nan' is not a confidence"),
+        (row("a", "negative", "positive", ""), "line 3: column \"confidence\": '' is not a confidence"),
     ],
 )
 def test_a_row_that_cannot_be_read_is_named_with_its_line(wrong: Row, said: str, tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_columns_that_are_not_there_or_stand_for_two_things_are_named(tmp_path: 
     path = write_csv(tmp_path / "log.csv", ROWS_OF_ALL_SORTS)
     with pytest.raises(DataError, match=r'no column "predict"; .* did you mean "predicted"'):
         read_log(LogSource(str(path), ("text",), "label", "predict", "confidence", 0.65), LABELS)
-    with pytest.raises(DataError, match='"label" stands for two things'):
+    with pytest.raises(DataError, match='"label" is named twice'):
         read_log(LogSource(str(path), ("text",), "label", "label", "confidence", 0.65), LABELS)
     table = {"data": {"path": ".", "fields": ["a", "b"]}, "errors": {"file": "log.csv", "fields": ["a"]}}
     with pytest.raises(SettingsError, match=r"errors: fields names 1 columns, data.fields 2"):

@@ -1,4 +1,4 @@
-"""Runs that are killed, stopped, starved and robbed: nothing is lost, nothing is there twice.
+"""Runs that are killed, stopped, starved and robbed: nothing is lost, nothing is listed twice.
 
 A run that is killed and resumed is compared, table by table and file by file, with one that was left alone.
 """

@@ -97,7 +97,7 @@ def test_what_a_resumed_run_bought_before_counts() -> None:
     with pytest.raises(BudgetSpent, match=r"teacher\.max_calls = 5 is reached"):
         ledger.check(50)
     ledger.begin(0, 1.0)
-    with pytest.raises(BudgetSpent, match=r"teacher\.max_usd = 1 .*resumed with --set teacher\.max_usd=…"):
+    with pytest.raises(BudgetSpent, match=r"teacher\.max_usd = 1 .*resume it with --set teacher\.max_usd=…"):
         ledger.check(50)
 
 

@@ -185,7 +185,7 @@ def test_a_file_holds_samples_line_by_line_or_what_a_teacher_made_of_a_uu(tmp_pa
             r'"sample_abstraction.text" is not text: 7',
         ),
         (NESTED | {"sample_abstraction": {"label": "positive"}}, r'no column "sample_abstraction.text"'),
-        (NESTED | {"sample_extrapolation": "a text"}, r'"sample_extrapolation" is no object'),
+        (NESTED | {"sample_extrapolation": "a text"}, r'"sample_extrapolation" is not an object'),
         ("{broken", r"line 2: broken JSON"),
     ],
 )

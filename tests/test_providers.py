@@ -106,9 +106,7 @@ def test_unusable_proxies_and_certificates_are_told_before_a_run_begins(
     provider: str, name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
-    told = (
-        rf"^{provider}:small-1: .*mend the proxy settings .*HTTPS_PROXY.* or the certificate settings .*SSL_CERT_FILE"
-    )
+    told = rf"^{provider}:small-1: .*fix the proxy settings .*HTTPS_PROXY.* or the certificate settings .*SSL_CERT_FILE"
     with pytest.raises(TeacherError, match=told) as found:
         check_teacher(TeacherSection(spec=f"{provider}:small-1"))
     assert "\n" not in str(found.value)
@@ -116,7 +114,7 @@ def test_unusable_proxies_and_certificates_are_told_before_a_run_begins(
 
 def test_a_batch_tells_of_unusable_proxies_too(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
-    with pytest.raises(TeacherError, match="mend the proxy settings"):
+    with pytest.raises(TeacherError, match="fix the proxy settings"):
         asyncio.run(upload_and_buy(f"{provider}:small-1"))
 
 

@@ -232,7 +232,7 @@ def test_a_run_that_is_resumed_is_given_its_object_again(settings: Tables) -> No
     other = Shouting()
     other.spec = "other"
     with pytest.raises(
-        errors.SettingsError, match="object:other was given, and no setting names it: these teach: object:shouting"
+        errors.SettingsError, match="object:other was given, but no setting names it; the teachers are: object:shouting"
     ):
         blindspot.resume("ws", teacher=other, show="none")
     with blindspot.open_results("ws") as results:
@@ -327,7 +327,7 @@ def test_what_is_no_teacher_is_refused_before_anything_is_written(settings: Tabl
     wrong: list[tuple[Any, str]] = [
         (object(), "teacher: object has no method begin_round; derive it from"),
         (NoName(), "NoName has no text `spec`"),
-        (named, "'my teacher, the best' is no name for a teacher that is an object"),
+        (named, "'my teacher, the best' is not a name for a teacher object"),
         ("ruels", "unknown teacher 'ruels'"),
     ]
     for teacher, message in wrong:
@@ -349,7 +349,7 @@ def test_objects_are_compared_with_names(settings: Tables) -> None:
         frame = results.frame("FROM teacher_comparisons")
     assert set(frame["teacher"]) == {"object:shouting", "rules", "object:quiet"}
     assert (frame["written"] > 0).all()
-    with pytest.raises(errors.SettingsError, match='"object:shouting" is there twice'):
+    with pytest.raises(errors.SettingsError, match='"object:shouting" is listed twice'):
         blindspot.compare(settings, teachers=[Shouting(), Shouting()], show="none")
 
 

@@ -110,7 +110,7 @@ def test_sql_comes_from_a_file_too_and_takes_values(ask: Cli, tmp_path: Path) ->
 
 
 MISTAKES = [
-    (["uu"], "uu is no ready query, no view and no table; did you mean uus?"),
+    (["uu"], "uu is not a ready query, a view or a table; did you mean uus?"),
     (["spend-per-u"], "did you mean spend-per-uu?"),
     (["zzzzzz"], "`blindspot query --list` says what there is"),
     (["samples", "run-1"], "samples has no run_id: its rows belong to no single run"),

@@ -90,7 +90,7 @@ def test_a_file_that_cannot_be_replayed_is_told_by_line(tmp_path: Path) -> None:
         ReplayProvider(tmp_path / "none.jsonl")
     path = tmp_path / "bad.jsonl"
     path.write_text('{"prompt": "[user]\\nWhy?", "reply": "So."}\n\n{"reply": "So."}\n')
-    with pytest.raises(SettingsError, match=r"line 3 is no call \(prompt: Field required\)"):
+    with pytest.raises(SettingsError, match=r"line 3 is not a recorded call \(prompt: Field required\)"):
         ReplayProvider(path)
 
 

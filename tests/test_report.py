@@ -291,7 +291,7 @@ def test_the_evidence_of_each_round_is_laid_out_with_blind_spots_and_what_was_fo
     assert [tag for tag, _ in reader.elements].count("script") == 1
     for wanted in (
         "Round 1, taken", "Round 2, refused", "natural UUs at matched coverage", "-18 (-25 to -10)",
-        "natural UUs at matched coverage, old model calibrated", "At matched coverage, UUs are counted from",
+        "natural UUs at matched coverage, old model calibrated", "At matched coverage, UUs are counted at",
         "held, McNemar p = 0.001", "closed", "0.0004", "30 to 12", "18 of 24 (75.0 %)",
         "texts repaired earlier (24), right now", "of 2 blind spots 1 closed",
     ):  # fmt: skip

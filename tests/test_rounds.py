@@ -78,7 +78,7 @@ def test_what_the_first_round_repaired_is_measured_again_in_the_second(two_round
     ((kept,),) = read(two_rounds, f"SELECT count(*) {repaired} AND subject_id IN ({right.format(second[1])})")
     assert kept == pytest.approx(share * texts)
     assert texts > 10
-    assert f"of {texts} texts that earlier rounds repaired, {kept} are right still" in second[3]
+    assert f"of {texts} texts that earlier rounds repaired, {kept} are still right" in second[3]
 
 
 def test_the_verdict_tells_the_blind_spots_calibration_and_what_came_and_went(two_rounds: Path) -> None:

@@ -105,14 +105,14 @@ def test_settings_that_were_checked_can_be_changed(folders: tuple[Path, Path]) -
 
 
 WRONG = [
-    ({"data": {"fields": ["text", "text"]}}, 'data.fields: "text" is there twice'),
+    ({"data": {"fields": ["text", "text"]}}, 'data.fields: "text" is listed twice'),
     ({"data": {"fields": ["text", "label"]}}, 'data: the label\'s column "label" is one of the fields'),
     ({"data": {"fields": "text"}}, "data.fields: input should be a list, got 'text'"),
     ({"data": {"fields": []}}, "data.fields: "),
-    ({"data": {"labels": ["a", "b", "a"]}}, 'data.labels: "a" is there twice'),
+    ({"data": {"labels": ["a", "b", "a"]}}, 'data.labels: "a" is listed twice'),
     ({"attack": {"recipes": ["deepwordbug", "textfooler", "DeepWordBug"]}},
      'attack.recipes: "DeepWordBug" is the same recipe as "deepwordbug"'),
-    ({"attack": {"recipes": ["text-fooler", "text-fooler"]}}, 'attack.recipes: "text-fooler" is there twice'),
+    ({"attack": {"recipes": ["text-fooler", "text-fooler"]}}, 'attack.recipes: "text-fooler" is listed twice'),
     ({"attack": {"fields": ["text", "title"]}}, 'attack: the field "title" is not among data.fields (text)'),
     ({"attack": {"fields": []}}, "attack.fields: "),
     ({"attack": {"sentence_encoder": "x"}}, "attack.sentence_encoder: input should be 'minilm' or 'use', got 'x'"),

@@ -126,7 +126,7 @@ async def test_an_installed_package_brings_a_teacher() -> None:
 async def test_what_goes_wrong_in_a_package_stays_in_its_contract() -> None:
     with pytest.raises(Unavailable, match=r"the teacher 'shout' of the package shouting failed: KeyError: 'oops'"):
         await ask("shout:crash")
-    with pytest.raises(Unavailable, match=r"gave 'WHY\?' and no Reply"):
+    with pytest.raises(Unavailable, match=r"gave 'WHY\?' instead of a Reply"):
         await ask("shout:text")
     with pytest.raises(Unanswered, match=r"^no$"):
         await ask("shout:decline")
@@ -148,7 +148,7 @@ async def test_what_a_package_says_can_be_stored() -> None:
     [("gone", "AttributeError"), ("halfway:fail", "no microphone"), ("halfway", "has no method complete")],
 )
 async def test_a_broken_package_is_one_line_that_names_it(spec: str, what: str) -> None:
-    with pytest.raises(TeacherError, match=rf"of the package shouting .*{what}.*mend or uninstall") as caught:
+    with pytest.raises(TeacherError, match=rf"of the package shouting .*{what}.*fix or uninstall") as caught:
         await ask(spec)
     assert "\n" not in str(caught.value)
 
@@ -164,4 +164,4 @@ def test_an_unknown_teacher_is_told_with_the_known_and_the_installed_ones() -> N
 def test_only_teachers_with_a_batch_api_are_given_batches(cli: Callable[..., Any]) -> None:
     ended = cli("batch", "submit", ".", "--teacher", "rules")
     assert (ended.code, ended.err.count("\n")) == (2, 1)
-    assert "only openai:MODEL[@BASE_URL] and anthropic:MODEL[@BASE_URL] have batches" in ended.err
+    assert "only openai:MODEL[@BASE_URL] and anthropic:MODEL[@BASE_URL] have a batch API" in ended.err

@@ -243,7 +243,7 @@ def test_thresholds_and_names_are_no_reason_to_run_anything_again(copy: Path, cl
         (0.65,), (0.9,)
     ]  # fmt: skip
     answer = cli("study", copy / "study.toml", "--dry-run")
-    assert (answer.code, answer.out) == (0, "nothing is left of 6 cells\n")
+    assert (answer.code, answer.out) == (0, "nothing is left to run of 6 cells\n")
 
 
 def test_the_tables_are_shown_while_nothing_runs(story: Story, cli: Callable[..., Any], tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_a_forecast_and_a_wrong_choice_write_nothing(story: Story, cli: Callable
     elsewhere = ("-w", tmp_path / "new")
     answer = cli("study", file, "--dry-run", "--only", "seed=1", *elsewhere)
     assert answer.out.splitlines()[-1].startswith("3 of 6 cells are left: about ")
-    assert "a rough guess from sizes; nobody is billed" in answer.out
+    assert "a rough guess from sizes; no teacher costs anything" in answer.out
     answer = cli("study", file, "--only", "method=rules", *elsewhere)
     assert answer.code == 2
     assert "the study has no such method; it has none, original, relabel" in answer.err

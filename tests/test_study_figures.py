@@ -406,21 +406,21 @@ samples_per_hypothesis = 3
     ("more", "said"),
     [
         ("", "study.methods: empty; name some"),
-        ('methods = ["none", "none"]', 'study.methods: "none" is there twice'),
-        ('methods = ["original"]', '"original" is what the model before any method is called'),
+        ('methods = ["none", "none"]', 'study.methods: "none" is listed twice'),
+        ('methods = ["original"]', '"original" is reserved for the model before any method'),
         ('methods = ["relable"]', '"relable" is none of the methods (teacher, none, random, '),
         ('method = ["none"]', "study.method: unknown key; did you mean methods?"),
         ('methods = [{name = "a", methd = "none"}]', "study.methods.0.methd: unknown key; did you mean method?"),
         (
             'methods = [{name = "a", method = "none", attack.goal = "flip"}]',
-            "attack.goal is the same for a whole study",
+            "attack.goal is fixed for a whole study",
         ),
         (
             'methods = [{name = "a", method = "none", retrain.epoch = 1}]',
             "retrain.epoch: unknown key; did you mean epochs",
         ),
         ('methods = [{name = "none", datasets = ["x"]}]', 'the arm "none" is for the data set "x", which is not there'),
-        ('methods = ["none"]\n[[study.datasets]]\nname = "a"\nrun.seed = 3', "run.seed is the same for a whole study"),
+        ('methods = ["none"]\n[[study.datasets]]\nname = "a"\nrun.seed = 3', "run.seed is fixed for a whole study"),
         ('methods = ["none"]\n[[study.arms]]\nname = "none"', 'study.arms: "none" is among study.methods too'),
     ],
 )

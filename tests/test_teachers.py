@@ -261,11 +261,11 @@ async def test_declines_end_it_for_all_only_where_they_are_all_there_ever_was(te
     log = MemoryLog()
     results = await with_teacher(lambda teacher: ask_in_turn(teacher, *range(6)), log=log)
     assert kinds(results) == [Unanswered] * 4 + [TeacherError] * 2
-    assert "the first 5 questions were all declined: mend this, then resume the run" in str(results[4])
-    results = await with_teacher(lambda teacher: ask_in_turn(teacher, *range(5)), log=log)  # resumed, and not mended
+    assert "the first 5 questions were all declined: fix this, then resume the run" in str(results[4])
+    results = await with_teacher(lambda teacher: ask_in_turn(teacher, *range(5)), log=log)  # resumed, and not fixed
     assert kinds(results) == [Unanswered] * 4 + [TeacherError]
     teacher_server.then(good)
-    results = await with_teacher(lambda teacher: ask_in_turn(teacher, *range(8)), log=log)  # mended
+    results = await with_teacher(lambda teacher: ask_in_turn(teacher, *range(8)), log=log)  # fixed
     assert kinds(results) == [Explanation] + [Unanswered] * 7
     results = await with_teacher(lambda teacher: ask_in_turn(teacher, *range(8, 16)), log=log)
     assert kinds(results) == [Unanswered] * 8  # others of the run were answered
@@ -792,7 +792,7 @@ def test_a_spec_names_provider_model_and_base_url(text: str, spec: TeacherSpec) 
         ("rules:x", "unknown teacher 'rules'"),
         ("openai", "write openai:MODEL"),
         ("openai:@http://127.0.0.1/v1", "write openai:MODEL"),
-        ("openai:m@localhost:8000", "begins with http:// or https://"),
+        ("openai:m@localhost:8000", "must begin with http:// or https://"),
         ("openai:m@http://", "not a usable base URL"),
         ("openai:m@http://h:99999/v1", "not a usable base URL"),
         ("openai:m@http://h/v1?key=1", "not a usable base URL"),

@@ -267,14 +267,14 @@ async def test_a_run_in_which_all_was_refused_fails_in_one_line_and_can_be_resum
     refusal = {"choices": [{"message": {"content": None, "refusal": "I won't."}, "finish_reason": "stop"}]}
     refuse = teacher_server.say(words) if words else teacher_server.say_with("", **refusal)
     teacher_server.respond, good = refuse, teacher_server.respond
-    with pytest.raises(TeacherError, match=r"mend this.*, then resume the run"):
+    with pytest.raises(TeacherError, match=r"fix this.*, then resume the run"):
         await start(chosen)
     assert len(teacher_server.asked) == (2 * uus if words else min(uus, 5))
     ((status, reason),) = read(chosen, "select status, stop_reason from runs")
     assert status == "failed"
     assert "TeacherError" in reason
     teacher_server.respond = good
-    if words is None:  # a refusal to all may be mended: the first question is asked again
+    if words is None:  # a refusal to all may be fixed: the first question is asked again
         assert (await resume(chosen)).status == "finished"
         assert taught_about(chosen) >= 1
 
@@ -376,7 +376,7 @@ async def test_a_cap_on_calls_lets_the_round_go_on_with_what_was_bought(settings
     told = read(chosen, "select distinct regexp_replace(message, '.*?: ', '') from events where level = 'warning'")
     assert len(told) == 1
     assert "teacher.max_calls = 9 is reached" in told[0][0]
-    assert "resumed with --set teacher.max_calls=" in told[0][0]
+    assert "resume it with --set teacher.max_calls=" in told[0][0]
     more = settings("openai", teacher={"max_calls": QUESTIONS * UUS})
     assert (await start(more)).status == "finished"
     assert set(prompts(teacher_server).values()) == {1}

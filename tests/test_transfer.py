@@ -184,7 +184,7 @@ def test_another_run_of_that_name_is_refused_in_a_line_and_comes_in_under_a_pref
     assert "run-1 is another run here" in refused.err
     assert "--prefix NAME" in refused.err
     assert contents(tmp_path / "here") == before
-    assert "anna-run-1: brought in" in cli("import", "out", "-w", "here", "--prefix", "anna").out
+    assert "anna-run-1: imported" in cli("import", "out", "-w", "here", "--prefix", "anna").out
     assert json.loads(cli("import", "out", "-w", "here", "--prefix", "anna", "--json").out)[0]["what"] == "known"
     found = contents(tmp_path / "here")
     assert {name: [row for row in rows if row in before[name]] for name, rows in found.items()} == before
@@ -245,7 +245,7 @@ def test_a_prefix_that_is_no_name_is_refused(whole_run: Make, tmp_path: Path, pr
     fill(tmp_path / "there", whole_run())
     folder = export(tmp_path / "there", tmp_path / "out")
     if prefix:
-        with pytest.raises(StoreError, match="is no name"):
+        with pytest.raises(StoreError, match="is not a name"):
             bring(tmp_path / "here", folder, prefix)
     else:
         assert bring(tmp_path / "here", folder, prefix)[0].run_id == "run-1"
@@ -383,7 +383,8 @@ def test_what_is_newer_or_not_whole_is_refused_in_one_line(
         told.append(ended.err)
     wanted = (
         "written by blindspot 9.1", "SHA-256 differs", "No such file", "no such file", "cannot be read",
-        "name each table", "no path inside", "String should match", "valid dictionary", "cannot be read as the table",
+        "name each table", "not a path inside", "String should match", "valid dictionary",
+        "cannot be read as the table",
         "belong to none",
     )  # fmt: skip
     assert [text for text, part in zip(told, wanted, strict=True) if part not in text] == []
@@ -450,7 +451,7 @@ def test_weights_travel_whole_and_are_not_copied_over_those_that_are_there(
     (tmp_path / "out" / "models" / ids[0] / "model.safetensors").write_bytes(b"other")
     assert "SHA-256 differs" in cli("import", "out", "-w", "elsewhere").err
     assert cli("export", "--models", "-w", "there").code == 2
-    assert "nothing is overwritten" in cli("export", "--parquet", "out", "-w", "there").err
+    assert "is not overwritten" in cli("export", "--parquet", "out", "-w", "there").err
     assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "out").rglob("*") if path.is_file())
 
 

@@ -265,14 +265,14 @@ def test_the_rest_of_the_evidence_is_told_and_does_not_decide() -> None:
         "of 170 texts that fooled the original under attack, 68 are right now and 85 UUs still",
         "temperature scaling alone (T = 1.83) would leave, at matched coverage, natural UUs 120, the new model -20 "
         "(95 % interval -33 to -8): fewer than calibration alone gives",
-        "of 60 texts that earlier rounds repaired, 54 are right still (95 % interval 80.0 % to 95.0 %)",
+        "of 60 texts that earlier rounds repaired, 54 are still right (95 % interval 80.0 % to 95.0 %)",
     ]
 
 
 def test_the_newest_of_several_figures_of_a_model_that_was_kept_stands() -> None:
     later = row("repaired_kept", 0.5, split="repaired", low=0.4, high=0.6, n=80, round=3)
     earlier = row("repaired_kept", 0.9, split="repaired", low=0.8, high=0.95, n=60, round=2)
-    assert "of 80 texts that earlier rounds repaired, 40 are right still" in text_with(later, earlier)
+    assert "of 80 texts that earlier rounds repaired, 40 are still right" in text_with(later, earlier)
 
 
 def test_figures_of_an_older_blindspot_are_told_as_far_as_they_go() -> None:

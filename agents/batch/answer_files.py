@@ -68,12 +68,12 @@ def read_answers(folder: Path) -> Answers:
                 continue
             key = question_key(key)
             if key not in questions:  # its file may be gone: the answer counts, should the question come again
-                problems.append(f"{place}: answers {shorten(key)}, which no file here asks")
+                problems.append(f"{place}: answers {shorten(key)}, which is not a question of this folder")
             if isinstance(reply, str):
                 refused[key].append(f"{place}: {shorten(key)} has no answer: {reply}")
             else:
                 if key in replies and replies[key][1] != reply:
-                    problems.append(f"{replies[key][0]}: {shorten(key)} is answered otherwise in {place}, which counts")
+                    problems.append(f"{replies[key][0]}: {shorten(key)} has another answer in {place}, which counts")
                 replies[key] = place, reply
                 if reply.refusal is not None:
                     problems.append(f"{place}: {shorten(key)} was refused: {shorten(reply.refusal)}")
@@ -91,9 +91,9 @@ def read_answer(text: str) -> tuple[str, Reply | str]:
         # halves of characters are escaped in JSON: they stand alone only once it is read
         found = json.loads(storable(json.dumps(json.loads(text), ensure_ascii=False)))
     except (ValueError, RecursionError) as error:
-        raise MalformedAnswer(f"is no JSON ({error})") from None
+        raise MalformedAnswer(f"is not JSON ({error})") from None
     if not isinstance(found, dict):
-        raise MalformedAnswer("is no JSON object")
+        raise MalformedAnswer("is not a JSON object")
     try:
         if "answer" in found:
             plain = PlainLine.model_validate(found)
@@ -119,7 +119,7 @@ def read_response(line: BatchLine) -> Reply | str:
         completion = Completion.model_validate(response.body)
     except ValidationError as error:
         problem = error.errors()[0]
-        return f"its body is no chat completion ({'.'.join(map(str, problem['loc']))}: {problem['msg']})"
+        return f"its body is not a chat completion ({'.'.join(map(str, problem['loc']))}: {problem['msg']})"
     return completion.as_reply()
 
 

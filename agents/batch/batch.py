@@ -34,7 +34,7 @@ def batch_spec(text: str) -> TeacherSpec:
     spec = TeacherSpec.parse(text)
     if spec.provider not in LANGUAGE_MODELS:
         raise SettingsError(
-            f"--teacher {spec.provider}: only openai:MODEL[@BASE_URL] and anthropic:MODEL[@BASE_URL] have batches"
+            f"--teacher {spec.provider}: only openai:MODEL[@BASE_URL] and anthropic:MODEL[@BASE_URL] have a batch API"
         )
     return spec
 
@@ -46,7 +46,7 @@ def folder_of(text: str) -> Path:
     """
     folder = place_of(TeacherSpec.parse(text if text.startswith("file:") else f"file:{text}"))
     if not folder.is_dir():
-        raise SettingsError(f"{folder}: no such folder; a run with teacher.spec = file:FOLDER makes one")
+        raise SettingsError(f"{folder}: no such folder; a run with teacher.spec = file:FOLDER creates it")
     return folder
 
 

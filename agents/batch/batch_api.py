@@ -38,4 +38,4 @@ class BatchApi(Protocol):
         """Get the answers, and the errors, as lines of the output format of OpenAI's Batch API."""
 
     async def aclose(self) -> None:
-        """Let go of connections."""
+        """Release connections."""

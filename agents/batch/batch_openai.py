@@ -116,5 +116,5 @@ class OpenAIBatches:
                 found = None
             if not isinstance(found, dict):
                 said = self._peer.told(line)
-                raise Unavailable(f"{self._peer.name} sent a file with a line that is no answer: {said!r}")
+                raise Unavailable(f"{self._peer.name} sent a file with a line that is not an answer: {said!r}")
             yield self._peer.blot(found)

@@ -23,9 +23,9 @@ MOST_SHOWN = 40  # characters of an id that cannot be used
 
 
 def check_id(name: str) -> str:
-    """See that an id from outside is a plain name: files are named after it. Raises: ValueError."""
+    """Check that an id from outside is a plain name: files are named after it. Raises: ValueError."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}", name):
-        raise ValueError(f"the id {name[:MOST_SHOWN]!r} is no plain name of letters, digits, '.', '_', ':' and '-'")
+        raise ValueError(f"the id {name[:MOST_SHOWN]!r} is not a plain name of letters, digits, '.', '_', ':' and '-'")
     return name
 
 
@@ -53,7 +53,7 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # of the folder itself: let go of by a kill, too
         except BlockingIOError:
-            raise TeacherError(f"{folder}: another `blindspot batch` is at work here; wait until it is done") from None
+            raise TeacherError(f"{folder}: another `blindspot batch` is running here; wait until it ends") from None
         yield
     finally:
         os.close(descriptor)
@@ -90,7 +90,7 @@ def settled(folder: Path, *, again: bool = False, adopt: str | None = None) -> l
     """The batches of a folder, with one whose handing over was cut short settled. Nothing is written.
 
     Args:
-        again: forget it: its questions are bought anew.
+        again: forget it: its questions are bought again.
         adopt: the id that the operator found for it at the provider.
     Raises: SettingsError, when there is nothing to adopt. TeacherError, saying how to go on, where it is not settled.
     """
@@ -99,7 +99,7 @@ def settled(folder: Path, *, again: bool = False, adopt: str | None = None) -> l
     if again:
         return [batch for batch in known if batch.batch_id]
     if adopt and not lost:
-        raise SettingsError(f"--adopt {adopt}: no handing over was cut short in {folder}")
+        raise SettingsError(f"--adopt {adopt}: no submit was interrupted in {folder}")
     if adopt:
         try:
             lost.pop(0).batch_id = check_id(adopt)
@@ -107,8 +107,8 @@ def settled(folder: Path, *, again: bool = False, adopt: str | None = None) -> l
             raise SettingsError(f"--adopt: {error}; copy it from the provider's list of batches") from None
     for batch in lost:
         raise TeacherError(
-            f"handing {len(batch.questions)} questions to {batch.teacher} was cut short at {batch.submitted_at}, "
-            "and they may be bought: look at the provider's list of batches, then `blindspot batch submit` with "
-            "--adopt ID takes the batch over, with --again buys them anew"
+            f"submitting {len(batch.questions)} questions to {batch.teacher} was interrupted at {batch.submitted_at}, "
+            "and they may be bought already; look at the provider's list of batches: if the batch is there, take it "
+            "over with `blindspot batch submit … --adopt ID`, if not, buy it with `blindspot batch submit … --again`"
         )
     return known

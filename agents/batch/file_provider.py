@@ -20,7 +20,7 @@ class FileProvider:
 
     def __init__(self, folder: Path, endpoint: Endpoint) -> None:
         if folder.exists() and not folder.is_dir():
-            raise SettingsError(f"teacher.spec: file:{folder} is no folder; name one, it need not be there yet")
+            raise SettingsError(f"teacher.spec: file:{folder} is not a folder; name a folder, which need not exist yet")
         self._folder = folder
         self._endpoint = endpoint
         self._replies = read_answers(folder).replies
@@ -28,7 +28,7 @@ class FileProvider:
     async def complete(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> Reply:  # noqa: ARG002
         """Look the answer up; tools are not told of, since nobody could run them between two lines of a file.
 
-        Raises: OpenQuestion, where there is no answer.
+        Raises: OpenQuestion, where there is not an answer.
         """
         line = question_line(messages, self._endpoint)
         found = self._replies.get(line["custom_id"])

@@ -73,7 +73,7 @@ class OpenQuestion(Pending):
 
 
 def custom_id(conversation: object) -> str:
-    """The id of a question: it hangs on the conversation alone, not on who answers it or how.
+    """The id of a question: it depends on the conversation alone, not on who answers it or how.
 
     Args:
         conversation: what JSON can hold.
@@ -107,7 +107,7 @@ def read_lines(path: Path) -> Iterator[tuple[Place, str]]:
 def read_questions(folder: Path) -> dict[str, tuple[Place, Line]]:
     """Find every question of a folder: its key -> where it stands, and its line.
 
-    Raises: TeacherError, naming the line that is no question.
+    Raises: TeacherError, naming the line that is not a question.
     """
     found: dict[str, tuple[Place, Line]] = {}
     for path in sorted(folder.glob(f"*{QUESTIONS}")):
@@ -119,7 +119,7 @@ def read_questions(folder: Path) -> dict[str, tuple[Place, Line]]:
                 problem = error.errors()[0] if isinstance(error, ValidationError) else None
                 said = f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" if problem else str(error)
                 raise TeacherError(
-                    f"{path.parent / str(place)}: is no question ({said}): only the run's own files are named "
+                    f"{path.parent / str(place)}: is not a question ({said}): only the run's own files are named "
                     f"*{QUESTIONS}; give a file of answers another name"
                 ) from None
     return found
@@ -172,5 +172,5 @@ def waiting_line(questions: Sequence[OpenQuestion], files: Sequence[Path]) -> st
     return (
         f'{where}; put the answers, lines of {{"custom_id": …, "answer": …}} or of the Batch API\'s responses, into '
         f"{folder / answers}, or buy them with `blindspot batch submit {shlex.quote(str(folder))} --teacher …`; "
-        f"the same questions to read are in {', '.join(file.name.replace(QUESTIONS, COMPANION) for file in files)}"
+        f"to read them, open {', '.join(file.name.replace(QUESTIONS, COMPANION) for file in files)}"
     )

@@ -66,7 +66,7 @@ def read_calls(file: Path) -> dict[str, RecordedCall]:
     A question that was answered in a second attempt is answered so at once: the reason that it was asked again with
     may be worded otherwise by now.
 
-    Raises: SettingsError, naming the line that is no call.
+    Raises: SettingsError, naming the line that is not a call.
     """
     if not file.is_file():
         what = "is no regular file" if file.exists() else "no such file"
@@ -78,7 +78,9 @@ def read_calls(file: Path) -> dict[str, RecordedCall]:
         except ValidationError as error:
             problem = error.errors()[0]
             where = ".".join(map(str, problem["loc"]))
-            raise SettingsError(f"replay:{file}: line {place.number} is no call ({where}: {problem['msg']})") from None
+            raise SettingsError(
+                f"replay:{file}: line {place.number} is not a recorded call ({where}: {problem['msg']})"
+            ) from None
     usable: dict[str, RecordedCall] = {}
     for call in calls:
         if rank(call) == 0 and call.cache_key:

@@ -65,7 +65,7 @@ class Caller:
     A request that was sent is paid for: one cancellation lets it come to its end and be recorded, a second one ends it.
     The log is looked up by the question as it is first put, so an answer that needed a second request is found too.
     What a question brought in vain is not bought again in the same round, also of a resumed run; answers that lie in
-    files are read again, since they may have been mended. Of two equal questions at once the second waits for the
+    files are read again, since they may have been fixed. Of two equal questions at once the second waits for the
     first one's answer.
     """
 

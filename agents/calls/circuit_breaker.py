@@ -35,9 +35,7 @@ class CircuitBreaker:
         self._unreached += 1
         if self._unreached < MOST_UNANSWERED:
             return Unanswered(why)
-        return TeacherError(
-            f"{why}; {self._unreached} questions in a row got no answer: mend this, then resume the run"
-        )
+        return TeacherError(f"{why}; {self._unreached} questions in a row got no answer: fix this, then resume the run")
 
     async def declined(self, key: str, error: Unanswered, has_answers: Callable[[], Awaitable[bool]]) -> TeacherError:
         """Count a question that was declined.
@@ -52,5 +50,5 @@ class CircuitBreaker:
         if is_only_this or await has_answers():
             return error
         return TeacherError(
-            f"{error}; the first {MOST_UNANSWERED} questions were all declined: mend this, then resume the run"
+            f"{error}; the first {MOST_UNANSWERED} questions were all declined: fix this, then resume the run"
         )

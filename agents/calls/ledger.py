@@ -22,7 +22,7 @@ class Price:
     usd_out: float
 
     def cost(self, tokens_in: int, tokens_out: int) -> float:
-        """US dollars for so many tokens."""
+        """US dollars for this many tokens."""
         return (tokens_in * self.usd_in + tokens_out * self.usd_out) / 1e6
 
 
@@ -85,7 +85,7 @@ class Ledger:
         self._calls, self._spent_usd, self._doubtful_usd = calls, usd, 0.0
 
     def check(self, tokens_in: int) -> None:
-        """See that one more request fits, beside those in flight.
+        """Check that one more request fits, beside those in flight.
 
         Args:
             tokens_in: of the question, an upper bound (`most_tokens`).
@@ -117,7 +117,7 @@ class Ledger:
                 await self._freed.wait()
 
     def settle(self, hold: Hold, reply: Reply) -> float | None:
-        """Count an answer in the place of its hold.
+        """Count an answer in place of its hold.
 
         A server that counts no tokens is taken at the worst case.
 
@@ -169,8 +169,8 @@ class Ledger:
 def go_on(cap: str) -> str:
     """Say what happens now, and how to buy more."""
     return (
-        f"this run goes on with what it bought; a new run with a higher teacher.{cap}, or this one stopped and resumed "
-        f"with --set teacher.{cap}=…, finds these answers in its cache and buys only the others"
+        f"this run goes on with the answers it has; to buy more, stop it and resume it with --set teacher.{cap}=…, or "
+        f"start a new run with a higher teacher.{cap}: both reuse these answers"
     )
 
 

@@ -102,7 +102,7 @@ class Recorder:
     async def tried(self, question: Question, key: str) -> list[TeacherCall]:
         """What the question brought before in this round and would bring again: unusable replies, and a decline.
 
-        A decline is left out while the round has no answer: it may have been about them all, and be mended now.
+        A decline is left out while the round has no answer: it may have been about them all, and be fixed now.
         """
         calls = await self._log.tried(key, self._occasion(question))
         declined = [call for call in calls if call.error is not None and call.error.startswith(DECLINED)]

@@ -41,15 +41,15 @@ def given_price(settings: TeacherSection) -> Price | None:
 
 
 def check_price(spec: TeacherSpec, settings: TeacherSection) -> None:
-    """See that money which is capped can be counted.
+    """Check that money which is capped can be counted.
 
     Raises: SettingsError.
     """
     if settings.max_usd is not None and price_of(spec, settings) is None:
         raise SettingsError(
-            f"teacher.max_usd = {settings.max_usd:g} cannot be kept: the price of {spec} is not known (built-in prices "
-            f"are of {table()['as_of']}); give teacher.usd_per_million_in and teacher.usd_per_million_out, both 0 if "
-            "a server of your own costs nothing"
+            f"teacher.max_usd = {settings.max_usd:g} cannot be enforced: the price of {spec} is not known (built-in "
+            f"prices are from {table()['as_of']}); give teacher.usd_per_million_in and teacher.usd_per_million_out, "
+            "both 0 if a server of your own costs nothing"
         )
 
 

@@ -187,7 +187,7 @@ def put_off(times: deque[float], since: float, until: float) -> None:
 
 
 def backoff_s(first_s: float, failures: int) -> float:
-    """How long to wait after a failure that followed so many others."""
+    """How long to wait after a failure that followed this many others."""
     return min(LONGEST_BACKOFF_S, first_s * 2.0 ** min(failures, 32))
 
 

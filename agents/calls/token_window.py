@@ -66,7 +66,7 @@ class TokenWindow:
             spent.at = until
 
     def correct(self, spent: Spent, tokens: int) -> None:
-        """Put what a request really took in the place of the guess."""
+        """Put what a request really took in place of the guess."""
         if spent.is_recent:
             self._sum += tokens - spent.tokens
         spent.tokens = tokens

@@ -14,7 +14,7 @@ FILTERED = "its content filter stopped the answer"
 
 
 def read_count(value: object) -> object:
-    """Read a token count, however odd: none given is 0, what is no whole number is UNREADABLE."""
+    """Read a token count, however odd: none given is 0, what is not a whole number is UNREADABLE."""
     if value is None:
         return 0
     if isinstance(value, float) and value.is_integer():
@@ -23,7 +23,7 @@ def read_count(value: object) -> object:
 
 
 def read_usage(value: object) -> object:
-    """Read what an answer took; what is no object counts nothing."""
+    """Read what an answer took; what is not an object counts nothing."""
     return value if isinstance(value, Mapping) else {}
 
 

@@ -15,7 +15,7 @@ Body = dict[str, Any]
 """An answer's body, in plain JSON values."""
 
 Join = Callable[[Iterator[str]], Body]
-"""Puts the data of events together. Raises: ValueError, where that is no whole answer."""
+"""Puts the data of events together. Raises: ValueError, where that is not a whole answer."""
 
 
 def data_of_events(text: str) -> Iterator[str]:
@@ -36,7 +36,7 @@ def data_of_events(text: str) -> Iterator[str]:
 
 
 def objects_of(events: Iterator[str]) -> Iterator[Body]:
-    """Read the data of events up to the stream's end. Raises: ValueError, for what is no object, or an error."""
+    """Read the data of events up to the stream's end. Raises: ValueError, for what is not an object, or an error."""
     for number, data in enumerate(events):
         if data.strip() == DONE:
             return
@@ -44,7 +44,7 @@ def objects_of(events: Iterator[str]) -> Iterator[Body]:
             raise ValueError(f"more than {MOST_EVENTS} events")
         found = json.loads(data)
         if not isinstance(found, dict):
-            raise ValueError("an event that is no object")
+            raise ValueError("an event that is not an object")
         if found.get("error"):
             raise ValueError(f"an error in the stream: {json.dumps(found['error'], ensure_ascii=False)}")
         yield found

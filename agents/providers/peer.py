@@ -40,7 +40,7 @@ B = TypeVar("B", bound=BaseModel)
 class SdkErrors(NamedTuple):
     """The errors of an SDK by what they are about, the narrower ones first."""
 
-    status: type[Any]  # an HTTP status that is no success; has the `response`
+    status: type[Any]  # an HTTP status that is not a success; has the `response`
     connection: type[Exception]
     any: type[Exception]
 
@@ -67,7 +67,7 @@ class Peer:
             return make()
         except (ImportError, ValueError, OSError, InvalidURL) as error:
             raise TeacherError(
-                f"{self.name}: no connection can be set up ({type(error).__name__}: {self.told(str(error))}): mend the "
+                f"{self.name}: no connection can be set up ({type(error).__name__}: {self.told(str(error))}): fix the "
                 "proxy settings (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY) or the certificate settings "
                 "(SSL_CERT_FILE, SSL_CERT_DIR) of the environment"
             ) from None
@@ -95,7 +95,7 @@ class Peer:
         """Check a body ourselves: the SDKs hand a page of HTML or an object of None on as an answer.
 
         Returns: what it says, with the key blotted out wherever the other side repeats it.
-        Raises: Unavailable: a success status came with a body that is no answer.
+        Raises: Unavailable: a success status came with a body that is not an answer.
         """
         try:
             found = shape.model_validate_json(body)

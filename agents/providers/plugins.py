@@ -39,10 +39,10 @@ def open_plugin(name: str, rest: str, endpoint: Endpoint) -> Provider:
         raise
     except Exception as error:  # foreign code: whatever it raises is for the operator to see in one line
         said = shorten(f"{type(error).__name__}: {error}")
-        raise TeacherError(f"teacher.spec: {owner} cannot be opened ({said}): mend or uninstall the package") from error
+        raise TeacherError(f"teacher.spec: {owner} cannot be opened ({said}): fix or uninstall the package") from error
     for method in ("complete", "aclose"):
         if not callable(getattr(provider, method, None)):
-            raise TeacherError(f"teacher.spec: {owner} has no method {method}: mend or uninstall the package")
+            raise TeacherError(f"teacher.spec: {owner} has no method {method}: fix or uninstall the package")
     return GuardedProvider(owner, provider)
 
 
@@ -68,10 +68,10 @@ class GuardedProvider:
             raise
         except Exception as error:
             raise Unavailable(f"{self._owner} failed: {shorten(f'{type(error).__name__}: {error}')}") from error
-        raise Unavailable(f"{self._owner} gave {shorten(repr(reply))} and no Reply")
+        raise Unavailable(f"{self._owner} gave {shorten(repr(reply))} instead of a Reply")
 
     async def aclose(self) -> None:
-        """Let go of connections."""
+        """Release connections."""
         await self._provider.aclose()
 
 

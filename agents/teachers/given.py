@@ -65,7 +65,7 @@ class GivenTeacher:
         """Do nothing: the teacher is asked again in the next round. See `end`."""
 
     async def end(self) -> None:
-        """Let go of the teacher's connections, at the end of the run that it was given to."""
+        """Release the teacher's connections, at the end of the run that it was given to."""
         await self._answer("aclose", self._teacher.aclose())
 
     async def _answer(self, method: str, answer: Awaitable[T]) -> T:
@@ -122,7 +122,7 @@ def given(teachers: Iterable[Teacher]) -> Given:
 
 
 def check_given(spec: TeacherSpec, teachers: Given) -> None:
-    """See that a teacher that is an object was given, where a spec names one.
+    """Check that a teacher that is an object was given, where a spec names one.
 
     Raises: TeacherError, saying how to give it.
     """

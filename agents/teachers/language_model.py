@@ -46,7 +46,7 @@ class LanguageModelTeacher:
         ]
 
     async def aclose(self) -> None:
-        """Let go of connections."""
+        """Release connections."""
         await self._provider.aclose()
 
     async def _explain(self, question: Question) -> Explanation:

@@ -39,7 +39,7 @@ def open_provider(spec: TeacherSpec, limits: CallLimits) -> Provider:
 
         return ReplayProvider(place_of(spec))
     if spec.provider in ("rules", OBJECT):
-        raise SettingsError(f"teacher.spec: {spec} is no language model")
+        raise SettingsError(f"teacher.spec: {spec} is not a language model")
     if spec.provider not in LANGUAGE_MODELS:
         return open_plugin(spec.provider, spec.model or "", endpoint)
     if spec.provider == "anthropic":

@@ -68,4 +68,4 @@ class Probes(Protocol):
         """Record a use and what it gave."""
 
     async def aclose(self) -> None:
-        """Let go of models and threads."""
+        """Release models and threads."""

@@ -59,7 +59,7 @@ class ProbingTeacher:
         return await self._asked.generate(case, hypothesis, kind, n)
 
     async def aclose(self) -> None:
-        """Let go of connections and models."""
+        """Release connections and models."""
         try:
             await self._asked.aclose()
         finally:

@@ -106,8 +106,8 @@ class RulesTeacher:
     ) -> tuple[Sample, Fields]:
         """Bring the UU's words into another sample of its true label.
 
-        An abstraction transplants the UU's own sentence, in the place of the one that speaks most for the label. An
-        extrapolation puts one of the words in the place of a telling word that follows the same word as it does in the
+        An abstraction transplants the UU's own sentence, in place of the one that speaks most for the label. An
+        extrapolation puts one of the words in place of a telling word that follows the same word as it does in the
         UU, after a sentence that says little.
         """
         (name,) = self.field_names

@@ -80,4 +80,4 @@ class Teacher(Protocol):
         """Write n samples after a hypothesis of this kind (abstraction, extrapolation)."""
 
     async def aclose(self) -> None:
-        """Let go of connections."""
+        """Release connections."""

@@ -77,7 +77,7 @@ class Watched:
             self.in_flight -= 1
 
     async def aclose(self) -> None:
-        """Let go of connections."""
+        """Release connections."""
         await self.provider.aclose()
 
     async def watch(self) -> None:

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from blindspot.storage.records import RunKindName
     from blindspot.storage.settings.sections import Settings
 
-WHAT, HOW, END = "What is attacked", "How", "Where it ends"
+WHAT, HOW, END = "What to attack", "How", "Limits"
 NAME = "attack"  # of runs that are given none: a file's run.name is that of its mitigation
 
 
 def attack(  # each option is one setting: what they may be is for the settings to say
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="MITIGATION.toml", help="Settings to begin with; options take the place of its keys."),
+        typer.Argument(metavar="MITIGATION.toml", help="Settings to start from; options override its keys."),
     ] = None,
     model: Annotated[
         str | None,
@@ -43,73 +43,82 @@ def attack(  # each option is one setting: what they may be is for the settings 
     fields: Annotated[
         list[str] | None,
         typer.Option("--field", metavar="COLUMN", rich_help_panel=WHAT,
-                     help='A column with text, again for each of a pair; "text" by default.'),
+                     help='A column with text; repeat it for a pair. Default: "text".'),
     ] = None,
     label: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", rich_help_panel=WHAT, help='The column with the label; "label" by default.'),
+        typer.Option(metavar="COLUMN", rich_help_panel=WHAT, help='The column with the label. Default: "label".'),
     ] = None,
     labels: Annotated[
         str | None,
         typer.Option(metavar="A,B,…", rich_help_panel=WHAT,
-                     help="The labels in the order of the model's classes; needed where these have no names."),
+                     help="The labels, in the order of the model's classes. Needed if the classes have no names."),
     ] = None,
     split: Annotated[
         str | None,
         typer.Option(metavar="train|validation|test", rich_help_panel=WHAT,
-                     help="The split that samples are drawn from: test by default, or the one a file is named after."),
+                     help="The split to take samples from. Default: test, or the split that the file is named after."),
     ] = None,
     samples: Annotated[
-        int | None, typer.Option(rich_help_panel=WHAT, help="Drawn at random, each class in its share; 200 by default.")
+        int | None, typer.Option(rich_help_panel=WHAT,
+                     help="Samples to attack, drawn at random with each class in proportion. Default: 200.")
     ] = None,
     recipes: Annotated[
         list[str] | None,
         typer.Option("--recipe", metavar="NAME", rich_help_panel=HOW,
-                     help="A TextAttack recipe, may be given again; deepwordbug by default."),
+                     help="A TextAttack recipe; repeat it for several. Default: deepwordbug."),
     ] = None,
     goal: Annotated[
         str | None,
         typer.Option(metavar="flip|confident", rich_help_panel=HOW,
-                     help="Search until the label flips, or until it does so with confidence tau."),
+                     help="Search until the label flips, or until it flips with confidence tau. Default: flip."),
     ] = None,
     tau: Annotated[
-        float | None, typer.Option(rich_help_panel=HOW, help="Confidence that makes a flip a UU; 0.65 by default.")
+        float | None, typer.Option(rich_help_panel=HOW,
+                     help="A flip with at least this confidence is a UU. Default: 0.65.")
     ] = None,
     change_fields: Annotated[
         list[str] | None,
         typer.Option("--change-field", metavar="COLUMN", rich_help_panel=HOW,
-                     help="Change only this field, may be given again; by default those that the recipe changes."),
+                     help="Change only this field; repeat it for several. Default: those that the recipe changes."),
     ] = None,
     sentence_encoder: Annotated[
         str | None,
-        typer.Option(metavar="minilm|use", rich_help_panel=HOW, help="What compares sentences in recipes that do."),
+        typer.Option(metavar="minilm|use", rich_help_panel=HOW,
+                     help="What compares sentences, in recipes that do so. Default: minilm."),
     ] = None,
     precision: Annotated[
         str | None,
         typer.Option(metavar="fp32|fast", rich_help_panel=HOW,
-                     help="Of the search; what fast finds is judged in fp32 before it counts."),
+                     help="Number format of the search; fp32 confirms what fast finds. Default: fp32."),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(metavar="auto|cpu|cuda|mps", rich_help_panel=HOW, help="auto by default.")
+        str | None, typer.Option(metavar="auto|cpu|cuda|mps", rich_help_panel=HOW,
+                     help="Where the classifier runs. Default: auto.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(rich_help_panel=HOW, help="Draws the samples and the recipes' random choices.")
+        int | None, typer.Option(rich_help_panel=HOW,
+                     help="Seed of the samples drawn and of the recipes' random choices. Default: 0.")
     ] = None,
     max_queries: Annotated[
-        int | None, typer.Option(rich_help_panel=END, help="Queries after which a sample is given up.")
+        int | None, typer.Option(rich_help_panel=END,
+                     help="Give up on a sample after this many queries. Default: no limit.")
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option(rich_help_panel=END, help="Seconds of its own after which a sample is given up.")
+        float | None, typer.Option(rich_help_panel=END,
+                     help="Give up on a sample after this many seconds of its own. Default: 300.")
     ] = None,
-    stop_uus: Annotated[int | None, typer.Option(rich_help_panel=END, help="UUs after which a recipe ends.")] = None,
+    stop_uus: Annotated[
+        int | None, typer.Option(rich_help_panel=END, help="End a recipe after this many UUs. Default: no limit.")
+    ] = None,
     stop_queries: Annotated[
-        int | None, typer.Option(rich_help_panel=END, help="Queries after which a recipe ends.")
+        int | None, typer.Option(rich_help_panel=END, help="End a recipe after this many queries. Default: no limit.")
     ] = None,
     stop_after: Annotated[
-        float | None, typer.Option(rich_help_panel=END, help="Seconds after which a recipe ends.")
+        float | None, typer.Option(rich_help_panel=END, help="End a recipe after this many seconds. Default: no limit.")
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help=f"Runs are called NAME-1, NAME-2, …; {NAME} by default.")
+        str | None, typer.Option(help=f"Runs are called NAME-1, NAME-2, …. Default: {NAME}.")
     ] = None,
     overrides: SetOption = None,
     workspace: Annotated[
@@ -119,7 +128,7 @@ def attack(  # each option is one setting: what they may be is for the settings 
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Attack samples with TextAttack recipes: a table of how it went, a row for each attack in the store.
+    """Attack samples with TextAttack recipes, print a table of the results and store each attack.
 
     blindspot attack --model FOLDER --data FOLDER_OR_FILE --recipe deepwordbug --samples 200
 
@@ -135,7 +144,7 @@ def attack(  # each option is one setting: what they may be is for the settings 
         "attack.stop_queries": stop_queries, "attack.stop_s": stop_after,
     }  # fmt: skip
     if file is None and not (model and data):
-        raise SettingsError("name a classifier with --model and data with --data, or give a file of settings")
+        raise SettingsError("name a classifier with --model and data with --data, or give a settings file")
     settings = make_settings(file, data, options, overrides or ())
     folder = Path(settings.run.workspace)
     refuse_unfinished(folder, settings, "attack")
@@ -155,7 +164,7 @@ def make_settings(
     *,
     divides: bool = False,
 ) -> Settings:
-    """Put options in the place of a file's keys, and `section.key=value` overrides in the place of both.
+    """Put options in place of a file's keys, and `section.key=value` overrides in place of both.
 
     Args:
         data: a folder, a file or a Hugging Face id; None: the settings' own.

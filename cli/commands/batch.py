@@ -13,7 +13,7 @@ from blindspot.storage.errors import Cancelled, SettingsError
 from blindspot.storage.settings.sections import TeacherSection
 
 app = typer.Typer(
-    help="Have a batch API answer the questions that a run with teacher.spec = file:FOLDER wrote, at half the price.",
+    help="Send the questions of a file:FOLDER teacher to a batch API, at half the price.",
     no_args_is_help=True,
 )
 
@@ -27,20 +27,20 @@ def submit(
         str, typer.Option("--teacher", metavar="SPEC", help="openai:MODEL[@BASE_URL] or anthropic:MODEL[@BASE_URL].")
     ],
     again: Annotated[
-        bool, typer.Option("--again", help="Buy anew what a submit that was cut short may have bought.")
+        bool, typer.Option("--again", help="Submit again what an interrupted submit may already have bought.")
     ] = False,
     adopt: Annotated[
-        str | None, typer.Option(metavar="ID", help="The batch that a submit which was cut short did begin.")
+        str | None, typer.Option(metavar="ID", help="The id of the batch that an interrupted submit created.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before what may cost more than $5.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation above $5.")] = False,
 ) -> None:
-    """Hand over the questions that have no answer and are in no batch yet. What was submitted is not bought twice."""
+    """Submit the questions that have no answer and are not in a batch yet. Nothing is bought twice."""
     from blindspot.agents.batch import batch, batch_record
     from blindspot.agents.calls.prices import is_providers_own
 
     place, spec = batch.folder_of(folder), batch.batch_spec(teacher)
     if again and adopt:
-        raise SettingsError("--again and --adopt: give one of them")
+        raise SettingsError("--again and --adopt exclude each other; give one of them")
     questions = batch_record.open_lines(place, batch_record.settled(place, again=again, adopt=adopt))
     usd = batch.most_usd(questions, spec)
     if questions and not yes and is_providers_own(spec):
@@ -49,9 +49,9 @@ def submit(
     for one in begun:
         say(f"{one.batch_id}: {len(one.questions)} questions, to {one.teacher}")
     if not begun:
-        say("nothing to submit: every question is answered, or in a batch under way")
+        say("nothing to submit: every question is answered, or is in a batch in progress")
     else:
-        say(f"{price_of(usd)}; `blindspot batch fetch {place}` gets the answers once they are there")
+        say(f"{price_of(usd)}; `blindspot batch fetch {place}` fetches the answers when they are ready")
 
 
 def agree_on_price(usd: float | None) -> None:
@@ -62,8 +62,8 @@ def agree_on_price(usd: float | None) -> None:
     if usd is not None and usd <= TeacherSection().confirm_usd:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise SettingsError(f"nothing was submitted, {price_of(usd)}: --yes goes on unasked")
-    if not typer.confirm(f"The questions: {price_of(usd)}. Go on?", err=True):
+        raise SettingsError(f"nothing was submitted, {price_of(usd)}; add --yes to submit without confirmation")
+    if not typer.confirm(f"Price of the questions: {price_of(usd)}. Submit them?", err=True):
         raise Cancelled("nothing was submitted")
 
 
@@ -73,12 +73,12 @@ def price_of(usd: float | None) -> str:
 
 @app.command("status")
 def status(folder: FolderArgument) -> None:
-    """See how far the batches are, how many questions are open, and what is wrong with answers, line by line."""
+    """Show the state of each batch, how many questions are open, and what is wrong with answers, line by line."""
     from blindspot.agents.batch import answer_files, batch, batch_record, question_files
 
     place = batch.folder_of(folder)
     for one, state in asyncio.run(batch.look(place)):
-        how = f"fetched into {one.answers}" if one.answers else "cut short, it may be bought"
+        how = f"fetched into {one.answers}" if one.answers else "interrupted; it may have been bought"
         if state is not None:
             how = f"{state.status} ({state.answered} answered, {state.failed} failed)"
         say(f"{one.batch_id or 'unknown batch'}: {len(one.questions)} questions, to {one.teacher}: {how}")
@@ -92,17 +92,17 @@ def status(folder: FolderArgument) -> None:
 
 @app.command("fetch")
 def fetch(folder: FolderArgument) -> None:
-    """Write the answers of batches that are over into the folder; then `blindspot resume` goes on with them."""
+    """Write the answers of finished batches into the folder; `blindspot resume` then continues the run."""
     from blindspot.agents.batch import batch, batch_record
 
     place = batch.folder_of(folder)
     fetched = asyncio.run(batch.fetch(place))
     for one, answered, failed in fetched:
-        lost = f", {failed} failed or expired: `blindspot batch submit` hands them over again" if failed else ""
+        lost = f", {failed} failed or expired: `blindspot batch submit` submits them again" if failed else ""
         say(f"{one.answers}: {answered} of {len(one.questions)} questions answered{lost}")
     under_way = sum(one.answers is None for one in batch_record.read_batches(place))
     if under_way or not fetched:
-        say(f"{under_way} batch{'es' * (under_way != 1)} under way")
+        say(f"{under_way} batch{'es' * (under_way != 1)} in progress")
 
 
 def say(text: str) -> None:

@@ -28,13 +28,15 @@ FROM answers GROUP BY teacher ORDER BY teacher
 def cache(
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     clear: Annotated[
-        bool, typer.Option("--clear", help="Have them not be found again; their rows stay as history.")
+        bool, typer.Option("--clear", help="Stop later runs from reusing these answers; their rows stay as history.")
     ] = False,
-    teacher: Annotated[str | None, typer.Option("--teacher", metavar="SPEC", help="Clear this teacher's only.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Clear without a question.")] = False,
+    teacher: Annotated[
+        str | None, typer.Option("--teacher", metavar="SPEC", help="Clear only this teacher's answers.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """See the answers that are not asked for again on this workspace, by teacher; or clear them."""
+    """Show which teachers' answers later runs can reuse, and what that saved; or clear them."""
     from blindspot.agents.spec import TeacherSpec
     from blindspot.cli.show.summary import rows_of
     from blindspot.storage.analysts.results import Results
@@ -44,7 +46,7 @@ def cache(
         clear_answers(folder, str(TeacherSpec.parse(teacher)) if teacher else None, yes=yes)
         return
     if teacher or yes:
-        raise SettingsError("--teacher and --yes go with --clear")
+        raise SettingsError("--teacher and --yes need --clear")
     with Results.open(folder) as results:
         rows = rows_of(results, ANSWERS)
     if as_json:
@@ -54,16 +56,16 @@ def cache(
 
 
 def clear_answers(folder: Path, teacher: str | None, *, yes: bool) -> None:
-    """Clear after a question, and tell how many there were."""
+    """Clear after confirmation, and report how many there were."""
     from blindspot.graphs.teaching.cache import clear_cache
 
     whose = f"of {teacher}" if teacher else "of every teacher"
     if not yes and not sys.stdin.isatty():
-        raise SettingsError("--clear: nobody is there to confirm it; add --yes")
+        raise SettingsError("--clear: there is not a terminal to confirm it on; add --yes")
     if not yes:
-        typer.confirm(f"Have the answers {whose} in {folder} not be found again?", abort=True)
+        typer.confirm(f"Stop later runs from reusing the answers {whose} in {folder}?", abort=True)
     cleared, kept = clear_cache(folder.resolve(), teacher)
-    more = f"; {kept} stay, which a run that can be resumed has used" if kept else ""
+    more = f"; {kept} are kept, because a run that can be resumed has used them" if kept else ""
     result_console().print(visible(f"{cleared} answers {whose} are cleared{more}"), soft_wrap=True)
 
 

@@ -26,10 +26,10 @@ def compare_teachers(
     file: SettingsArgument,
     teachers: Annotated[
         list[str] | None,
-        typer.Option("--teacher", metavar="SPEC", help="Two or more, in place of the file's compare.teachers."),
+        typer.Option("--teacher", metavar="SPEC", help="A teacher; give two or more. Overrides compare.teachers."),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help=f"Runs are called NAME-1, NAME-2, …; {NAME} by default.")
+        str | None, typer.Option(help=f"Runs are called NAME-1, NAME-2, …. Default: {NAME}.")
     ] = None,
     overrides: SetOption = None,
     workspace: FileWorkspaceOption = None,
@@ -38,12 +38,12 @@ def compare_teachers(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Give the same UUs to several teachers: what each wrote, what of it is accepted, what it cost.
+    """Give several teachers the same UUs, and compare what they write, what is accepted and what it costs.
 
     blindspot compare-teachers mitigation.toml --teacher rules --teacher openai:gpt-4o-mini
 
-    No model is retrained. The settings of the section "teacher" hold for each; max_calls and max_usd are those of the
-    whole run, and each teacher that they hold back may spend the same part of them.
+    No model is retrained. The settings in [teacher] apply to each teacher, except that max_calls and max_usd
+    limit the whole run: they are divided equally among the teachers that they apply to.
     """
     options: dict[str, Any] = {
         "run.name": name or NAME,

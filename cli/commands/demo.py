@@ -38,10 +38,10 @@ class Named:
 
 
 def demo(
-    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="Where the run is kept.")] = Path(
-        "blindspot-demo"
-    ),
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Other reviews, another run.")] = 0,
+    workspace: Annotated[Path, typer.Option("--workspace", "-w", help="Folder for the run.")] = Path("blindspot-demo"),
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Another seed makes other reviews and starts another run.")
+    ] = 0,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:

@@ -39,8 +39,8 @@ class Check:
 
 
 def doctor(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption = False) -> None:
-    """See what is here and what is missing; exits with 1 where not even the demo can run."""
-    looking = progress_console().status("looking around; building the attack recipes takes a while…")
+    """Check what works on this machine, and say how to get what does not. Exits with 1 if not even the demo can run."""
+    looking = progress_console().status("checking; building the attack recipes takes a while…")
     with redirect_stdout(sys.stderr), looking:
         checks = examine(workspace.expanduser())
     ready = all(check.ok for check in checks if check.needed)
@@ -128,7 +128,7 @@ def memory() -> str:
 
 
 def writable(workspace: Path) -> str:
-    """See that files can be made in the workspace, or where it would be made."""
+    """Check that files can be made in the workspace, or where it would be made."""
     import tempfile
 
     folder = workspace.absolute()

@@ -15,37 +15,41 @@ from blindspot.storage.whole_files import write_whole
 
 def export(
     calls: Annotated[
-        Path | None, typer.Option("--calls", metavar="FILE", help="Where the teacher calls go; - is standard output.")
+        Path | None,
+        typer.Option("--calls", metavar="FILE", help="Write the teacher calls to this file; - is standard output."),
     ] = None,
     run_id: Annotated[
         str | None,
         typer.Argument(
-            metavar="RUN", help="The run; without, the newest that has what is asked for. --parquet takes a study too."
+            metavar="RUN", help="The run. Default: the newest that has what you ask for. With --parquet, also a study."
         ),
     ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     model: Annotated[
-        Path | None, typer.Option("--model", metavar="FOLDER", help="Where the model version that was taken goes.")
+        Path | None,
+        typer.Option("--model", metavar="FOLDER", help="Write the model version that the run accepted to this folder."),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", metavar="FOLDER", help="Where the synthetic samples go, as Parquet.")
+        Path | None,
+        typer.Option("--data", metavar="FOLDER", help="Write the synthetic samples to this folder, as Parquet."),
     ] = None,
     parquet: Annotated[
-        Path | None, typer.Option("--parquet", metavar="FOLDER", help="Where every row of the run goes, as Parquet.")
+        Path | None,
+        typer.Option("--parquet", metavar="FOLDER", help="Write every row of the run to this folder, as Parquet."),
     ] = None,
-    models: Annotated[bool, typer.Option("--models", help="With --parquet: the weights too.")] = False,
+    models: Annotated[bool, typer.Option("--models", help="With --parquet: include the weights.")] = False,
 ) -> None:
-    """Hand over what a run has made: its model and its samples, each with a card, its teacher calls, or all its rows.
+    """Export what a run made: its model and samples, each with a card; its teacher calls; or all its rows.
 
-    The model loads with plain transformers, the samples with plain datasets. `teacher.spec = "replay:FILE"` answers
-    from the calls. `blindspot import` brings all the rows into another workspace.
+    The model loads with plain transformers, the samples with plain datasets. A run with `teacher.spec = "replay:FILE"`
+    takes its answers from the calls. `blindspot import` imports all rows into another workspace.
     """
     from blindspot.cli.commands.transfer import export_rows
 
     if calls is None and model is None and data is None and parquet is None:
-        raise typer.BadParameter("say what is wanted: --model, --data or --parquet FOLDER, or --calls FILE")
+        raise typer.BadParameter("nothing to export: give --model, --data or --parquet FOLDER, or --calls FILE")
     if models and parquet is None:
-        raise typer.BadParameter("--models goes with --parquet FOLDER")
+        raise typer.BadParameter("--models needs --parquet FOLDER")
     if model or data:
         export_made(model, data, run_id, workspace)
     if parquet:

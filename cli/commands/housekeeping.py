@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 def delete(
-    run_ids: Annotated[list[str], typer.Argument(metavar="RUN…", help="The runs.")],
+    run_ids: Annotated[list[str], typer.Argument(metavar="RUN…", help="The runs to delete.")],
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without a question.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Delete runs: their rows, checkpoints and weights. What other runs need of them stays."""
+    """Delete runs with their rows, checkpoints and weights. What other runs still need is kept."""
     from blindspot.graphs.housekeeping import delete_runs
     from blindspot.storage.store.store import Store
     from blindspot.storage.transfer.delete import plan_deletion
@@ -37,14 +37,14 @@ def delete(
 
     folder = workspace.expanduser().resolve()
     if not Workspace(folder).store.exists():
-        raise StoreError(f"{folder}: holds no store.duckdb, so there is no run to delete")
+        raise StoreError(f"{folder}: has no store.duckdb, so there is no run to delete")
     with Store.open(folder) as store:  # held while the question is asked: nothing changes meanwhile
         deletion = plan_deletion(store, list(dict.fromkeys(run_ids)))
         if not yes:
             confirm(deletion)
         delete_runs(store, deletion)
     names = ", ".join(run.run_id for run in deletion.runs)
-    again = f"`blindspot vacuum{workspace_option(folder)}` gives the rows' space back"
+    again = f"`blindspot vacuum{workspace_option(folder)}` frees the space of its rows"
     result_console().print(visible(f"{names}: deleted, {in_words(deletion)}; {again}"), soft_wrap=True)
 
 
@@ -59,10 +59,10 @@ def confirm(deletion: Deletion) -> None:
     Raises: SettingsError, where nobody is there to answer. Cancelled, when the answer is no.
     """
     if not sys.stdin.isatty():
-        raise SettingsError("delete: nobody is there to confirm it; add --yes")
+        raise SettingsError("delete: there is not a terminal to confirm it on; add --yes")
     for run in deletion.runs:
         typer.echo(visible(f"{run.run_id}: {run.status}, begun {run.started_at:%Y-%m-%d %H:%M} UTC"), err=True)
-    typer.echo(f"{in_words(deletion)} would go.", err=True)
+    typer.echo(f"{in_words(deletion)} will be deleted.", err=True)
     if deletion.answers:
         typer.echo(
             f"{deletion.answers:,} answers of teachers would not be found again by later runs; "
@@ -79,7 +79,7 @@ def confirm(deletion: Deletion) -> None:
 
 
 def vacuum(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption = False) -> None:
-    """Give the space of deleted rows and finished runs' checkpoints back; brings an old store up to date, too."""
+    """Free the disk space of deleted rows and of finished runs' checkpoints. Also upgrades an old store."""
     from blindspot.graphs.housekeeping import vacuum as make_smaller
 
     changed = make_smaller(workspace.expanduser().resolve())

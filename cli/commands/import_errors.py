@@ -37,38 +37,40 @@ LOG, RUN = "The log", "The run"
 
 def import_errors(  # each option is one setting
     log: Annotated[
-        Path, typer.Argument(metavar="LOG", help="One prediction a row: .csv, .jsonl or .parquet.")
+        Path, typer.Argument(metavar="LOG", help="The log, one prediction per row: .csv, .jsonl or .parquet.")
     ],
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="MITIGATION.toml", help="Settings of the run; options take the place of its keys."),
+        typer.Argument(metavar="MITIGATION.toml", help="Settings of the run; options override its keys."),
     ] = None,
     fields: Annotated[
         list[str] | None,
         typer.Option("--field", metavar="COLUMN", rich_help_panel=LOG,
-                     help="A column with text, again for each of a pair; by default as in data.fields."),
+                     help="A column with text; repeat it for a pair. Default: the names in data.fields."),
     ] = None,
     label: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", rich_help_panel=LOG, help="The true label; by default as in data.label."),
+        typer.Option(metavar="COLUMN", rich_help_panel=LOG,
+                     help="The column with the true label. Default: the name in data.label."),
     ] = None,
     predicted: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", rich_help_panel=LOG, help='The predicted label; "predicted" by default.'),
+        typer.Option(metavar="COLUMN", rich_help_panel=LOG,
+                     help='The column with the predicted label. Default: "predicted".'),
     ] = None,
     confidence: Annotated[
         str | None,
         typer.Option(metavar="COLUMN", rich_help_panel=LOG,
-                     help='The largest of the probabilities, from 0 to 1; "confidence" by default.'),
+                     help='The column with the largest probability, from 0 to 1. Default: "confidence".'),
     ] = None,
     tau: Annotated[
         float | None,
-        typer.Option(rich_help_panel=LOG, help="Confidence that makes an error a UU; 0.65 by default."),
+        typer.Option(rich_help_panel=LOG, help="An error with at least this confidence is a UU. Default: 0.65."),
     ] = None,
     model: Annotated[
         str | None,
         typer.Option("--model", metavar="FOLDER", rich_help_panel=RUN,
-                     help="The deployed model, fine-tuned already: a folder or a Hugging Face id."),
+                     help="The deployed, fine-tuned model: a folder or a Hugging Face id."),
     ] = None,
     data: Annotated[
         str | None,
@@ -77,7 +79,7 @@ def import_errors(  # each option is one setting
     ] = None,
     overrides: SetOption = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Only say what of the log can be used; nothing is run or written.")
+        bool, typer.Option("--check", help="Only report which rows of the log can be used; run and write nothing.")
     ] = False,
     workspace: Annotated[
         Path | None,
@@ -87,22 +89,20 @@ def import_errors(  # each option is one setting
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Start a mitigation from a deployed model's errors, with no attack at all.
+    """Start a mitigation run from the logged errors of a deployed model, without attacks.
 
     blindspot import-errors log.csv --model deployed/ --data data/
 
     blindspot import-errors log.csv mitigation.toml --check
 
-    Errors of confidence tau or more are the natural UUs of the first round; a later round keeps those that its model
-    version still makes. Without a file of settings the training data have the log's columns of text and label (--set
-    data.fields and data.label say otherwise). For attacks beside the errors, write errors.file into the settings and
-    use `blindspot run`.
+    Errors with a confidence of tau or more are the natural UUs of the first round; a later round keeps those that its
+    model version still makes. Without a settings file, the training data must have text and label columns of the same
+    names as the log; if not, use --set data.fields=… and --set data.label=…. To attack samples as well, set errors.file
+    in the settings and use `blindspot run`.
     """
     alone = file is None and data is None
     if alone and not check:
-        raise SettingsError(
-            "name the training data with --data, or give a file of settings; --check reads the log alone"
-        )
+        raise SettingsError("name the training data with --data, or give a settings file; --check needs only the log")
     options: dict[str, Any] = {
         "errors.file": str(log), "errors.fields": fields, "errors.label": label, "errors.predicted": predicted,
         "errors.confidence": confidence, "run.tau": tau, "run.workspace": workspace and str(workspace),
@@ -162,7 +162,7 @@ def print_log(console: Console, log: Log, tau: float) -> None:
     from blindspot.tools.data.logged_errors import passed_over
 
     console.print(Text(visible(f"{log.source}: {log.rows:,} predictions"), style="bold"), soft_wrap=True)
-    used = f"to start from: wrong, and with a confidence of {tau:g} or more"
+    used = f"usable: wrong, with a confidence of {tau:g} or more"
     console.print(Text(f"{len(log.errors):>9,}  {used}", style="green" if log.errors else "red"), soft_wrap=True)
     for what, count in passed_over(log).items():
         if count:

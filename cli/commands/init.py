@@ -17,15 +17,18 @@ STUDY = FOLDER / "study.toml"
 
 def init(
     file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="Where to write it; mitigation.toml, or study.toml.")
+        Path | None,
+        typer.Argument(
+            metavar="FILE", help="Where to write the file. Default: mitigation.toml, or study.toml with --study."
+        ),
     ] = None,
     study: Annotated[bool, typer.Option("--study", help="Write the settings of a study instead.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
-    """Write a commented file of settings: every key of a run with its default, or what a study has besides.
+    """Write a commented settings file: every key of a run with its default, or the keys of a study.
 
-    Set data.path in it to your data: a folder with train, validation and test files, or one file without splits
-    (.csv, .jsonl or .parquet), which a run divides by itself; and data.fields and data.label to its columns.
+    Then set data.path to your data: a folder with train, validation and test files, or one file (.csv, .jsonl or
+    .parquet), which a run divides into splits. Set data.fields and data.label to the names of its columns.
     """
     template, command = (STUDY, "study") if study else (TEMPLATE, "run")
     file = file or Path(template.name)
@@ -34,7 +37,7 @@ def init(
         with file.open("w" if force else "x", encoding="utf-8") as opened:
             opened.write(text)
     except FileExistsError:
-        raise SettingsError(f"{file} is there already; name another file, or overwrite it with --force") from None
+        raise SettingsError(f"{file} exists already; name another file, or overwrite it with --force") from None
     except OSError as error:
         raise SettingsError(f"{file}: cannot be written: {error.strerror}") from None
     keys = "" if study else " path (a folder of splits, or one file), fields and label under"

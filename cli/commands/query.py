@@ -27,33 +27,38 @@ def query(
         str | None,
         typer.Argument(
             metavar="SQL|NAME",
-            help="One SELECT, or the name of a ready query, a view or a table; - or nothing reads standard input.",
+            help="One SELECT, or the name of a ready query, view or table; with - or nothing, standard input.",
             autocompletion=complete_question,
         ),
     ] = None,
     run_id: Annotated[
         str | None,
-        typer.Argument(
-            metavar="RUN", help="The run that is meant ($run); without, all of them.", autocompletion=complete_run
-        ),
+        typer.Argument(metavar="RUN", help="The run, $run in SQL. Default: all runs.", autocompletion=complete_run),
     ] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     file: Annotated[Path | None, typer.Option("--file", help="Read the SQL from this file.")] = None,
     values: Annotated[
-        list[str] | None, typer.Option("--param", "-p", metavar="NAME=VALUE", help="A value for $NAME; repeatable.")
+        list[str] | None,
+        typer.Option("--param", "-p", metavar="NAME=VALUE", help="A value for $NAME in the SQL; may be repeated."),
     ] = None,
     output: Annotated[
         Literal["table", "csv", "json", "parquet"] | None,
-        typer.Option("--format", "-f", help="All but a table are complete; without, --out's ending says it."),
+        typer.Option(
+            "--format",
+            "-f",
+            help="A table shows 500 rows at most, the others all. Default: by --out's ending, else table.",
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write to this .csv, .json or .parquet file.")] = None,
     timeout_s: Annotated[
-        float, typer.Option("--timeout", min=0, help="Seconds after which it is stopped; 0: never.")
+        float, typer.Option("--timeout", min=0, help="Stop the query after this many seconds; 0: never.")
     ] = 60.0,
     listing: Annotated[bool, typer.Option("--list", "-l", help="List the ready queries, views and tables.")] = False,
-    show: Annotated[bool, typer.Option("--show", help="Print the SQL and what its columns hold; ask nothing.")] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print the SQL and what its columns mean, without running it.")
+    ] = False,
 ) -> None:
-    """Ask the results, read-only, at any moment: in SQL, or by the name of a ready query (--list)."""
+    """Query the results, read-only, also during a run: in SQL, or by the name of a ready query (--list)."""
     from blindspot.cli.query import output as query_output
     from blindspot.storage.analysts.session import QuerySession
 
@@ -127,7 +132,7 @@ def from_name(name: str, given: Mapping[str, object]) -> str:
     if name not in known_tables():
         near = nearest(name, [*READY, *known_tables()])
         meant = f"did you mean {near}?" if near else "`blindspot query --list` says what there is"
-        raise StoreError(f"{name} is no ready query, no view and no table; {meant}")
+        raise StoreError(f"{name} is not a ready query, a view or a table; {meant}")
     _, columns = known_tables()[name]
     if "run" not in given:
         return f"FROM {name}"
@@ -144,7 +149,7 @@ def read_sql(file: Path | None) -> str:
     if file is None:
         if sys.stdin.isatty():
             raise typer.BadParameter(
-                'give a query, e.g. blindspot query "FROM round_summary", or a name of blindspot query --list',
+                'give a query, e.g. blindspot query "FROM round_summary", or a name from blindspot query --list',
                 param_hint="SQL|NAME",
             )
         return read_stdin()
@@ -162,7 +167,7 @@ def read_stdin() -> str:
     """
     try:
         sql = sys.stdin.read()
-        sql.encode()  # of bytes that are no text some locales make halves of characters
+        sql.encode()  # of bytes that are not text some locales make halves of characters
     except UnicodeError:
         raise StoreError("standard input: cannot be read (not UTF-8); give one SELECT") from None
     return sql
@@ -180,7 +185,7 @@ def check_values(given: Mapping[str, object], what: str, wanted: list[str] | tup
 
 
 def check_run(session: QuerySession, workspace: Path, run_id: str | None) -> None:
-    """See that a run is there.
+    """Check that a run is there.
 
     Raises: StoreError.
     """

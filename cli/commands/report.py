@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 
 
 def report(
-    run_id: Annotated[str | None, typer.Argument(metavar="RUN", help="The run; without, the newest.")] = None,
+    run_id: Annotated[str | None, typer.Argument(metavar="RUN", help="The run. Default: the newest.")] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE.html", help="By default report-RUN.html in the workspace.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE.html", help="Where to write it. Default: report-RUN.html in the workspace."
+        ),
     ] = None,
 ) -> None:
-    """Write one page about a run: verdict, charts, UUs, hypotheses, samples, spend, settings. It holds all it needs."""
+    """Write a run as one HTML page that needs no network: verdict, charts, UUs, hypotheses, samples, cost."""
     from blindspot.cli.report.page import build_page
     from blindspot.storage.analysts.results import Results
 

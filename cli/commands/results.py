@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def hypotheses(
-    run_id: Annotated[str | None, typer.Argument(metavar="RUN", help="The run; without, the newest.")] = None,
+    run_id: Annotated[str | None, typer.Argument(metavar="RUN", help="The run. Default: the newest.")] = None,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
-    kind: Annotated[Literal["abstraction", "extrapolation"] | None, typer.Option(help="Only this kind.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    kind: Annotated[Literal["abstraction", "extrapolation"] | None, typer.Option(help="Show only this kind.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most this many.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
-    """Read the hypotheses: what fooled the classifier, how the teacher explains it, what was written after it."""
+    """Show the hypotheses: what fooled the classifier, how the teacher explains it, what it wrote after that."""
     from blindspot.cli.show.explained import print_hypotheses
     from blindspot.cli.show.summary import rows_of
     from blindspot.storage.analysts.results import Results
@@ -51,12 +51,12 @@ def pick_taught(results: Results, run_id: str | None) -> str:
 
     rows = rows_of(results, "FROM runs ORDER BY started_at")
     if run_id in [row["run_id"] for row in rows if kind_of(row) == "attack"]:
-        raise StoreError(f"{run_id} is an attack run: no teacher explained its UUs; `FROM uus` is the query for them")
+        raise StoreError(f"{run_id} is an attack run: no teacher explained its UUs; `blindspot query uus` lists them")
     if run_id in [row["run_id"] for row in rows if kind_of(row) == "comparison"]:
         return str(run_id)
     names = [row["run_id"] for row in rows if kind_of(row) == "mitigation"]
     if names and run_id in (None, *names):
         return run_id or str(names[-1])
     if rows and run_id is None:
-        raise StoreError(f"{results.path}: attack runs only, and they have no hypotheses; `blindspot run` makes some")
+        raise StoreError(f"{results.path}: only attack runs, which have no hypotheses; `blindspot run` starts others")
     raise StoreError(f"{results.path}: no run {run_id or 'yet'}; there are: {', '.join(names) or 'none'}")

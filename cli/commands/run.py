@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from blindspot.cli.show.display import Show
     from blindspot.graphs.context import Progress
 
-BY_SETTING = (ModelError, SettingsError, TeacherError)  # what a change of the settings may mend
+BY_SETTING = (ModelError, SettingsError, TeacherError)  # what a change of the settings may fix
 
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="section.key=value", help="Change one setting; may be given again."),
+    typer.Option("--set", metavar="section.key=value", help="Override one setting; may be repeated."),
 ]
 
 NoCacheOption = Annotated[
-    bool, typer.Option("--no-cache", help="Ask what an earlier run was answered once more: teacher.cache = false.")
+    bool, typer.Option("--no-cache", help="Do not reuse answers of earlier runs: teacher.cache = false.")
 ]
 
 Work = Callable[["Show", Callable[[], bool]], "RunEnd"]
@@ -57,7 +57,7 @@ def run(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Find UUs, have them explained, retrain and measure, round by round; then tell what changed."""
+    """Find UUs, have a teacher explain them, retrain and measure, round by round; then print what changed."""
     named = [("run.workspace", workspace)] if workspace else []
     fresh = ["teacher.cache=false"] if no_cache else []
     settings = blindspot.load_settings(file, [*named, *(overrides or ()), *fresh])
@@ -73,20 +73,20 @@ def run(
 
 def resume(
     run_id: Annotated[
-        str | None, typer.Argument(metavar="RUN", help="The run; without, the newest that is not finished.")
+        str | None, typer.Argument(metavar="RUN", help="The run. Default: the newest that is not finished.")
     ] = None,
     overrides: SetOption = None,
     skip_unanswered: Annotated[
-        bool, typer.Option("--skip-unanswered", help="Give up on questions that wait for answers in files.")
+        bool, typer.Option("--skip-unanswered", help="Skip the questions that still wait for answers in files.")
     ] = False,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Go on with a run that waits, was stopped, failed or killed; nothing that is done is done again.
+    """Continue a run that waits, failed, or was stopped or killed. Finished work is not done again.
 
-    --set changes settings that no row of the run depends on yet, such as teacher.spec before it has answered,
-    teacher.timeout_s, teacher.max_calls or classifier.device; others are refused.
+    --set can change settings that no stored row depends on yet: teacher.timeout_s, teacher.max_calls or
+    classifier.device, say, and teacher.spec before the teacher has answered. Others are refused.
     """
 
     def work(show: Show, cancelled: Callable[[], bool]) -> RunEnd:
@@ -141,12 +141,12 @@ def carry_out(work: Work, folder: Path, *, quiet: bool) -> RunEnd:
             raise Cancelled(f"stopped{outlook()}") from None
         except Waiting as error:
             again = f"`blindspot resume {began[0]}{workspace_option(folder)}`"
-            raise Waiting(f"{began[0]} waits: {error}; then {again} (--skip-unanswered gives up on them)") from None
+            raise Waiting(f"{began[0]} waits: {error}; then {again} (--skip-unanswered skips them)") from None
         except OperatorError as error:
             if not began:
                 raise
             by_setting = " (--set section.key=value changes a setting)" if isinstance(error, BY_SETTING) else ""
-            raise type(error)(f"{error}{outlook('once that is mended, ')}{by_setting}") from error
+            raise type(error)(f"{error}{outlook('once that is fixed, ')}{by_setting}") from error
 
 
 def print_result(folder: Path, run_id: str, *, as_json: bool) -> None:

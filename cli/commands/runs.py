@@ -25,7 +25,7 @@ KILO = 1000
 
 
 def runs(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption = False) -> None:
-    """List the runs of a workspace: what each is, how long it took, what it changed, and the disk it uses."""
+    """List the runs of a workspace: what each is, how long it took, what it changed, and its disk space."""
     from blindspot.storage.analysts.results import Results
     from blindspot.storage.workspace import Workspace, size_of
 
@@ -118,7 +118,7 @@ def what_of(row: dict[str, Any]) -> str:
 
 
 def in_bytes(size: float) -> str:
-    """A number of bytes for eyes."""
+    """A number of bytes for people."""
     if size == 0:
         return "–"
     for unit in ("B", "kB", "MB"):

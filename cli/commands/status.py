@@ -23,7 +23,7 @@ SILENT_S = 600  # training may take minutes without a new row; after this, say t
 
 
 def status(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption = False) -> None:
-    """List the runs of a workspace: how far each is, and what it changed so far."""
+    """Show how far each run of a workspace is, and what it has changed so far."""
     from blindspot.cli.show.summary import read_summary
     from blindspot.storage.analysts.results import Results
 
@@ -156,12 +156,10 @@ def print_status(folder: Path, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         again = f"blindspot resume {row['run_id']}{option}"
         if row["status"] in ("stopped", "failed", "waiting"):
-            first = {"failed": "once that is mended, ", "waiting": "then "}.get(row["status"], "")
+            first = {"failed": "once that is fixed, ", "waiting": "then "}.get(row["status"], "")
             console.print(Text(f"{row['run_id']}: {row['stop_reason']}; {first}go on with `{again}`"), soft_wrap=True)
         elif (row["nothing_new_for_s"] or 0) > SILENT_S:
-            silent = (
-                f"nothing new for {row['nothing_new_for_s'] // 60} min, so it is busy with one long phase or was killed"
-            )
+            silent = f"nothing new for {row['nothing_new_for_s'] // 60} min, so it is in one long phase or was killed"
             console.print(Text(f"{row['run_id']}: {silent}: `{again}` goes on if it was"), soft_wrap=True)
 
 

@@ -22,26 +22,31 @@ if TYPE_CHECKING:
 
 
 def study(
-    file: Annotated[Path, typer.Argument(metavar="STUDY.toml", help="`blindspot init --study` writes one.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="STUDY.toml", help="The settings of the study; `blindspot init --study` writes them."),
+    ],
     overrides: SetOption = None,
     workspace: FileWorkspaceOption = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="AXIS=VALUE", help="Run these cells alone, e.g. seed=0 or method=none; may be repeated."),
+        typer.Option(metavar="AXIS=VALUE", help="Run only these cells, e.g. seed=0 or method=none; may be repeated."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="List the cells that are left, with time and money.")
+        bool, typer.Option("--dry-run", help="List the remaining cells, with a forecast of time and cost; run nothing.")
     ] = False,
-    show: Annotated[bool, typer.Option("--show", help="Run nothing: print the tables as far as they go.")] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print the tables as far as they are measured; run nothing.")
+    ] = False,
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the tables as Markdown.")] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every figure as CSV.")] = None,
     yes: YesOption = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run data sets x classifiers x recipes x methods x seeds, and print what each method changed, with intervals.
+    """Run each combination of data set, classifier, recipe, method and seed, and print what each method changed.
 
-    The same command goes on where it was stopped or killed; cells whose settings have changed since run anew.
+    The same command continues a study that was stopped or killed; cells whose settings have changed are run again.
     """
     from blindspot.storage.settings.study_cells import load_study
 
@@ -120,10 +125,10 @@ def print_forecast(plan: StudyPlan, only: list[str] | tuple[()], *, as_json: boo
     for number, loaded in enumerate(loaded_cells, start=1):
         typer.echo(f"{number:>4}  {loaded.cell}")
     if not loaded_cells:
-        typer.echo(f"nothing is left of {len(plan.cells)} cells")
+        typer.echo(f"nothing is left to run of {len(plan.cells)} cells")
         return
     left = f"{len(loaded_cells)} of {len(plan.cells)} cells are left: {in_words(outlook, 0.0)}"
-    typer.echo(f"{left}; {spend}" if spend else f"{left}; nobody is billed")
+    typer.echo(f"{left}; {spend}" if spend else f"{left}; no teacher costs anything")
 
 
 def print_tables(plan: StudyPlan, markdown: Path | None, csv: Path | None, *, as_json: bool) -> None:
@@ -164,7 +169,7 @@ def raise_unfinished(end: StudyEnd, file: Path) -> None:
     if end.failed:
         cell, reason = next(iter(end.failed.items()))
         others = f" (and {len(end.failed) - 1} more)" if len(end.failed) > 1 else ""
-        raise OperatorError(f"a cell failed: {cell}: {reason}{others}; once that is mended, {again}")
+        raise OperatorError(f"a cell failed: {cell}: {reason}{others}; once that is fixed, {again}")
     if end.waiting:
         cell, reason = next(iter(end.waiting.items()))
         raise Waiting(f"{len(end.waiting)} cells wait for answers: {cell}: {reason}; then {again}")

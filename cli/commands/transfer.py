@@ -14,7 +14,7 @@ from blindspot.cli.terminal import DEFAULT_WORKSPACE, JsonOption, WorkspaceOptio
 if TYPE_CHECKING:
     from blindspot.storage.transfer.incoming import Brought
 
-BECAME = {"new": "brought in", "newer": "brought up to date", "known": "is here already"}
+BECAME = {"new": "imported", "newer": "updated", "known": "was here already"}
 
 
 def export_rows(folder: Path, wanted: str | None, workspace: Path, *, models: bool) -> None:
@@ -34,16 +34,18 @@ def export_rows(folder: Path, wanted: str | None, workspace: Path, *, models: bo
 
 def import_runs(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="What `blindspot export RUN --parquet` has written.")
+        Path, typer.Argument(metavar="FOLDER", help="A folder written by `blindspot export RUN --parquet`.")
     ],
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     prefix: Annotated[
         str | None,
-        typer.Option("--prefix", metavar="NAME", help="Bring RUN in as NAME-RUN, where RUN is taken; with other keys."),
+        typer.Option(
+            "--prefix", metavar="NAME", help="Import RUN as NAME-RUN, with new keys, where the name RUN is taken."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring runs of another workspace in, with their keys; those that are here already stay as they are."""
+    """Import runs of another workspace, with their keys. Runs that are here already stay as they are."""
     from blindspot.storage.store.store import Store
     from blindspot.storage.transfer.incoming import bring_in
     from blindspot.storage.transfer.manifest import read_manifest

@@ -113,7 +113,7 @@ Verdict: {plain(summary.verdict or "none")}.
 ## Limits
 
 The figures hold for texts like the test split's and for the attacks named above. The licences of the base model and \
-of the training data go on to hold.
+of the training data still apply.
 """
 
 

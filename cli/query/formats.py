@@ -1,4 +1,4 @@
-"""The answer to a query, as a table for eyes or as complete CSV or JSON for programs."""
+"""The answer to a query, as a table for people or as complete CSV or JSON for programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the answer to a query goes: a table for eyes; complete CSV, JSON or Parquet for programs; a file."""
+"""Where the answer to a query goes: a table for people; complete CSV, JSON or Parquet for programs; a file."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def write_parquet(answer: Answer, path: Path) -> int:
                 count += batch.num_rows
                 writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
     except pa.ArrowNotImplementedError as error:
-        raise StoreError(f"{error}: no type of Parquet; cast that column, e.g. CAST(x AS VARCHAR)") from None
+        raise StoreError(f"{error}: Parquet has no such type; cast that column, e.g. CAST(x AS VARCHAR)") from None
     return count
 
 

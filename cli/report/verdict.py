@@ -1,4 +1,4 @@
-"""The verdict of a report: what it rests on, laid out; judged anew from the published figures by the same rule."""
+"""The verdict of a report: what it rests on, laid out; judged again from the published figures by the same rule."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def rounds_of(judged: Sequence[Judged]) -> Table | None:
         told = f"{kept.value * kept.n:,.0f} of {kept.n:,} ({percent(kept.value)})" if kept else "–"
         decision = "taken" if one.ended.accepted else "refused"
         rows.append((str(one.ended.round), decision, *counted, *map(str, closed), told))
-    return Table(("round", "model", *sorts, "closed", "opened", "repaired earlier, right still"), tuple(rows), left=2)
+    return Table(("round", "model", *sorts, "closed", "opened", "repaired earlier, still right"), tuple(rows), left=2)
 
 
 def rows_of_count(count: Count) -> list[tuple[str, ...]]:

@@ -108,7 +108,7 @@ def print_found(console: Console, found: dict[str, Any]) -> None:
 
 
 def in_parts(rows: Sequence[Recipe], size: int) -> Iterator[list[Recipe]]:
-    """Cut rows into parts of at most so many."""
+    """Cut rows into parts of at most this many."""
     left = iter(rows)
     while part := list(islice(left, size)):
         yield part

@@ -60,7 +60,7 @@ def sort_of(metric: str) -> str:
 
 def name_of(change: Change) -> str:
     """What a row of the table is about, and over how many texts."""
-    recipes = {None: "natural", POOLED: "all attacks", LOGGED: "logged, never shown"}
+    recipes = {None: "natural", POOLED: "all attacks", LOGGED: "logged, not shown"}
     recipe = recipes.get(change.recipe, change.recipe)
     where = "clean" if change.recipe is None else recipe
     names = {
@@ -74,7 +74,7 @@ def name_of(change: Change) -> str:
         "mean_confidence": f"mean confidence, {where}",
         "ece": f"ECE, {where}",
         "known_uus_fixed": f"known UUs fixed, {recipe}",
-        "repaired_kept": "repaired earlier, right still",
+        "repaired_kept": "repaired earlier, still right",
     }
     estimate = change.before or change.after
     return f"{names[change.sort]} ({estimate.n:,})" if estimate else names[change.sort]

@@ -69,12 +69,12 @@ def ignore(progress: Progress) -> None:
 
 
 def name_of(phase: str, kind: PhasesName = "mitigation") -> str:
-    """A phase for eyes; where nobody teaches, rows are added in the teacher's place."""
+    """A phase for people; where nobody teaches, rows are added in the teacher's place."""
     return "add rows" if (phase, kind) == ("teach", "baseline") else phase.replace("_", " ")
 
 
 def message_of(progress: Progress) -> str:
-    """A message, safe to print, with its level where that is no mere information."""
+    """A message, safe to print, with its level where that is not mere information."""
     level = "" if progress.level == "info" else f"{progress.level}: "
     return level + visible(progress.message)
 

@@ -37,7 +37,7 @@ def notebook_console() -> Console:
 
 
 class NotebookLive:
-    """What was printed on a console, and below it what is drawn anew every half second, for as long as the block lasts.
+    """What was printed on a console, and below it what is redrawn every half second, for as long as the block lasts.
 
     Args:
         console: a `notebook_console`.
@@ -70,7 +70,7 @@ class NotebookLive:
             self._handle.update(self._page(self._draw()))
 
     def _page(self, below: RenderableType | None) -> Any:
-        """The output of the cell, for eyes and as plain text."""
+        """The output of the cell, for people and as plain text."""
         from IPython.display import HTML
 
         with self._lock:

@@ -45,9 +45,9 @@ def notes_of(summary: Summary, shown: Sequence[Change]) -> list[str]:
     notes = []
     if any(change.metric == "uus_matched" for change in shown):
         notes.append(
-            "At matched coverage, UUs are counted from the confidence that as many clean test texts reach as reach "
-            f"{summary.tau:g} with the original model. Counts at {summary.tau:g} also move where a model is only "
-            "more, or less, confident of everything; counts at matched coverage do not."
+            "At matched coverage, UUs are counted at the confidence that as many clean test texts reach as reached "
+            f"{summary.tau:g} with the original model. Counts at {summary.tau:g} also change when a model merely "
+            "becomes more or less confident of everything; counts at matched coverage do not."
         )
     if summary.temperature is not None and bound_hit(summary.temperature):
         told = temperature_in_words(summary.temperature)

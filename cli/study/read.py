@@ -66,7 +66,7 @@ def read_study(results: Results, plan: StudyPlan) -> FoundStudy:
 
     known = rows_of(results, "FROM studies WHERE name = ?", [plan.axes.name])
     if not known:
-        raise StoreError(f'{results.path}: the study "{plan.axes.name}" has not begun; leave --show out to start it')
+        raise StoreError(f'{results.path}: the study "{plan.axes.name}" has not begun; start it without --show')
     study_id = known[0]["study_id"]
     names = [field.name for field in fields(StudyFigure)]
     rows = rows_of(results, f"SELECT {', '.join(names)} FROM study_figures WHERE study_id = ?", [study_id])

@@ -42,14 +42,14 @@ def build_attack_only() -> StateGraph[State, Context, Any, Any]:
 
 
 def check_attack(settings: Settings) -> None:
-    """See that there is something to attack, and something to attack it with.
+    """Check that there is something to attack, and something to attack it with.
 
     Raises: SettingsError.
     """
     if not settings.attack.recipes:
         raise SettingsError("attack.recipes: empty; name a recipe, e.g. deepwordbug")
     if not settings.attack.samples:
-        raise SettingsError("attack.samples: 0 leaves nothing to attack; take 1 or more")
+        raise SettingsError("attack.samples: 0 leaves nothing to attack; use 1 or more")
 
 
 def attack_drawn(context: Context, state: State, report: Report) -> PhaseResult:

@@ -56,7 +56,7 @@ def build_comparison() -> StateGraph[State, Context, Any, Any]:
 
 
 def check_comparison(settings: Settings, teachers: Given = NOBODY) -> None:
-    """See that there are teachers to compare, that each could be opened, and that there is a call for each.
+    """Check that there are teachers to compare, that each could be opened, and that there is a call for each.
 
     Args:
         teachers: those that are objects.
@@ -67,7 +67,7 @@ def check_comparison(settings: Settings, teachers: Given = NOBODY) -> None:
         raise SettingsError(f"compare.teachers: {len(specs)} given; name two or more, e.g. --teacher rules --teacher …")
     for place, spec in enumerate(specs):
         if spec in specs[:place]:
-            raise SettingsError(f'compare.teachers: "{spec}" is there twice')
+            raise SettingsError(f'compare.teachers: "{spec}" is listed twice')
     most, asked = settings.teacher.max_calls, len(without(settings, UNCAPPED))
     if most is not None and most < asked:
         raise SettingsError(f"teacher.max_calls: {most} for {asked} teachers leaves one without a call; raise it")
@@ -131,7 +131,7 @@ async def teach_each(context: Context, state: State, report: Report) -> PhaseRes
 
 
 def raise_others(errors: Iterable[BaseException]) -> None:
-    """Raise what ended teachers' work and is no failure of theirs: a bug before a stop, a stop before waits."""
+    """Raise what ended teachers' work and is not a failure of theirs: a bug before a stop, a stop before waits."""
     waits = []
     for error in sorted(errors, key=lambda error: isinstance(error, Cancelled)):
         if not isinstance(error, GraphInterrupt):

@@ -98,7 +98,7 @@ def after_round(state: State) -> str:
 
 
 def check_teaching(settings: Settings, teachers: Given) -> None:
-    """See that the teacher could be opened, or that a method without a teacher leaves no choice to one.
+    """Check that the teacher could be opened, or that a method without a teacher leaves no choice to one.
 
     Raises: SettingsError, TeacherError.
     """
@@ -112,7 +112,7 @@ def check_teaching(settings: Settings, teachers: Given) -> None:
 
 
 def check_method(settings: Settings, source: DataSource, dataset: Dataset) -> None:
-    """See that the method and the levers have what they learn of: a file that can be read, attacks to be made.
+    """Check that the method and the levers have what they learn of: a file that can be read, attacks to be made.
 
     Raises: DataError, for a recorded sample that is wrong. SettingsError.
     """

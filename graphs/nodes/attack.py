@@ -1,6 +1,6 @@
 """attack: find UUs of the validation split, natural ones first, then adversarial ones from each recipe.
 
-Where a deployed model's log is given, its errors take the place of the validation split's natural UUs. Training
+Where a deployed model's log is given, its errors replace the validation split's natural UUs. Training
 samples are attacked as well where the settings want some, for methods and levers that learn of them.
 """
 

@@ -44,7 +44,7 @@ def calibrate_version(context: Context, round_number: int, current: ModelVersion
 
 
 def fit_on_validation(context: Context, round_number: int, phase: str, model_id: str, outcomes: Outcomes) -> float:
-    """Fit the temperature of a version, and say so where the fit ends at a bound: that is no fit.
+    """Fit the temperature of a version, and say so where the fit ends at a bound: that is not a fit.
 
     Args:
         phase: the one that asks.

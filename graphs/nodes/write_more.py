@@ -21,7 +21,7 @@ SAMPLES_SHOWN = 20  # that are there already
 
 
 async def write_more(context: Context, state: State, report: Report) -> PhaseResult:
-    """Have so many samples written after each hypothesis, side by side; one that fails is recorded and skipped.
+    """Have this many samples written after each hypothesis, side by side; one that fails is recorded and skipped.
 
     Raises: TeacherError, when the teacher cannot be used at all. Cancelled, when asked to stop.
     """

@@ -9,7 +9,7 @@ from blindspot.storage.settings.sections import Settings
 
 
 def check_places(settings: Settings, *, filters: bool) -> None:
-    """See that the models of a run and the device are there.
+    """Check that the models of a run and the device are there.
 
     Args:
         filters: whether the run has samples that the filter judges, for which it needs an encoder.
@@ -52,7 +52,7 @@ def check_encoder(settings: Settings) -> None:
 
 
 def check_recipes(settings: Settings) -> None:
-    """See that every recipe can be built here, can change the fields that it may and reach the goal, and is there once.
+    """Check that every recipe is there once, can be built, can change the fields that it may and reach the goal.
 
     Raises: SettingsError.
     """

@@ -83,14 +83,14 @@ class Preflight:
         return self._read(settings, kind, name=None, reviews=True)
 
     def check_settings(self, settings: Settings, kind: RunKind) -> None:
-        """See that a run has what only a run of its kind needs.
+        """Check that a run has what only a run of its kind needs.
 
         Raises: SettingsError, TeacherError.
         """
         self._once(lambda: kind.check(settings, self._asked(settings, kind)), "settings", kind.name, settings)
 
     def check_asked(self, names: Collection[str]) -> None:
-        """See that each teacher that was given is asked.
+        """Check that each teacher that was given is asked.
 
         Args:
             names: the specs of those that are asked, as `RunKind.teachers` has them.
@@ -99,7 +99,7 @@ class Preflight:
         idle = self._teachers.keys() - set(names)
         if idle:
             raise SettingsError(
-                f"teacher: {min(idle)} was given, and no setting names it: these teach: {', '.join(names) or 'none'}"
+                f"teacher: {min(idle)} was given, but no setting names it; the teachers are: {', '.join(names) or 'none'}"
             )
 
     def _asked(self, settings: Settings, kind: RunKind) -> Given:
@@ -110,7 +110,7 @@ class Preflight:
         """Check the data set and, where there are any that the kind of run reads, the log and the unlabelled texts.
 
         Args:
-            reviews: look for what is no error and yet worth knowing.
+            reviews: look for what is not an error and yet worth knowing.
         """
         source = source_of(settings, kind)
         source = replace(source, name=name) if name else source

@@ -59,8 +59,8 @@ def mend_settings(store: Store, run: Run, overrides: Overrides) -> tuple[Run, li
             raise SettingsError(f"--set {key}: {run.run_id} {why}; leave it out")
         if key not in MENDABLE or key in kind.fixed:
             raise SettingsError(
-                f"--set {key}: rows of {run.run_id} depend on it, so it stays; start a new run to change it "
-                f"(resume changes {', '.join(MENDABLE)})"
+                f"--set {key}: rows of {run.run_id} depend on it, so it cannot change; start a new run with another "
+                f"value (resume can change {', '.join(MENDABLE)})"
             )
         phase = MENDABLE[key]
         moved = key == "teacher.spec" and model_of(run) == model_of(mended)

@@ -99,7 +99,7 @@ def resume_run(
     """
     workspace = Workspace(folder.expanduser().resolve())
     if not (workspace.store.exists() or workspace.results.exists()):  # a store that is gone begins with the results
-        raise StoreError(f"{workspace.folder}: holds no store.duckdb, so there is no run to resume")
+        raise StoreError(f"{workspace.folder}: has no store.duckdb, so there is no run to resume")
     with Store.open(workspace.folder) as store:
         store.publish()  # a run may have ended where there was no room for that
         run, mended = mend_settings(store, find_unfinished(store, run_id, workspace), overrides)
@@ -211,7 +211,7 @@ async def go_on(context: Context) -> Run:
         with suppress(StoreError):  # of a store that is broken too, the first error is the one to tell
             close(context, status="failed", reason=f"{type(error).__name__}: {error}")
         raise
-    if ended.interrupts:  # re-invoked without an input, the interrupted node begins anew
+    if ended.interrupts:  # re-invoked without an input, the interrupted node begins again
         reason = "; ".join(str(waits.value) for waits in ended.interrupts)
         close(context, status="waiting", reason=reason)
         raise Waiting(reason)

@@ -84,7 +84,7 @@ def models_of(context: Context, classifier: Classifier, samples: Sequence[Sample
     """A classifier as it is searched and, where that is in lower precision, as it is judged.
 
     Args:
-        samples: all that are to be attacked, those done before a kill too: the fast version hangs on the first ones.
+        samples: all that are to be attacked, those done before a kill too: the fast version depends on the first ones.
     """
     from blindspot.tools.attack.attacker import Models, oracle_of
     from blindspot.tools.classifier.classifier import texts_of

@@ -1,4 +1,4 @@
-"""The rows that a baseline adds in the place of a teacher: as many, from what the run has already."""
+"""The rows that a baseline adds in place of a teacher: as many, from what the run has already."""
 
 from __future__ import annotations
 

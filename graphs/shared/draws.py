@@ -32,7 +32,7 @@ def fair_order(samples: Sequence[Sample], *, seed: int) -> list[Sample]:
 
 
 def draw_samples(samples: Sequence[Sample], count: int, *, seed: int) -> list[Sample]:
-    """Draw so many samples at random, each class in its share; every model version meets the same ones."""
+    """Draw this many samples at random, each class in its share; every model version meets the same ones."""
     from blindspot.tools.data.datasets import draw_rows
 
     if count == 0:

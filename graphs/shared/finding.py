@@ -23,7 +23,7 @@ def find_uus(
     """Predict some samples and attack some, within the budget of the settings; add the UUs that either shows.
 
     Args:
-        said: predictions that count in the place of the model version's own, of the samples as they are.
+        said: predictions that count in place of the model version's own, of the samples as they are.
     Returns: the attacks, and the UUs, natural ones first; both are in the store.
     """
     from blindspot.tools.additions.select import adversarial_uus, natural_uus

@@ -36,7 +36,7 @@ def twins_of(context: Context, round_number: int) -> Mapping[str, Text]:
 
 
 def flipped_twins(context: Context, round_number: int, samples: Sequence[Sample]) -> dict[str, Fields]:
-    """What the newest attack made of each training sample whose label it flipped; of several recipes', one by lot."""
+    """What the newest attack made of each training sample that it flipped; of several recipes', one at random."""
     twins: dict[str, Fields] = {}
     for flips in flips_so_far(context, round_number, "train"):
         drawn = sorted(flips, key=lambda row: make_id("twin", context.settings.run.seed, row.sample_id, row.recipe))

@@ -80,7 +80,7 @@ def tell_agreement(context: Context, number: int, logged: Sequence[Sample], own:
     made = sum(is_uu(own.label, own.predicted, own.confidence, tau) for own in predictions)
     message = f"{made} of the log's {len(logged)} errors are UUs of the original model version too"
     if made < AGREEING * len(logged):
-        unlike = "it is hardly the deployed model; classifier.model, with fine_tune = false, brings that along"
+        unlike = "it is probably not the deployed model; name that in classifier.model, with fine_tune = false"
         context.tell(number, "attack", f"{message}: {unlike}", level="warning")
     else:
         context.tell(number, "attack", message)

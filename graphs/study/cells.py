@@ -24,7 +24,7 @@ UNKNOWN_BY = (
     "run.name", "run.workspace", "attack.split", "compare.teachers", "evaluate.samples", "evaluate.thresholds",
     "evaluate.resamples", "accept.keep_rejected", "data.path", "data.train", "data.validation", "data.test",
 )  # fmt: skip
-"""Settings that no cell is known by: how the work is done, where it lies, what can be added to or taken anew."""
+"""Settings that no cell is known by: how the work is done, where it lies, what can be added to or taken again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class LoadedCell:
 
 
 def identity(settings: Settings, dataset_id: str, kind: RunKindName) -> str:
-    """What a cell is known by: the settings that its rows hang on, and its data set."""
+    """What a cell is known by: the settings that its rows depend on, and its data set."""
     table: dict[str, dict[str, Any]] = settings.model_dump(mode="json")
     unknown = [*UNKNOWN_BY, *(["attack.recipes"] if kind == "original" or is_free(settings) else [])]
     for key in unknown:
@@ -80,7 +80,7 @@ def inspect_cells(plan: StudyPlan, teachers: Given = NOBODY) -> list[LoadedCell]
 
 
 def check_arm(cell: Cell, preflight: Preflight) -> None:
-    """See that the run of a cell has what only a run of its kind needs.
+    """Check that the run of a cell has what only a run of its kind needs.
 
     Raises: SettingsError, TeacherError.
     """

@@ -78,7 +78,7 @@ class Course:
         for place, loaded in enumerate(left):
             cell = loaded.cell
             if cell.kind != "original" and not self.is_done(self.origins[cell.origin]):
-                failed[str(cell)] = "its original model version is not there"
+                failed[str(cell)] = "its original model version is missing"
                 continue
             outlook = look_ahead(left[place:], self.ended())
             self.told.enter(Place(done + place + 1, done + len(left), cell, outlook))
@@ -188,7 +188,7 @@ def is_taught_autonomously(settings: Settings) -> bool:
 def covers(run: Run, loaded: LoadedCell) -> bool:
     """Whether a run has all the recipes of a cell, and attacks as many test samples.
 
-    A run whose teacher chose the steps has all that it will ever have: its teacher would have to choose them anew.
+    A run whose teacher chose the steps has all that it will ever have: its teacher would have to choose them again.
     """
     attack, evaluate = run.settings["attack"], run.settings["evaluate"]
     settings = loaded.cell.settings

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from blindspot.tools.metrics.outcomes import Outcomes
     from blindspot.tools.metrics.study_figures import Comparison, Measured
 
-FIGURES_SHARE = 0.05  # of the time: what taking the figures anew after each cell may cost
+FIGURES_SHARE = 0.05  # of the time: what taking the figures again after each cell may cost
 FIGURES_SEED = 0  # of their bootstrap
 
 
@@ -42,7 +42,7 @@ def views_of(recipes: Iterable[tuple[str, ...]]) -> list[View]:
 
 
 class FigureWriter:
-    """Takes the figures of a study's finished cells, and puts them in the place of the earlier ones."""
+    """Takes the figures of a study's finished cells, and puts them in place of the earlier ones."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class FigureWriter:
             self.write()
 
     def write(self) -> None:
-        """Take all figures anew and publish them, unless no cell has ended since the last time."""
+        """Take all figures again and publish them, unless no cell has ended since the last time."""
         from blindspot.tools.metrics.study_figures import compare
 
         runs = [run for loaded in self.loaded_cells if (run := self.run_of(loaded)) and run.status == "finished"]

@@ -1,7 +1,7 @@
 """Studies: the cells of a study.toml, one after the other, in one process that holds one store.
 
-A cell is an ordinary run. What it is known by are the settings that its rows hang on and its data set: a study that is
-started again, or with a file that has changed, goes on with the cells that are there.
+A cell is an ordinary run. It is identified by the settings that its rows depend on, and by its data set: a study that
+is started again, or with a changed file, goes on with the cells that are there.
 """
 
 from __future__ import annotations

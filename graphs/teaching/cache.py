@@ -21,7 +21,7 @@ def clear_cache(folder: Path, teacher: str | None) -> tuple[int, int]:
     Raises: StoreError, when there is no store, or a run is on.
     """
     if not Workspace(folder).store.exists():
-        raise StoreError(f"{folder}: holds no store.duckdb, so there is no cache to clear")
+        raise StoreError(f"{folder}: has no store.duckdb, so there is no cache to clear")
     of_teacher = {"teacher": teacher} if teacher else {}
     with Store.open(folder) as store:
         unfinished = {run.run_id for run in store.rows(Run) if run.status != "finished"}

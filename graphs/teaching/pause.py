@@ -38,7 +38,7 @@ async def tell_answers(context: Context, number: int, phase: str) -> None:
 
 
 async def pause(context: Context, number: int, waiting: Sequence[Pending]) -> None:
-    """Write questions into the files of their folder and interrupt the graph; a resumed run begins its node anew.
+    """Write questions into the files of their folder and interrupt the graph; a resumed run starts its node again.
 
     Call it in a node, when nothing is left to do but wait.
 

@@ -49,7 +49,7 @@ class VersionProbes:
         return await self._in_thread(self._classify, texts)
 
     async def attack(self, text: Labelled, recipe: str) -> Perturbation:
-        """Attack one text, with at most MOST_QUERIES queries; what comes of it hangs on the text alone."""
+        """Attack one text, with at most MOST_QUERIES queries; what comes of it depends on the text alone."""
         return await self._in_thread(self._attack, text, recipe)
 
     async def compare(self, text: Fields, other: Fields) -> Likeness:
@@ -105,7 +105,7 @@ class VersionProbes:
         if recipe not in self._attackers:
             plan = plan_of(self._context, self.model_id, recipe)
             most = min(plan.limits.max_queries or MOST_QUERIES, MOST_QUERIES)
-            # a limit in seconds would make what a teacher reads hang on the machine
+            # a limit in seconds would make what a teacher reads depend on the machine
             plan = replace(plan, limits=SampleLimits(max_queries=most), together=1)
             self._attackers[recipe] = Attacker.build(self._models, plan)
         attacker = self._attackers[recipe]

@@ -74,7 +74,7 @@ async def teach(context: Context, state: State, report: Report) -> PhaseResult:
     hypotheses, written = await asyncio.to_thread(count_taught, context, number, own)
     if skipped and not hypotheses and all(isinstance(error, (Unanswered, MalformedAnswer)) for error in skipped):
         raise TeacherError(
-            f"{skipped[-1]}; no question of this round got a usable answer, so there is nothing to train on: mend this "
+            f"{skipped[-1]}; no question of this round got a usable answer, so there is nothing to train on: fix this "
             "(another model, or a higher teacher.attempts), then resume the run"
         )
     return PhaseResult({}, {"hypotheses": hypotheses, "samples written": written, "UUs skipped": len(skipped)})
@@ -91,7 +91,7 @@ async def teach_about(context: Context, teacher: Teacher, uu: Uu, least: int, wa
 
     Args:
         least: characters that any sample has to have, as `least_of_all` gives them.
-        waiting: gains the questions without an answer yet; what does not hang on one of them goes on.
+        waiting: gains the questions without an answer yet; what does not depend on one of them goes on.
     """
     case = await asyncio.to_thread(case_of, context, uu, least)
     with kept(waiting):

@@ -74,7 +74,7 @@ async def asking(context: Context, number: int) -> AsyncIterator[Caller]:
 
 
 def check_teacher(settings: TeacherSection, teachers: Given = NOBODY) -> None:
-    """See that a teacher could be opened: its spec is known and its key is there.
+    """Check that a teacher could be opened: its spec is known and its key is there.
 
     Args:
         teachers: those that are objects.

@@ -68,4 +68,4 @@ def fingerprint(source: str) -> str:
     try:
         return " ".join(f"{path.name}:{sha256_of(path)}" for path in files)
     except OSError as error:
-        raise ModelError(f"{folder}: its weights cannot be read ({error.strerror}); mend that, then go on") from None
+        raise ModelError(f"{folder}: its weights cannot be read ({error.strerror}); fix that, then go on") from None

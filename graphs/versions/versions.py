@@ -148,7 +148,7 @@ def train_version(
         seconds=trained.seconds,
         created_at=now(),
     )
-    context.store.put(version)  # in the place of a row whose weights are gone
+    context.store.put(version)  # in place of a row whose weights are gone
     return version
 
 

@@ -55,7 +55,7 @@ EXPLAIN = re.compile(r"\s*EXPLAIN\s+(?:ANALYZE\s+)?", re.IGNORECASE)
 
 
 def check_reads(cursor: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
-    """See that a text is one statement that only reads: SELECT, WITH, FROM, VALUES, DESCRIBE, SHOW, SUMMARIZE, EXPLAIN.
+    """Check that a text is one read-only statement: SELECT, WITH, FROM, VALUES, DESCRIBE, SHOW, SUMMARIZE, EXPLAIN.
 
     Returns: the statement, ready to be executed.
     Raises: StoreError, for any other. duckdb.Error, where it cannot be parsed.

@@ -26,7 +26,7 @@ class ReadyQuery:
         return {name: given.get(name) for name in (RUN_PARAMETER, *self.parameters)}
 
     def text(self, given: Mapping[str, object]) -> str:
-        """The query as any client of DuckDB takes it: described, with values in the place of parameters."""
+        """The query as any client of DuckDB takes it: described, with values in place of parameters."""
         about = [self.question, *(f"  {name}: {told}" for name, told in self.columns.items())]
         sql = self.sql.strip()
         for name, value in self.values(given).items():

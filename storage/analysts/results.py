@@ -41,7 +41,7 @@ class Results:
     def open(cls, folder: Path) -> Self:
         """Open the results of a workspace.
 
-        A log that another program has left beside them is not read: it is no part of what was published.
+        A log that another program has left beside them is not read: it is not part of what was published.
 
         Raises: StoreError, when nothing is published there or it cannot be read.
         """
@@ -139,7 +139,7 @@ class Results:
             yield cursor
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Release the file."""
         self._connection.close()
 
     def __enter__(self) -> Self:

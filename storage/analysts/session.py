@@ -217,7 +217,7 @@ class Values(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in VALUES:
-            raise pickle.UnpicklingError(f"{module}.{name} is no value of an answer")
+            raise pickle.UnpicklingError(f"{module}.{name} is not a value of an answer")
         return super().find_class(module, name)
 
 

@@ -1,7 +1,7 @@
 """The shape of the store, version by version.
 
 A migration, once released, is never edited: what changes comes as a new one at the end of the list. Views and
-descriptions follow from the newest shape, so they are made anew whenever a migration ran.
+descriptions follow from the newest shape, so they are made again whenever a migration ran.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ CREATE TABLE changed_words (
 
 
 def mend_run_cost(connection: duckdb.DuckDBPyConnection) -> None:
-    """Change no table: the views are made anew after the last migration, and `run_cost` counted runs under way."""
+    """Change no table: the views are made again after the last migration, and `run_cost` counted runs under way."""
 
 
 def rename_event_time(connection: duckdb.DuckDBPyConnection) -> None:
@@ -216,7 +216,7 @@ def migrate(connection: duckdb.DuckDBPyConnection, path: Path, migrations: Seque
 
 
 def describe(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the views anew, and say of every table, view and column what it holds."""
+    """Make the views again, and say of every table, view and column what it holds."""
     statements = []
     for table, (comment, columns) in COMMENTS.items():
         statements += comments_on("TABLE", table, comment, columns)

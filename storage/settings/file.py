@@ -64,7 +64,7 @@ def plain_value(value: Any) -> Any:
 def read_settings(path: Path) -> dict[str, Any]:
     """Read a TOML file, its paths to data and models made absolute; nothing else is checked.
 
-    Raises: SettingsError, when it cannot be read or is no TOML.
+    Raises: SettingsError, when it cannot be read or is not TOML.
     """
     try:
         with path.open("rb") as file:
@@ -79,7 +79,9 @@ def read_settings(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise SettingsError(f"{path}: not valid TOML: {error}") from None
     if len(written) > MOST_BYTES:
-        raise SettingsError(f"{path}: larger than {MOST_BYTES:,} bytes, so these are no settings; name another file")
+        raise SettingsError(
+            f"{path}: larger than {MOST_BYTES:,} bytes, so it is not a settings file; name another file"
+        )
     check_plain(table, where=str(path))
     resolve_paths(table, path.resolve().parent, DATA + NAMES)
     return table

@@ -20,7 +20,7 @@ def rename_settings(table: dict[str, Any], *, where: str, warn: bool) -> dict[st
 
     Args:
         table: sections by name; left as it is.
-        warn: false for settings that a run has stored, which nobody can write anew.
+        warn: false for settings that a run has stored, which nobody can write again.
     Returns: the table, or a copy where a name has changed.
     Raises: SettingsError, where a setting is given by both of its names.
     """

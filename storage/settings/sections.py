@@ -1,4 +1,7 @@
-"""The settings of a run: what a TOML file may say, with defaults, ranges and one line for each mistake."""
+"""The settings of a run: what a TOML file may say, with defaults, bounds and one line for each mistake.
+
+What each setting does is said in cli/mitigation.toml; docs/settings.md is made from both by `make docs`.
+"""
 
 from __future__ import annotations
 
@@ -27,26 +30,26 @@ def check_unlike(names: tuple[str, ...]) -> tuple[str, ...]:
     """Refuse a list that names something twice."""
     for index, name in enumerate(names):
         if name in names[:index]:
-            raise ValueError(f'"{name}" is there twice')
+            raise ValueError(f'"{name}" is listed twice')
     return names
 
 
 def check_threshold(value: object) -> object:
-    """Refuse what is no threshold of BERTScore, in one message for both kinds."""
+    """Refuse what cannot be a threshold of BERTScore, in one message for both types."""
     if value == "calibrated" or (isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1):
         return value
     raise ValueError(f'write "calibrated" or a number from 0 to 1, got {value!r}')
 
 
 def check_length(value: object) -> object:
-    """Refuse what is no least length, in one message for both kinds."""
+    """Refuse what cannot be a least length, in one message for both types."""
     if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 1_000_000):
         return value
     raise ValueError(f'write "auto" or a whole number from 0 to 1000000, got {value!r}')
 
 
 def check_parts(shares: tuple[float, float, float]) -> tuple[float, float, float]:
-    """Refuse shares that do not make a whole."""
+    """Refuse shares that do not sum to 1."""
     if abs(sum(shares) - 1) > 1e-6:
         raise ValueError(f"the shares of training, validation and test sum to {sum(shares):g}; they must sum to 1")
     return shares
@@ -65,10 +68,10 @@ Epochs = Annotated[float, Field(gt=0, le=1000)]
 LearningRate = Annotated[float, Field(gt=0, le=1)]
 RunName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100)]  # part of names of files
 Names = Annotated[tuple[str, ...], AfterValidator(check_unlike)]
-Length = Annotated[Literal["auto"] | int, BeforeValidator(check_length)]
+Length = Annotated[Literal["auto"] | Annotated[int, Field(ge=0, le=1_000_000)], BeforeValidator(check_length)]
 Part = Annotated[float, Field(gt=0, lt=1)]
 Parts = Annotated[tuple[Part, Part, Part], AfterValidator(check_parts)]
-Threshold = Annotated[Literal["calibrated"] | float, BeforeValidator(check_threshold)]
+Threshold = Annotated[Literal["calibrated"] | Share, BeforeValidator(check_threshold)]
 
 
 class Section(BaseModel):
@@ -83,11 +86,11 @@ class RunSection(Section):
     seed: Seed = 0
     rounds: Few = 1
     tau: Share = 0.65
-    publish_s: Seconds = 5.0  # longest time from a change to results.duckdb, seconds
+    publish_s: Seconds = 5.0
 
 
 class Limit(Section):
-    """At most so many rows of a split, drawn at random from the seed."""
+    """How many rows of a split are used."""
 
     train: Count | None = None
     validation: Count | None = None
@@ -95,17 +98,17 @@ class Limit(Section):
 
 
 class DataSection(Section):
-    path: str | None = None  # a folder with train, validation and test files, one file, or a Hugging Face data set id
-    split: Parts = (0.8, 0.1, 0.1)  # of one file's rows, for training, validation and test
-    train: str | None = None  # one file for each split, in place of `path`
+    path: str | None = None
+    split: Parts = (0.8, 0.1, 0.1)
+    train: str | None = None
     validation: str | None = None
     test: str | None = None
-    unlabelled: str | None = None  # a file of texts of the deployment, without labels; None: validation stands for it
+    unlabelled: str | None = None
     fields: Annotated[Names, Field(min_length=1)] = ("text",)
     label: str = "label"
-    labels: Names | None = None  # their order; None: as found in the training split, sorted
-    task: str = "text classification"  # one sentence that tells the teacher what is classified
-    strip: bool = False  # take the white space off both ends of texts and labels
+    labels: Names | None = None
+    task: str = "text classification"
+    strip: bool = False
     limit: Limit = Limit()
 
     @model_validator(mode="after")
@@ -125,39 +128,39 @@ class DataSection(Section):
 
 
 class ErrorsSection(Section):
-    file: str | None = None  # logged predictions of a deployed model: its errors take the place of natural UUs
-    fields: Annotated[Names, Field(min_length=1)] | None = None  # columns with text, in data.fields' order; None: those
-    label: str | None = None  # column with the true label; None: data.label
+    file: str | None = None
+    fields: Annotated[Names, Field(min_length=1)] | None = None
+    label: str | None = None
     predicted: str = "predicted"
     confidence: str = "confidence"
 
 
 class ClassifierSection(Section):
-    model: str = "minilm"  # minilm, a local folder or a Hugging Face id
-    fine_tune: bool = True  # false: the folder holds a classifier that is fine-tuned already
-    preset: Literal["minilm", "ibs-bert", "ibs-llama"] = "minilm"  # how it is fine-tuned, here and after teaching
-    epochs: Epochs | None = None  # None: the preset's
+    model: str = "minilm"
+    fine_tune: bool = True
+    preset: Literal["minilm", "ibs-bert", "ibs-llama"] = "minilm"
+    epochs: Epochs | None = None
     batch_size: Many | None = None
     learning_rate: LearningRate | None = None
     max_tokens: Annotated[int, Field(ge=8, le=8192)] = 256
-    device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
+    device: str = "auto"
 
 
 class AttackSection(Section):
     recipes: Names = ("deepwordbug",)
-    goal: Literal["flip", "confident"] = "flip"  # stop when the label flips, or when it does so with confidence tau
-    precision: Literal["fp32", "fast"] = "fp32"  # of the search; what "fast" finds is judged in fp32
-    samples: Rows = 200  # samples attacked with each recipe, of the validation split
-    split: Split = "test"  # that `blindspot attack` draws from; a mitigation run attacks the validation split
-    fields: Annotated[Names, Field(min_length=1)] | None = None  # that may be changed; None: those the recipe changes
-    train_samples: Rows = 0  # training samples attacked as well, for methods that learn of them
-    sentence_encoder: Literal["minilm", "use"] = "minilm"  # what stands for the Universal Sentence Encoder of a recipe
-    max_queries: Count | None = None  # a sample's attack stops there
-    timeout_s: Seconds | None = 300.0  # and there: its own seconds, and its share of the answers
-    stop_uus: Count | None = None  # a recipe's attacks stop there; never those of `evaluate`
+    goal: Literal["flip", "confident"] = "flip"
+    precision: Literal["fp32", "fast"] = "fp32"
+    samples: Rows = 200
+    split: Split = "test"
+    fields: Annotated[Names, Field(min_length=1)] | None = None
+    train_samples: Rows = 0
+    sentence_encoder: Literal["minilm", "use"] = "minilm"
+    max_queries: Count | None = None
+    timeout_s: Seconds | None = 300.0
+    stop_uus: Count | None = None
     stop_queries: Count | None = None
     stop_s: Seconds | None = None
-    together: Many = 64  # samples attacked at once
+    together: Many = 64
 
     @field_validator("recipes")
     @classmethod
@@ -172,42 +175,42 @@ class AttackSection(Section):
 
 class MethodSection(Section):
     name: Literal["teacher", "none", "random", "typos", "relabel", "adversarial", "recorded", "temperature"] = "teacher"
-    share: Annotated[float, Field(gt=0, le=10)] | None = None  # rows added, of the training rows; None: as a teacher's
-    file: str | None = None  # of the method "recorded": samples as JSON lines, with the data's columns
+    share: Annotated[float, Field(gt=0, le=10)] | None = None
+    file: str | None = None
 
     @model_validator(mode="after")
     def check_file(self) -> MethodSection:
         if (self.name == "recorded") != (self.file is not None):
-            raise ValueError(f'"file" goes with the method "recorded" and no other; the method is "{self.name}"')
+            raise ValueError(f'"file" is only for the method "recorded", which needs it; the method is "{self.name}"')
         return self
 
 
 class SelectSection(Section):
-    share: Annotated[float, Field(gt=0, le=1)] = 0.01  # UUs shown to the teacher, as a share of the training rows
-    most: Count | None = None  # never more UUs than this
+    share: Annotated[float, Field(gt=0, le=1)] = 0.01
+    most: Count | None = None
 
 
 class TeacherSection(Section):
-    spec: str = "rules"  # rules, openai:MODEL[@BASE_URL], anthropic:MODEL[@BASE_URL], file:FOLDER, replay:FILE
-    autonomy: Literal["scripted", "probing", "autonomous"] = "scripted"  # what a teacher may do by itself
-    probes: Few = 8  # tools it may call for one UU, when probing
-    steps: Annotated[int, Field(ge=5, le=10_000)] = 40  # of an autonomous run, refused ones too
+    spec: str = "rules"
+    autonomy: Literal["scripted", "probing", "autonomous"] = "scripted"
+    probes: Few = 8
+    steps: Annotated[int, Field(ge=5, le=10_000)] = 40
     samples_per_hypothesis: Few = 1
     requests_per_minute: Count = 500
     requests_per_second: Count = 20
-    tokens_per_minute: Count = 200_000  # of questions and answers
+    tokens_per_minute: Count = 200_000
     concurrency: Few = 16
     timeout_s: Seconds = 60.0
-    longest_pause_s: Seconds = 600.0  # however long a provider asks to be left alone
+    longest_pause_s: Seconds = 600.0
     attempts: Few = 8
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None  # None: the provider's default
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     max_tokens: Annotated[int, Field(ge=1, le=10**7)] = 4000
-    max_calls: Count | None = None  # answers bought in one run
-    max_usd: Annotated[float, Field(gt=0, le=10**9)] | None = None  # spent in one run
-    confirm_usd: Usd = 5.0  # a run that may cost more is confirmed first
-    usd_per_million_in: Usd | None = None  # tokens; None: the built-in table's price
+    max_calls: Count | None = None
+    max_usd: Annotated[float, Field(gt=0, le=10**9)] | None = None
+    confirm_usd: Usd = 5.0
+    usd_per_million_in: Usd | None = None
     usd_per_million_out: Usd | None = None
-    cache: bool = True  # false: a question that an earlier run had answered is bought again
+    cache: bool = True
 
     @model_validator(mode="after")
     def check_prices(self) -> TeacherSection:
@@ -217,31 +220,31 @@ class TeacherSection(Section):
 
 
 class CompareSection(Section):
-    teachers: Names = ()  # specs that `blindspot compare-teachers` has teach about the same UUs
+    teachers: Names = ()
 
 
 class FilterSection(Section):
-    min_characters: Length = "auto"  # auto: as the data and the UU have it, 40 at most; 40: IBS
-    near_duplicate: Share = 0.9  # reject at or above this similarity of characters to another synthetic sample
-    near_training: Share = 0.995  # the same to a training sample: one with a few misspelt words may pass
+    min_characters: Length = "auto"
+    near_duplicate: Share = 0.9
+    near_training: Share = 0.995
     bertscore: Threshold = "calibrated"
     encoder: str = "minilm"
-    references: Many = 500  # training samples, texts of the deployment and of UUs: at most this many of each
+    references: Many = 500
 
 
 class RetrainSection(Section):
-    start: Literal["base", "current"] = "base"  # fresh from the base model, or on from the current version
-    epochs: Epochs | None = None  # None: the classifier's
+    start: Literal["base", "current"] = "base"
+    epochs: Epochs | None = None
     learning_rate: LearningRate | None = None
-    synthetic_weight: Annotated[float, Field(gt=0, le=1000)] = 1.0  # weight of a synthetic sample in the loss
+    synthetic_weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = (
         0.0  # part of a synthetic sample's target spread over all labels
     )
-    keep: Literal["all", "round"] = "all"  # which rounds' accepted samples are trained on: all, or this one's
-    consistency: Annotated[float, Field(ge=0, le=1000)] = 0.0  # weight of the divergence between a sample and its twin
-    twins: Literal["attacks", "typos"] = "attacks"  # what a twin is: the sample as an attack changed it, or misspelt
-    choose: Literal["last", "uus"] = "last"  # the epoch to keep: the last, or the one with the fewest validation UUs
-    patience: Few | None = None  # epochs in a row without fewer UUs before training stops
+    keep: Literal["all", "round"] = "all"
+    consistency: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    twins: Literal["attacks", "typos"] = "attacks"
+    choose: Literal["last", "uus"] = "last"
+    patience: Few | None = None
 
     @model_validator(mode="after")
     def check_patience(self) -> RetrainSection:
@@ -251,16 +254,16 @@ class RetrainSection(Section):
 
 
 class EvaluateSection(Section):
-    samples: Rows = 300  # test samples attacked with each recipe
+    samples: Rows = 300
     thresholds: Annotated[tuple[Share, ...], Field(max_length=100)] = (0.65, 0.8, 0.9)
-    resamples: Resamples = 2000  # of the paired bootstrap
+    resamples: Resamples = 2000
 
 
 class AcceptSection(Section):
     max_accuracy_drop: Share = 0.01
-    target_reduction: Share = 0.9  # stop when UUs have fallen by this share
-    stop_without_gain: bool = True  # false: a round without gain is no end, the next one goes on from what is kept
-    keep_rejected: bool = True  # false: the weights of a model version that is not accepted are removed, its rows stay
+    target_reduction: Share = 0.9
+    stop_without_gain: bool = True
+    keep_rejected: bool = True
 
 
 class Settings(Section):
@@ -285,7 +288,9 @@ class Settings(Section):
     def check_columns(cls, errors: ErrorsSection, info: ValidationInfo) -> ErrorsSection:
         data = info.data.get("data")  # absent where it is wrong itself
         if data and errors.fields and len(errors.fields) != len(data.fields):
-            raise ValueError(f"fields names {len(errors.fields)} columns, data.fields {len(data.fields)}: one for each")
+            raise ValueError(
+                f"fields names {len(errors.fields)} columns, data.fields {len(data.fields)}; name one for each"
+            )
         return errors
 
     @field_validator("attack")

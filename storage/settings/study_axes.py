@@ -77,7 +77,7 @@ class Arm(Section):
     @classmethod
     def check_name(cls, name: str) -> str:
         if name == ORIGINAL:
-            raise ValueError(f'"{ORIGINAL}" is what the model before any method is called; take another name')
+            raise ValueError(f'"{ORIGINAL}" is reserved for the model before any method; use another name')
         return name
 
     def changes(self, folder: Path) -> Table:

@@ -185,7 +185,7 @@ def dose_of(name: str) -> tuple[str, str | None]:
 def arm_table(shared: Table, arm: Arm, *, where: str, folder: Path) -> Table:
     """The settings of a data set and a classifier as an arm has them.
 
-    A method that asks no teacher keeps of [teacher] only what its budget of rows hangs on.
+    A method that asks no teacher keeps of [teacher] only what its budget of rows depends on.
     """
     own, changed = deepcopy(shared), arm.changes(folder)
     said = own.pop("method", {})
@@ -232,7 +232,7 @@ def overlay(
         for name, value in values.items():
             key = f"{section}.{name}"
             if key in refused or section in refused or (allowed and key not in allowed and section not in allowed):
-                raise SettingsError(f"{where}: {key} is the same for a whole study, or its own axis; leave it out")
+                raise SettingsError(f"{where}: {key} is fixed for a whole study, or is an axis of it; leave it out")
             merge(table.setdefault(section, {}), name, value)
 
 

@@ -41,7 +41,7 @@ def check_plain(table: dict[str, Any], *, where: str) -> None:
         elif isinstance(value, str):
             check_text(value, f"{where}: {key}")
         elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise SettingsError(f"{where}: {key}: a number of {value.bit_length()} bits; 64 are the most")
+            raise SettingsError(f"{where}: {key}: a number of {value.bit_length()} bits; 64 at most are allowed")
 
 
 def check_text(text: str, what: str) -> None:
@@ -52,7 +52,7 @@ def check_text(text: str, what: str) -> None:
     if "\0" in text:
         raise SettingsError(f"{what}: holds the character NUL; leave it out")
     if len(text) > MOST_CHARACTERS:
-        raise SettingsError(f"{what}: {len(text):,} characters; {MOST_CHARACTERS:,} are the most")
+        raise SettingsError(f"{what}: {len(text):,} characters; {MOST_CHARACTERS:,} at most are allowed")
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -99,7 +99,7 @@ class Store:
         self._write("INSERT OR REPLACE", list(latest.values()))
 
     def renew(self, kind: type[Record], records: Sequence[Record], **equals: object) -> None:
-        """Put records in the place of all of their kind whose fields equal the given values, in one transaction."""
+        """Put records in place of all of their kind whose fields equal the given values, in one transaction."""
         table = TABLES[kind]
         where, values = condition(table, equals)
         with self._cursor() as cursor, transaction(cursor):
@@ -164,7 +164,7 @@ class Store:
             return max(self._due_in(every_s), every_s)
 
     def close(self) -> None:
-        """Let go of the store; what was added is kept, published or not.
+        """Release the store; what was added is kept, published or not.
 
         Where the file was taken away under it, the rows are published: the next one to open the store begins with
         those. What is left of a damaged file is put aside for the same reason.

@@ -56,7 +56,7 @@ class StoreFile:
             start += new.write(chunk)
 
     def close(self) -> None:
-        """Let go of the file; the database must be closed."""
+        """Release the file; the database must be closed."""
         os.close(self._descriptor)
         self._descriptor = -1
 
@@ -71,7 +71,7 @@ def state_of(path: Path) -> FileState | None:
 
 
 def restore(workspace: Workspace) -> None:
-    """Take the published copy in the place of a store that is gone, or of which nothing is left.
+    """Take the published copy in place of a store that is gone, or of which nothing is left.
 
     An empty store, published, would take the rows with it that only the copy has. What is left of a write-ahead log
     fits no other file; it is put aside.
@@ -91,7 +91,7 @@ def restore(workspace: Workspace) -> None:
 
 
 def check_room(workspace: Workspace) -> None:
-    """See that the disk has room for a copy of the store, before anything is begun that needs it.
+    """Check that the disk has room for a copy of the store, before anything is begun that needs it.
 
     A checkpoint that a full disk cuts short ends the connection, and with it what the run is about to write.
 

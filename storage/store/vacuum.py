@@ -1,4 +1,4 @@
-"""Writing a store anew, as small as its rows are."""
+"""Rewriting a store, as small as its rows are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from blindspot.storage.workspace import Workspace
 
 
 def rewrite(workspace: Workspace) -> None:
-    """Write the store anew without the space of deleted rows, upgraded if it is old, and publish it.
+    """Rewrite the store without the space of deleted rows, upgraded if it is old, and publish it.
 
     A kill leaves the old file or the new one. A lock is held at any moment: on the old file until the new one, locked
     as it was made, has taken its name.
@@ -19,7 +19,7 @@ def rewrite(workspace: Workspace) -> None:
     Raises: StoreError, when another process has it open, or the disk fails.
     """
     Store.open(workspace.folder).close()
-    store_file = workspace.store.resolve()  # a link stays one, and the file that it names is written anew
+    store_file = workspace.store.resolve()  # a link stays one, and the file that it names is rewritten
     new = store_file.with_name(f"{store_file.name}.new")
     with disk_errors(workspace.store), closing(connect(workspace.store)) as connection:
         for left in (new, new.with_name(f"{new.name}.wal")):  # of a process that was killed

@@ -41,7 +41,7 @@ def bring_in(store: Store, folder: Path, manifest: Manifest, prefix: str | None 
     Args:
         folder: what `export_runs` has filled, in this version of the tables or an older one.
         manifest: the folder's, as `read_manifest` gives it.
-        prefix: what the runs are called by here, before their own names; their keys are made anew then.
+        prefix: what the runs are called by here, before their own names; their keys are made again then.
     Returns: each run of the export, the oldest first.
     Raises: StoreError, when a file is no such table, another run of the same name is in the store, or the disk fails.
     """
@@ -91,7 +91,7 @@ def stage(cursor: duckdb.DuckDBPyConnection, folder: Path, manifest: Manifest) -
 
 
 def check_runs(cursor: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """See that the runs are called as runs are, and that every row belongs to them.
+    """Check that the runs are called as runs are, and that every row belongs to them.
 
     Raises: StoreError.
     """
@@ -100,7 +100,7 @@ def check_runs(cursor: duckdb.DuckDBPyConnection, folder: Path) -> None:
         "OR NOT starts_with(run_id, name || '-') OR try_cast(substr(run_id, length(name) + 2) AS UBIGINT) IS NULL"
     ).fetchall()
     if odd:
-        raise StoreError(f"{folder}: {odd[0][0]!r} is no name and number of a run; export the runs again")
+        raise StoreError(f"{folder}: {odd[0][0]!r} is not the name and number of a run; export the runs again")
     choose(cursor, run_ids_of(cursor))
     for table in TABLES.values():
         strange = count(cursor, f"FROM incoming.{table.name}") - count(cursor, belonging(table, "incoming"))
@@ -136,13 +136,13 @@ def judge(cursor: duckdb.DuckDBPyConnection, run_id: str, folder: Path) -> Broug
         return Brought(run_id, "known", rows)
     what = "has gone on here in another way than" if same else "is another run here than"
     raise StoreError(
-        f"{run_id} {what} in {folder}: --prefix NAME brings that one in as NAME-{run_id}, or "
+        f"{run_id} {what} in {folder}: --prefix NAME imports that one as NAME-{run_id}, or "
         f"`blindspot delete {run_id}` makes room for it"
     )
 
 
 def is_of_one_study(cursor: duckdb.DuckDBPyConnection, run_id: str) -> bool:
-    """Whether a run belongs to the same study here and there; an extended study begins its runs anew."""
+    """Whether a run belongs to the same study here and there; an extended study begins its runs again."""
     source = "FROM {0}.runs JOIN {0}.studies s USING (study_id) WHERE run_id = ?"
     theirs, ours = (
         cursor.execute(f"SELECT study_id, s.started_at {source.format(database)}", [run_id]).fetchall()
@@ -173,7 +173,7 @@ def compare(cursor: duckdb.DuckDBPyConnection, table: Table) -> tuple[int, int, 
 
 
 def check_studies(cursor: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """See that a study of the same name is the same study.
+    """Check that a study of the same name is the same study.
 
     Raises: StoreError.
     """
@@ -183,7 +183,7 @@ def check_studies(cursor: duckdb.DuckDBPyConnection, folder: Path) -> None:
     ).fetchall()
     if other:
         raise StoreError(
-            f"{other[0][0]} is another study in this workspace than in {folder}: --prefix NAME brings it in as "
+            f"{other[0][0]} is another study in this workspace than in {folder}: --prefix NAME imports it as "
             f"NAME-{other[0][0]}"
         )
 
@@ -214,7 +214,7 @@ def copy_models(store: Store, folder: Path, manifest: Manifest, names: Mapping[s
 
 
 def check_same(target: Path, files: Mapping[str, str], folder: Path) -> None:
-    """See that weights which are here already are those of the export.
+    """Check that weights which are here already are those of the export.
 
     Args:
         files: each file of the export's weights -> its SHA-256.
@@ -228,7 +228,7 @@ def check_same(target: Path, files: Mapping[str, str], folder: Path) -> None:
         if not same:
             raise StoreError(
                 f"{target}: other weights than {target.name} has in {folder} (SHA-256 of {name} differs): "
-                "--prefix NAME brings those in under another id"
+                "--prefix NAME imports those under another id"
             )
 
 

@@ -22,7 +22,7 @@ def check_inside(path: str) -> str:
     """Refuse a path that leaves its folder."""
     parts = PurePosixPath(path).parts
     if not parts or path.startswith("/") or ".." in parts:
-        raise ValueError(f"{path!r} is no path inside a folder")
+        raise ValueError(f"{path!r} is not a path inside the folder")
     return path
 
 
@@ -93,7 +93,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:
-    """See that every file is there as it was written.
+    """Check that every file is there as it was written.
 
     Raises: StoreError, naming the first one that is not.
     """
@@ -104,4 +104,6 @@ def check_files(folder: Path, manifest: Manifest) -> None:
         except OSError as error:
             raise StoreError(f"{path}: cannot be read ({error.strerror}); copy or export the runs again") from None
         if found != digest:
-            raise StoreError(f"{path}: is not as it was exported (SHA-256 differs); copy or export the runs again")
+            raise StoreError(
+                f"{path}: has changed since it was exported (SHA-256 differs); copy or export the runs again"
+            )

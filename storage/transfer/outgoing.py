@@ -60,7 +60,7 @@ def export_runs(workspace: Workspace, wanted: str | None, folder: Path, *, model
 
 
 def check_version(cursor: duckdb.DuckDBPyConnection, workspace: Workspace) -> None:
-    """See that the published tables are of this blindspot's shape.
+    """Check that the published tables are of this blindspot's shape.
 
     Raises: StoreError.
     """

@@ -1,4 +1,4 @@
-"""Other names for incoming runs: each key of theirs, and everything that refers to it, is made anew."""
+"""Other names for incoming runs: each key of theirs, and everything that refers to it, is made again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from blindspot.storage.transfer.ownership import OWN
 
 KEY = re.compile(r"\b[a-z]+-[0-9a-f]{16}\b")  # see records.make_id
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-NAMED = (*OWN, TABLES[Study], TABLES[StudyFigure])  # whose rows have keys that are made anew
+NAMED = (*OWN, TABLES[Study], TABLES[StudyFigure])  # whose rows have keys that are made again
 PROSE = ("message", "verdict")  # columns of text that blindspot has written, keys among the words
 
 
@@ -28,7 +28,7 @@ def rename(cursor: duckdb.DuckDBPyConnection, prefix: str, folder: Path) -> dict
     Raises: StoreError, when a run is not finished: it would not find its own rows again if it went on.
     """
     if not NAME.fullmatch(prefix):
-        raise StoreError(f"--prefix: {prefix!r} is no name; take letters, digits, - and _, e.g. --prefix anna")
+        raise StoreError(f"--prefix: {prefix!r} is not a name; use letters, digits, - and _, e.g. --prefix anna")
     going = cursor.execute("SELECT run_id, status FROM incoming.runs WHERE status <> 'finished'").fetchall()
     if going:
         run_id, status = going[0]
@@ -73,13 +73,13 @@ def make_names(cursor: duckdb.DuckDBPyConnection, prefix: str) -> dict[str, str]
 
 
 def follow(cursor: duckdb.DuckDBPyConnection, table: str, column: str) -> None:
-    """Put new keys in the place of old ones in a column that refers to them."""
+    """Put new keys in place of old ones in a column that refers to them."""
     same = f'incoming.{table}."{column}" = renamed.was'
     cursor.execute(f'UPDATE incoming.{table} SET "{column}" = renamed.here FROM renamed WHERE {same}')
 
 
 def mention(cursor: duckdb.DuckDBPyConnection, names: dict[str, str]) -> None:
-    """Put new keys in the place of old ones inside JSON, and in the sentences that blindspot has written."""
+    """Put new keys in place of old ones inside JSON, and in the sentences that blindspot has written."""
     for table in OWN:
         if table is TABLES[Run]:  # its settings are what was asked for
             continue

@@ -112,7 +112,7 @@ def draw(items: Sequence[T], addition: Addition) -> list[T]:
 
 
 def draw_copies(samples: Sequence[Sample], addition: Addition) -> list[tuple[Sample, int]]:
-    """Draw as many as are wanted, uniformly: where there are fewer, all of them so many times and the rest by lot.
+    """Draw as many as are wanted, uniformly: where there are fewer, all of them that many times and the rest at random.
 
     Returns: each sample with the number of its copy, from 0.
     """

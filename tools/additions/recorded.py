@@ -101,7 +101,7 @@ def samples_of(row: Mapping[str, object], place: str) -> list[tuple[HypothesisKi
     named = [(kind, row[f"sample_{kind}"]) for kind in KINDS if row.get(f"sample_{kind}") is not None]
     for kind, inner in named:
         if not isinstance(inner, dict):
-            raise DataError(f'{place}: column "sample_{kind}" is no object with a text and a label: {inner!r:.60}')
+            raise DataError(f'{place}: column "sample_{kind}" is not an object with a text and a label: {inner!r:.60}')
     return [(kind, dict(inner)) for kind, inner in named if isinstance(inner, dict)] or [(None, dict(row))]
 
 

@@ -61,7 +61,7 @@ def calibrate(
     UUs are compared with, never calibrated on: an attack's texts are not real ones.
 
     Args:
-        references: at least two that are no UUs, of different origins. A source of fewer than 50 has no percentile of
+        references: at least two that are not UUs, of different origins. A source of fewer than 50 has no percentile of
             its own, unless there is no larger one: then all count together.
         seed: draws those that are scored.
     Returns: F1; a sample passes at or above it.

@@ -55,7 +55,7 @@ def natural_uus(
 def adversarial_uus(run_id: str, round_number: int, attacks: Sequence[Attack], tau: float) -> list[Uu]:
     """Find the attacks that made their model version wrong with confidence >= tau.
 
-    About half of all flips are no UUs: an attack stops where the label flips, confident or not.
+    About half of all flips are not UUs: an attack stops where the label flips, confident or not.
 
     Returns: in the order of the attacks.
     Raises: SettingsError, when tau is outside [0, 1].
@@ -114,4 +114,4 @@ def most_confident(uus: Sequence[Uu], *, count: int) -> list[Uu]:
 def check_tau(tau: float) -> None:
     """Refuse a confidence threshold that no confidence can be compared with."""
     if not 0 <= tau <= 1:
-        raise SettingsError(f"run.tau = {tau}: a confidence threshold is between 0 and 1")
+        raise SettingsError(f"run.tau = {tau}: a confidence threshold must be between 0 and 1")

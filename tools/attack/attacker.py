@@ -180,19 +180,19 @@ def size_of(sample: Sample) -> int:
 
 
 def sample_seed(seed: int, sample_id: str) -> int:
-    """The seed that `random` and `numpy.random` start from on one sample: a run's result hangs on no other sample."""
+    """The seed that `random` and `numpy.random` start from on one sample: a run's result depends on no other sample."""
     return int.from_bytes(blake2b(f"{seed}\x1f{sample_id}".encode(), digest_size=4).digest())
 
 
 def checked(rows: NDArray[Any], classes: int) -> NDArray[Any]:
-    """Refuse what are no probabilities.
+    """Refuse what are not probabilities.
 
     Raises: ValueError.
     """
     if rows.ndim != 2 or rows.shape[1] != classes:
         raise ValueError(f"the classifier gave an array of shape {rows.shape} for {classes} labels")
     if not (np.isfinite(rows).all() and np.allclose(rows.sum(axis=1), 1, atol=1e-3)):
-        raise ValueError("the classifier gave rows that are no probabilities")
+        raise ValueError("the classifier gave rows that are not probabilities")
     return rows
 
 

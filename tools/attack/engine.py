@@ -153,7 +153,7 @@ def run_jobs(
     between: Between = nothing,
     cancelled: IsCancelled = never,
 ) -> Generator[tuple[R, float], None, None]:
-    """Run jobs, so many at once, and yield what they return as they end.
+    """Run jobs, this many at once, and yield what they return as they end.
 
     Jobs are taken from the iterable only when a seat is free. All of it happens in the consumer's thread, and one
     iterator must be consumed in one thread; several iterators may run in several threads. The consumer's own random
@@ -162,7 +162,7 @@ def run_jobs(
     Args:
         jobs: a job's exception ends the whole: what is to be isolated it catches itself.
         together: jobs that run side by side.
-        ahead: yield in the order of the jobs, and begin none while so many were begun and not yielded.
+        ahead: yield in the order of the jobs, and begin none while this many were begun and not yielded.
         timeout_s: a job that has used more, when it asks, gets OutOfTime in place of its answer.
         between: called between two batches of questions, when everything that has ended was yielded.
     Yields: (what a job returned, seconds: its own and its share of the answers).

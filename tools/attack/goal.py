@@ -88,7 +88,7 @@ def demand_confidence(goal: Any, confidence: float) -> None:
     from textattack.goal_functions import UntargetedClassification
 
     if type(goal) is not UntargetedClassification or goal.target_max_score:
-        raise SettingsError(f'attack.goal = "confident" is not for recipes with the goal {type(goal).__name__}')
+        raise SettingsError(f'attack.goal = "confident" does not work with recipes of the goal {type(goal).__name__}')
 
     def is_wrong(output: torch.Tensor, _: Any) -> bool:
         return bool(output.argmax() != goal.ground_truth_output)

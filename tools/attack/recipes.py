@@ -168,7 +168,7 @@ def minilm_in_place_of(encoder: Any) -> Any:
 
 
 def universal_encoder_in(constraint: Any) -> Any:
-    """See that a constraint's Universal Sentence Encoder is there, and load it.
+    """Check that a constraint's Universal Sentence Encoder is there, and load it.
 
     Raises: SettingsError, as `load_universal_encoder`.
     """

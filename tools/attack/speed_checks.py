@@ -66,7 +66,7 @@ def count_few_edits(stock: Any) -> Any:  # noqa: ARG001, every one of these take
 def tag_one_word(stock: Any) -> Any:
     """In place of `PartOfSpeech._get_pos`: tag up to the wanted word, and remember what neighbours share.
 
-    NLTK's tagger goes from left to right: a tag hangs on two words to each side and on two tags before.
+    NLTK's tagger goes from left to right: a tag depends on two words to each side and on two tags before.
     """
 
     def get_pos(self: Any, before_ctx: list[str], word: str, after_ctx: list[str]) -> Any:

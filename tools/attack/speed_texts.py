@@ -166,7 +166,7 @@ def changed_attributes(text: Any, index: int, word: str, words: Sequence[str]) -
             places[places == index] += more
     fresh: set[int] = set()
     if word != text.words[index]:
-        for i in range(index, index + len(words)):  # one by one: what a set iterates over first hangs on it
+        for i in range(index, index + len(words)):  # one by one: what a set iterates over first depends on it
             modified.add(i)
             fresh.add(i)
     names = {"label_names": old["label_names"]} if "label_names" in old else {}

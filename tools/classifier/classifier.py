@@ -69,7 +69,7 @@ def locate_model(name: str) -> str:
     folder = Path(name).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file() and not (folder / ADAPTER_FILE).is_file():
-            raise ModelError(f"{folder}: holds no config.json, so it is no model folder")
+            raise ModelError(f"{folder}: holds no config.json, so it is not a model folder")
         return str(folder.resolve())
     if name.startswith((".", "/", "~")):
         raise ModelError(f"{name}: no such model folder")

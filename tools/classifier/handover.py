@@ -26,10 +26,10 @@ def new_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         yield partial
-        partial.rename(folder)  # takes the place of an empty folder, and of no other
+        partial.rename(folder)  # replaces an empty folder, and of no other
     except OSError as error:
         raise StoreError(
-            f"{folder}: cannot be written ({error.strerror or error}); mend this, or choose another folder"
+            f"{folder}: cannot be written ({error.strerror or error}); fix this, or choose another folder"
         ) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -41,7 +41,7 @@ def refuse_filled(folder: Path) -> None:
     Raises: StoreError.
     """
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()) or (folder.is_dir() and any(folder.iterdir())):
-        raise StoreError(f"{folder} is there already, and nothing is overwritten; name another folder, or remove it")
+        raise StoreError(f"{folder} exists already and is not overwritten; name another folder, or remove it")
 
 
 def export_classifier(

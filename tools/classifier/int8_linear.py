@@ -1,6 +1,6 @@
 """Linear layers in 8-bit integers, with scales that are fixed beforehand: a row's result depends on no other row.
 
-Scales made from each batch, as dynamic quantization has them, would let a text's answer hang on its company. Here they
+Scales made from each batch, as dynamic quantization has them, would make an answer depend on the other texts. Here they
 come from what some texts, said once to the model in full precision, put into each layer. Large inputs of few channels
 are shared out between inputs and weights (SmoothQuant, Xiao et al. 2023); the few neurons between the two layers of a
 feed-forward block that fire 10 times as strongly as all others stay in floating point (LLM.int8(), Dettmers et al.

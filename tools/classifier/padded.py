@@ -12,7 +12,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-LENGTH_STEP = 8  # a text is padded to a multiple of so many tokens
+LENGTH_STEP = 8  # a text is padded to a multiple of this many tokens
 LEAST_ROWS = 4  # smaller batches run in other kernels, and the same text gets other last bits
 
 Encoded = Mapping[str, list[list[int]]]
@@ -23,7 +23,7 @@ class Forward(Protocol):
     """From tokens to logits."""
 
     def batches(self, lengths: Sequence[int], tokens_per_batch: int) -> list[list[int]]:
-        """Group texts, by their numbers of tokens, into batches of about so many tokens."""
+        """Group texts, by their numbers of tokens, into batches of about this many tokens."""
         ...
 
     def logits(self, encoded: Encoded) -> Tensor:
@@ -76,7 +76,7 @@ def is_out_of_memory(error: Exception) -> bool:
 
 
 def even_batches(lengths: Sequence[int], tokens_per_batch: int) -> list[list[int]]:
-    """Group texts of similar length into as few batches as may be of at most so many tokens, each with its fair share.
+    """Group texts of similar length into as few batches of at most this many tokens as possible, of like size.
 
     A batch holds about half a text more or less than its share.
     """
@@ -91,7 +91,7 @@ def even_batches(lengths: Sequence[int], tokens_per_batch: int) -> list[list[int
 
 
 def batches_by_length(lengths: Sequence[int], tokens_per_batch: int) -> list[list[int]]:
-    """Group indices of similar length so that a padded batch holds at most so many tokens (and at least one text)."""
+    """Group indices of similar length so that a padded batch holds at most this many tokens (and at least one text)."""
     batches: list[list[int]] = []
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):

@@ -27,7 +27,7 @@ def fast_version(classifier: Classifier, texts: Sequence[Text]) -> Classifier:
     """Make a classifier that answers faster and less exactly, or give it back where the device has no faster way.
 
     BERT on a CPU with instructions for it: 8-bit integers. Otherwise, and for long texts, bfloat16, where the device
-    has that. The choice hangs on the model, the device and the texts, never on a timing: the same machine gives the
+    has that. The choice depends on the model, the device and the texts, never on a timing: the same machine gives the
     same search again.
 
     Args:

@@ -1,7 +1,7 @@
 """BERT's forward pass on a CPU for many texts at once: the numbers of transformers' own, up to rounding, and faster.
 
 Where the time is saved: weights lie in oneDNN's own layout; no token is padding, the tokens of all texts are rows of
-one matrix, and only attention looks at texts of one length at a time; the first layer's projections, which hang on a
+one matrix, and only attention looks at texts of one length at a time; the first layer's projections, which depend on a
 token and its position alone, are made once for all texts that share them; of the last layer only the first token is
 made, all that a classifier reads.
 
@@ -243,7 +243,7 @@ class Group:
     texts: slice
     shape: tuple[int, int]  # (texts, tokens of each, padding included)
     places: Tensor | None = None  # the row of tokens at each place, (texts x tokens,); None: nothing is padded
-    own: Tensor | None = None  # places that are no padding, of (texts x tokens,)
+    own: Tensor | None = None  # places that are not padding, of (texts x tokens,)
     hidden: Tensor | None = None  # added to scores: 0 for tokens, -inf for padding, (texts, 1, tokens)
 
     def padded(self, rows: Tensor) -> Tensor:

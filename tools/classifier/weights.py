@@ -83,7 +83,7 @@ def load_start(source: str, labels: Sequence[str], *, fine_tuned: bool, dtype: t
         fine_tuned: the head is there already, of a class a label; else a new one is drawn.
         dtype: of the weights.
     Returns: an adapter on its base model where the source is one, ready to be trained on.
-    Raises: ModelError, in one line, when it cannot be read, is no classifier or has other classes.
+    Raises: ModelError, in one line, when it cannot be read, is not a classifier or has other classes.
     """
     adapter = (Path(source) / ADAPTER_FILE).is_file()
     if adapter and not fine_tuned:

@@ -71,7 +71,7 @@ def read_table(path: Path, wanted: Sequence[str]) -> Table:
     readers = {".parquet": read_parquet, ".csv": read_csv, ".jsonl": read_json_lines, ".json": read_json_lines}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise DataError(f"{path}: not a kind of file that can be read; use one of {', '.join(SUFFIXES)}")
+        raise DataError(f"{path}: files of this kind cannot be read; use one of {', '.join(SUFFIXES)}")
     try:
         check_regular(path)
         return reader(path, wanted)
@@ -194,12 +194,12 @@ def class_names(metadata: Mapping[bytes, bytes], column: str, source: str) -> li
         part: Any = json.loads(metadata.get(b"huggingface", b"{}"))
         for key in ("info", "features", column, "names"):
             if not isinstance(part, dict):
-                raise ValueError(f'"{plain(key)}" stands in no object')
+                raise ValueError(f'"{plain(key)}" is not in an object')
             part = part.get(key)
             if part is None:
                 return []
         if not isinstance(part, list) or not all(isinstance(name, str) for name in part):
-            raise ValueError(f'the class names of "{plain(column)}" are no list of texts')
+            raise ValueError(f'the class names of "{plain(column)}" are not a list of texts')
     except (ValueError, RecursionError) as error:
         raise DataError(
             f'{source}: malformed "huggingface" metadata: {plain(first_line(error), 200)}; write the file without them'
@@ -293,7 +293,7 @@ def check_columns(wanted: Sequence[str], there: Sequence[str], source: str) -> N
             names = ", ".join([*map(plain, there[:MAX_NAMES]), *(["…"] if len(there) > MAX_NAMES else [])])
             raise DataError(f'{source}: no column "{plain(name)}"; there is {names or "none"}{hint}')
         if there.count(name) > 1:
-            raise DataError(f'{source}: column "{plain(name)}" is there {there.count(name)} times')
+            raise DataError(f'{source}: column "{plain(name)}" occurs {there.count(name)} times')
 
 
 def first_line(error: BaseException) -> str:

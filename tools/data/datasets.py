@@ -65,7 +65,7 @@ def inspect(source: DataSource, notices: list[Notice] | None = None) -> Dataset:
     """Check every row of the splits that are read, and keep none.
 
     Args:
-        notices: takes what is no error and yet worth knowing; None: nothing looks for it.
+        notices: takes what is not an error and yet worth knowing; None: nothing looks for it.
     Returns: the record; its id depends on what the rows say and how they are drawn, not on where they lie.
     Raises: DataError.
     """
@@ -196,7 +196,8 @@ def tell_division(source: DataSource, counts: Mapping[str, int]) -> list[Notice]
     return [
         Notice(
             f"{plain(str(file), 400)}: one file without splits, so it is divided at random (seed {source.seed}, "
-            f"data.split = {list(source.shares)}), each label in its share and copies of a text in one split: {rows}",
+            f"data.split = {list(source.shares)}), each label in proportion and copies of a text in the same split: "
+            f"{rows}",
             "info",
         )
     ]
@@ -209,8 +210,8 @@ def read_split_table(source: DataSource, split: str) -> Table:
     if folder is None:
         if split not in source.files:
             raise DataError(
-                f"no file for the {split} split; name one in data.{split}, a folder of all in data.path, or there "
-                "one file that is divided into splits"
+                f"no file for the {split} split; name one in data.{split}, or set data.path to a folder with all "
+                "splits or to one file, which is divided into splits"
             )
         table = read_table(Path(source.files[split]).expanduser(), wanted)
     elif is_folder(folder):
@@ -271,7 +272,7 @@ def read_hub(name: str, split: str, wanted: Sequence[str]) -> Table:
         ) from None
     found = [alias for alias in FILE_NAMES[split] if alias in splits]
     if not found:
-        raise DataError(f"{name}: no {split} split; there is {', '.join(splits)}; give three files in its place")
+        raise DataError(f"{name}: no {split} split; there is {', '.join(splits)}; give three files instead")
     return from_arrow(splits[found[0]].with_format("arrow")[:], wanted, f"{name} ({split})")
 
 
@@ -298,7 +299,7 @@ def find_problem(value: object) -> str | None:
     if not value.strip():
         return "holds an empty text; fill it in or remove the row"
     if SURROGATE.search(value):
-        return "holds half a surrogate pair, which is no character"
+        return "holds half a surrogate pair, which is not a character"
     return None
 
 
@@ -312,7 +313,7 @@ def label_name(value: object, table: Table, row: int, column: str) -> str:
         raise DataError(f'{table.place(row)}: column "{column}": label {value!r:.60} is of type {kind}; use text')
     name = str(value)
     if SURROGATE.search(name):
-        raise DataError(f'{table.place(row)}: column "{column}" holds half a surrogate pair, which is no character')
+        raise DataError(f'{table.place(row)}: column "{column}" holds half a surrogate pair, which is not a character')
     return name
 
 

@@ -56,7 +56,7 @@ def meaning(label: str) -> object:
 
 
 def near(label: str, others: Collection[str]) -> list[str]:
-    """The label nearest to one, if it is so near that it may be a slip of the pen; numbers are no slips."""
+    """The label nearest to one, if it is so near that it may be a slip of the pen; numbers are not slips."""
     names = {other.casefold(): other for other in others if isinstance(meaning(other), str)}
     found = difflib.get_close_matches(label.casefold(), names, n=1, cutoff=NEAR)
     return [names[name] for name in found] if isinstance(meaning(label), str) else []

@@ -35,7 +35,7 @@ def check_regular(path: Path) -> None:
     if stat.S_ISDIR(state.st_mode):
         raise DataError(f"{path}: is a folder; name a file")
     if not stat.S_ISREG(state.st_mode):
-        raise DataError(f"{path}: is no regular file; save what it gives to a file first, since it is read twice")
+        raise DataError(f"{path}: is not a regular file; save its content to a file first, because it is read twice")
     check_size(path, state.st_size)
 
 

@@ -107,13 +107,13 @@ def read_log(source: LogSource, labels: Sequence[str] | None = None, tested: Col
 
 
 def check_names(source: LogSource) -> tuple[str, ...]:
-    """The columns that are read. Raises: DataError, when one of them stands for two things."""
+    """The columns that are read. Raises: DataError, when one of them is named twice."""
     names = (*source.fields, source.label, source.predicted, source.confidence)
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise DataError(
-            f'{source.file}: the column "{twice[0]}" stands for two things; fields, label, predicted and confidence '
-            "are columns of their own (errors.fields, errors.label, errors.predicted, errors.confidence)"
+            f'{source.file}: the column "{twice[0]}" is named twice; fields, label, predicted and confidence '
+            "must be different columns (errors.fields, errors.label, errors.predicted, errors.confidence)"
         )
     return names
 
@@ -142,14 +142,14 @@ def checked_text(values: Sequence[object], table: Table, row: int, source: LogSo
 
 
 def checked_confidence(value: object, table: Table, row: int, column: str) -> float:
-    """The confidence of a row. Raises: DataError, when it is no number in [0, 1]."""
+    """The confidence of a row. Raises: DataError, when it is not a number in [0, 1]."""
     try:
         number = math.nan if isinstance(value, bool) else float(str(value))
     except ValueError:
         number = math.nan
     if not 0 <= number <= 1:
         raise DataError(
-            f'{table.place(row)}: column "{column}": {value!r:.60} is no confidence, which is a number from 0 to 1: '
+            f'{table.place(row)}: column "{column}": {value!r:.60} is not a confidence, which is a number from 0 to 1: '
             "the largest of the model's probabilities"
         )
     return number

@@ -1,4 +1,4 @@
-"""What is no error in a data set, yet spoils its figures or misleads a teacher: each is told once, as a run begins."""
+"""What is not an error in a data set, yet spoils its figures or misleads a teacher: reported as a run begins."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ def fit_temperature(probabilities: ArrayLike, labels: Ints) -> float:
         probabilities: of n >= 1 texts, (n, classes), rows sum to 1; logits are known from them up to a constant a row.
         labels: true class indices, (n,).
     Returns: the temperature, within BOUNDS; above 1 where the classifier is too sure of itself. One near a bound
-        is no fit: see `temperature.bound_hit`.
-    Raises: ValueError, when there are no texts.
+        is not a fit: see `temperature.bound_hit`.
+    Raises: ValueError, when there are not texts.
     Source: Guo et al. (2017), section 4.2.
     """
     logits = logits_of(probabilities)

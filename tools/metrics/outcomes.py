@@ -16,7 +16,7 @@ from blindspot.tools.metrics.statistics import Floats, Ints, Mask
 class Outcomes:
     """What one model version says of n texts.
 
-    Raises: ValueError, when the columns differ in length or the probabilities are no (n, classes) table.
+    Raises: ValueError, when the columns differ in length or the probabilities are not (n, classes) table.
     """
 
     sample_ids: tuple[str, ...]  # the sample that each text is, or was made from

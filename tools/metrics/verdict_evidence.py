@@ -141,12 +141,12 @@ def uus_everywhere(model: ModelOutcomes, original: Outcomes, weights: Floats, ta
 
 
 def repaired_kept(texts: Outcomes, model_id: str, scope: Scope) -> list[Evaluation]:
-    """Measure forgetting: the share of the texts that earlier rounds repaired which this model gets right still.
+    """Measure forgetting: the share of the texts that earlier rounds repaired which this model gets still right.
 
     Args:
         texts: this model's outcomes of them; their samples may be of any split.
     Returns: one figure ("repaired_kept", of the split "repaired") with its 95 % bootstrap interval over samples;
-        nothing where there are no texts.
+        nothing where there are not texts.
     """
     if not len(texts):
         return []

@@ -146,7 +146,7 @@ class Parts:
     temperature: float | None  # of the old model, by temperature scaling
     known_fixed: Evaluation | None  # share of the original's adversarial UUs, texts fixed, that is right now
     known_left: Evaluation | None  # share of them that is a UU still
-    kept: Evaluation | None  # share of what earlier rounds repaired that is right still
+    kept: Evaluation | None  # share of what earlier rounds repaired that is still right
     balanced: Change | None = None  # balanced accuracy; None: an older blindspot did not measure it
     majority: float | None = None  # share of the most frequent class
 
@@ -168,8 +168,8 @@ class Parts:
             told.append(f"temperature scaling alone{how} would leave{where} {', '.join(each)}")
         if self.kept:
             told.append(
-                f"of {self.kept.n} texts that earlier rounds repaired, {self.kept.value * self.kept.n:.0f} are right "
-                f"still (95 % interval {percent(end(self.kept.low))} to {percent(end(self.kept.high))})"
+                f"of {self.kept.n} texts that earlier rounds repaired, {self.kept.value * self.kept.n:.0f} are still "
+                f"right (95 % interval {percent(end(self.kept.low))} to {percent(end(self.kept.high))})"
             )
         return told
 

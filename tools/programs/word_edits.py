@@ -14,7 +14,7 @@ from blindspot.tools.text.rewrite import capitalise_like
 Find = Callable[[str], Iterable[tuple[int, int]]]
 """The places in a text where an edit is possible, from left to right, none within another."""
 Rewrite = Callable[[str, Draw], str]
-"""What takes the place of the text at a place; "" to leave nothing there."""
+"""What replaces the text at a place; "" to leave nothing there."""
 Texts = dict[str, str]
 EditRow = Callable[[Texts, Row, Draw], Texts]
 """An edit of a row's fields as earlier edits left them; the row itself is as it was at first."""

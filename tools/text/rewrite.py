@@ -61,7 +61,7 @@ def capitalise_like(pattern: str, word: str) -> str:
 
 
 def misspell_words(fields: Fields, words: Sequence[str], slips: Sequence[Slip], rng: np.random.Generator) -> Fields:
-    """Misspell the given words (lower case) wherever they stand, each place anew, with slips drawn from those given."""
+    """Misspell the given words (lower case) wherever they stand, with slips drawn for each place from those given."""
     wanted = set(words)
 
     def slip(word: str) -> str:
@@ -83,7 +83,7 @@ def swap_words(fields: Fields, swaps: dict[str, str]) -> Fields:
 
 
 def transplant(text: str, sentence: str, *, out: int) -> str:
-    """Put a sentence in the place of a text's sentence number `out`; a text of one sentence gets it in front."""
+    """Put a sentence in place of a text's sentence number `out`; a text of one sentence gets it in front."""
     sentences = split_sentences(text)
     if len(sentences) < 2:
         return f"{close(sentence)} {text}"

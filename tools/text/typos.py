@@ -38,5 +38,5 @@ def misspell_at_random(fields: Fields, rng: np.random.Generator, *, share: float
 
 
 def rng_of(seed: int, *causes: object) -> np.random.Generator:
-    """A generator of one text's own: what is drawn for it hangs on no other text."""
+    """A generator of one text's own: what is drawn for it depends on no other text."""
     return np.random.default_rng([seed, crc32(":".join(map(str, causes)).encode())])

@@ -35,7 +35,7 @@ def adapt(start: Loaded, lora: Lora | None) -> PreTrainedModel:
 def add_lora(start: Loaded, lora: Lora) -> PreTrainedModel:
     """Wrap a model with adapters; whole modules that were drawn, the head among them, are trained and saved too.
 
-    What is drawn and not saved would be drawn anew at each load, and the predictions with it.
+    What is drawn and not saved would be drawn again at each load, and the predictions with it.
     """
     from peft import LoraConfig, TaskType, get_peft_model
 

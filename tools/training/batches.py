@@ -46,5 +46,5 @@ def draw_steps(lengths: Sequence[int], training: Training, rng: np.random.Genera
 
 
 def split_batches(batches: Sequence[list[int]], most: int) -> Step:
-    """Cut batches into ones of at most so many samples."""
+    """Cut batches into ones of at most this many samples."""
     return [batch[at : at + most] for batch in batches for at in range(0, len(batch), most)]

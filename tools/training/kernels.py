@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-STEPS = 1 << 16  # a share of dropout is rounded to one of so many
+STEPS = 1 << 16  # a share of dropout is rounded to one of this many values
 MANY = 1 << 12  # numbers from which a mask is worth the detour
 
 
@@ -31,7 +31,7 @@ def fast_training(device: torch.device) -> AbstractContextManager[object]:
 
 
 class FastTraining(TorchFunctionMode):
-    """Puts this module's functions in the place of torch's."""
+    """Puts this module's functions in place of torch's."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

@@ -61,7 +61,7 @@ class Learner:
     Args:
         model: on its device; its parameters that require gradients are trained.
         rows: the training samples.
-        steps: how many there will be, which the learning rate's schedule hangs on.
+        steps: how many there will be, which the learning rate's schedule depends on.
         logits: the forward pass.
     """
 
@@ -136,7 +136,7 @@ class Learner:
         return losses * rows.weights[batch].to(device)
 
     def spare_memory(self, error: Exception) -> None:
-        """Halve the batches, and after the last half begin anew with checkpointing.
+        """Halve the batches, and after the last half begin again with checkpointing.
 
         Raises: ModelError, when there is nothing left to spare.
         """

@@ -150,7 +150,7 @@ class Course:
         return self.kept == 0 or self.scores[-1] < self.scores[self.kept - 1]
 
     def ask(self, score: Score) -> float:
-        """Have the classifier scored as it is; what is trained afterwards does not hang on it."""
+        """Have the classifier scored as it is; what is trained afterwards does not depend on it."""
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             classifier = Classifier(
                 self.model, self.tokenizer, model_id="", labels=self.labels, max_tokens=self.max_tokens
@@ -160,7 +160,7 @@ class Course:
         return found
 
     def save(self, number: int) -> None:
-        """Save the weights of an epoch in the place of an earlier one's."""
+        """Save the weights of an epoch in place of an earlier one's."""
         self.kept = number
         with writing(self.folder):
             self.model.save_pretrained(self.folder, safe_serialization=True)
@@ -193,5 +193,5 @@ def writing(folder: Path) -> Iterator[None]:
         if not isinstance(error, OSError) and "os error" not in str(error):
             raise
         raise StoreError(
-            f"{folder}: the weights cannot be written ({error}); mend that (space, permissions), then go on"
+            f"{folder}: the weights cannot be written ({error}); fix that (space, permissions), then go on"
         ) from error
