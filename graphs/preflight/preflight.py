@@ -99,7 +99,8 @@ class Preflight:
         idle = self._teachers.keys() - set(names)
         if idle:
             raise SettingsError(
-                f"teacher: {min(idle)} was given, but no setting names it; the teachers are: {', '.join(names) or 'none'}"
+                f"teacher: {min(idle)} was given, but no setting names it; the teachers are: "
+                f"{', '.join(names) or 'none'}"
             )
 
     def _asked(self, settings: Settings, kind: RunKind) -> Given:
