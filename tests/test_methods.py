@@ -197,7 +197,9 @@ def test_a_mistake_in_a_file_is_one_line_with_its_place(row: Any, said: str, tmp
     assert "\n" not in str(found.value)
 
 
-@pytest.mark.parametrize(("make", "told"), [(os.mkfifo, "is not a regular file"), (os.mkdir, "is a folder; name a file")])
+@pytest.mark.parametrize(
+    ("make", "told"), [(os.mkfifo, "is not a regular file"), (os.mkdir, "is a folder; name a file")]
+)
 def test_what_is_no_regular_file_is_refused_before_it_is_read(
     tmp_path: Path, make: Callable[[Path], None], told: str
 ) -> None:
