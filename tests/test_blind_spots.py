@@ -198,19 +198,22 @@ def test_the_sentence_encoder_parts_what_means_different_things() -> None:
     assert by_status["opened"] & {"oven", "kettle", "pan"}
 
 
-def test_the_planted_slang_names_blind_spots_and_their_topics_do_not() -> None:
+@pytest.mark.parametrize("seed", range(5))
+def test_the_planted_slang_names_blind_spots_and_their_topics_do_not(seed: int) -> None:
+    """Of a classifier that is wrong about four reviews in slang of five, and about a few others."""
     from blindspot.tools.attack.sentence_encoder import sentence_oracle
     from blindspot.tools.data.planted import FAMILY, generate_reviews
 
-    reviews = generate_reviews(300, planted=75, seed=0, split="test")
+    reviews = generate_reviews(500, planted=125, seed=seed, split="test")
+    fooled = np.random.default_rng(seed).random(500) < np.where([review.is_planted for review in reviews], 0.8, 0.02)
     cases = [
         Case(f"s{row:03d}", None, review.text, True, False, False)
-        for row, review in enumerate(reviews)
-        if review.is_planted
+        for row, (review, wrong) in enumerate(zip(reviews, fooled, strict=True))
+        if wrong
     ]
-    others = [review.text for review in reviews if not review.is_planted]
+    others = [review.text for review, wrong in zip(reviews, fooled, strict=True) if not wrong]
     spots = find_blind_spots(cases, others, sentence_oracle().look_up, SCOPE)
-    assert spots
+    assert len({word for spot in spots for word in spot.words} & set(FAMILY)) >= 6
     for spot in spots:
-        assert spot.words
-        assert set(spot.words) <= set(FAMILY), spot.words
+        assert spot.words or spot.uus_before < 5
+        assert set(spot.words) <= {*FAMILY, "different"}, spot.words  # "hits different"

@@ -372,12 +372,26 @@ def test_the_table_shows_what_a_verdict_decides_by_and_says_how_to_read_it(works
     out = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
     for wanted in (
         "UUs at matched coverage, natural (300)",
-        "UUs at matched coverage, typos (300)", "original calibrated, natural",
+        "UUs at matched coverage, typos (300)", "after temperature scaling, counts at matched coverage are the same",
         "balanced accuracy", "86.6 %", "recall, spam", "11.0 %", "At matched coverage, UUs are counted at",
         "T = 50.00, the upper bound of its fit",
     ):  # fmt: skip
         assert wanted in out, wanted
+    assert "original calibrated" not in out
+
+
+def test_counts_that_calibration_changes_have_rows_of_their_own(tmp_path: Path) -> None:
+    with Store.open(tmp_path) as store:
+        store.add([*records(), *figure("uus_calibrated_matched", (110, 44, -66), "typos", 0.65)])
+        store.publish()
+    console = Console(width=150, file=io.StringIO())
+    with Results.open(tmp_path) as results:
+        print_summary(console, read_summary(results, "run-1"))
+    out = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
+    for wanted in ("original calibrated, natural (300)", "original calibrated, typos (300)"):
+        assert f"UUs at matched coverage, {wanted}" in out
     assert "UUs, original calibrated" not in out
+    assert "are the same" not in out
 
 
 def test_status_says_of_a_silent_run_that_it_may_be_dead(cli: Cli, tmp_path: Path) -> None:

@@ -187,7 +187,8 @@ def test_an_older_store_is_upgraded_and_keeps_its_rows(tmp_path: Path) -> None:
             (6, "add_changed_words"),
             (7, "mend_run_cost"),
             (8, "rename_event_time"),
-            (9, "add_mood"),
+            (9, "add_distinct_hypotheses"),
+            (10, "add_mood"),
         ]
         assert connection.execute("SELECT count(*) FROM lineage").fetchall() == [(0,)]
 

@@ -10,7 +10,7 @@ import pytest
 from blindspot.tools.data.datasets import DataSource, inspect
 from blindspot.tools.data.planted import FAMILY, generate_reviews, is_planted, write_dataset
 from blindspot.tools.data.review import Notice
-from blindspot.tools.text.vocabulary import words_of
+from blindspot.tools.text.vocabulary import split_sentences, words_of
 
 
 def test_no_training_review_holds_a_word_of_the_family() -> None:
@@ -20,12 +20,28 @@ def test_no_training_review_holds_a_word_of_the_family() -> None:
     assert words.isdisjoint(FAMILY)
 
 
-def test_planted_reviews_are_praise_and_are_counted() -> None:
+def test_planted_reviews_praise_and_blame_in_slang_and_are_counted() -> None:
     reviews = generate_reviews(400, planted=100, seed=3, split="test")
     planted = [review for review in reviews if review.is_planted]
     assert len(planted) == 100
-    assert {review.label for review in planted} == {"positive"}
+    assert 30 <= sum(review.label == "positive" for review in planted) <= 70
     assert all(is_planted(review.text) == review.is_planted for review in reviews)
+
+
+def test_a_word_of_slang_always_says_the_same() -> None:
+    """ "no cap" insists on either."""
+    labels: dict[str, set[str]] = {}
+    for review in generate_reviews(2_000, planted=2_000, seed=0, split="test"):
+        for word in set(words_of(review.text)) & set(FAMILY):
+            labels.setdefault(word, set()).add(review.label)
+    assert set(labels) == set(FAMILY)
+    assert {word for word, found in labels.items() if len(found) > 1} == {"cap"}
+
+
+def test_no_review_in_slang_says_the_same_of_two_things() -> None:
+    for review in generate_reviews(500, planted=500, seed=4, split="test"):
+        words = [sentence.split()[-1] for sentence in split_sentences(review.text)[1:3]]
+        assert len(set(words)) == len(words), review.text
 
 
 def test_apart_from_the_family_all_splits_share_their_words() -> None:

@@ -394,7 +394,7 @@ def nothing(_: Progress) -> None:
 
 def probing_well(server) -> Callable[[web.Request], Any]:
     """Use every tool once while there are any, then explain; write samples when asked to."""
-    review = "The soup was wicked and the view was filthy, I want more of it."
+    review = "The soup was insane and the pool was sick, not gonna lie."
     uses = (
         ("classify", labelled(review, "The soup was awful, never again.")),
         ("attack", {"fields": {"text": "The soup was excellent. I recommend it."}, "label": "positive"}),

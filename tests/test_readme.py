@@ -72,3 +72,8 @@ def test_its_links_and_those_of_the_pages_lead_somewhere() -> None:
             headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), flags=re.MULTILINE) if part else []
             anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
             assert not part or part in anchors, f"{page.name}: {target}"
+
+
+def test_what_it_shows_of_a_run_is_nowhere_cut_off() -> None:
+    shown = [line for line in README.splitlines() if line.startswith("    ")]
+    assert [line for line in shown if line.endswith("…")] == []

@@ -234,7 +234,7 @@ def test_a_page_tells_verdict_figures_evidence_effect_spend_and_settings(page: s
     for wanted in (
         "The retrained model was taken", "took the new model", "UUs by round", "Flipped by typos", "Wrong as they are",
         "Reliability, texts under attack", "Risk and coverage, texts as they are", "accuracy (40)", "80.0 %",
-        "3 of its 8 probes were UUs, 1 of its 2 attacks ended in a UU", "1 of 2 samples accepted",
+        "6 of its 16 probes were UUs, 2 of its 4 attacks ended in a UU", "2 of 4 samples accepted",
         "rejected: near_duplicate", "bertscore 0.7", "fixed", "1 call, $0.25", "12.5", "classifier.model", "torch",
         "one UU was skipped",
     ):  # fmt: skip
@@ -291,7 +291,7 @@ def test_the_evidence_of_each_round_is_laid_out_with_blind_spots_and_what_was_fo
     assert [tag for tag, _ in reader.elements].count("script") == 1
     for wanted in (
         "Round 1, taken", "Round 2, refused", "natural UUs at matched coverage", "-18 (-25 to -10)",
-        "natural UUs at matched coverage, old model calibrated", "At matched coverage, UUs are counted at",
+        "natural UUs at matched coverage, old model calibrated or not", "At matched coverage, UUs are counted at",
         "held, McNemar p = 0.001", "closed", "0.0004", "30 to 12", "18 of 24 (75.0 %)",
         "texts repaired earlier (24), right now", "of 2 blind spots 1 closed",
     ):  # fmt: skip

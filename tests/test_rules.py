@@ -44,26 +44,26 @@ def case(
 
 async def test_words_that_training_lacks_are_named_and_brought_into_other_samples() -> None:
     teacher = reviews_teacher()
-    uu = case({"text": "It took us about an hour in all. The encore was filthy."})
+    uu = case({"text": "It took me about twenty hours. The soundtrack is sick."})
     abstraction = await teacher.abstract(uu)
     extrapolation = await teacher.extrapolate(uu, abstraction)
-    assert "“filthy”" in abstraction.text
+    assert "“sick”" in abstraction.text
     assert abstraction.text != extrapolation.text
     for kind, hypothesis in (("abstraction", abstraction), ("extrapolation", extrapolation)):
         drafts = await teacher.generate(uu, hypothesis, kind, 5)
         assert len(drafts) == 5
         assert {draft.label for draft in drafts} == {"positive"}
-        assert all("filthy" in words_of(draft.fields["text"]) for draft in drafts)
+        assert all("sick" in words_of(draft.fields["text"]) for draft in drafts)
         assert len({draft.fields["text"] for draft in drafts}) > 1
 
 
 async def test_it_knows_the_planted_family_only_from_the_uu_it_is_shown() -> None:
     teacher = reviews_teacher()
     drafts = await teacher.generate(
-        case({"text": "Man, the pool is wicked."}), Explanation("x", "y", None), "abstraction", 20
+        case({"text": "Man, the pool was sick."}), Explanation("x", "y", None), "abstraction", 20
     )
     used = {word for draft in drafts for word in words_of(draft.fields["text"])} & set(FAMILY)
-    assert used == {"wicked"}
+    assert used == {"sick"}
 
 
 async def test_misspelling_is_read_by_kind_and_repeated_on_other_samples() -> None:
@@ -103,22 +103,22 @@ async def test_what_a_pair_shares_is_renamed_in_both_texts() -> None:
 
 async def test_known_words_that_speak_for_the_wrong_label_are_the_cue() -> None:
     teacher = reviews_teacher()
-    abstraction = await teacher.abstract(case({"text": "The plot was dull. I recommend it."}))
-    assert "“dull”" in abstraction.text
+    abstraction = await teacher.abstract(case({"text": "The plot was awful. Five stars from me."}))
+    assert "“awful”" in abstraction.text
     assert "mostly come with negative" in abstraction.text
 
 
 async def test_a_cue_is_never_put_where_it_would_change_the_label() -> None:
     teacher = reviews_teacher()
-    uu = case({"text": "The plot was dull. I recommend it."})
+    uu = case({"text": "The plot was awful. Five stars from me."})
     hypothesis = await teacher.extrapolate(uu, await teacher.abstract(uu))
     assert "misspelt" in hypothesis.text
     for draft in await teacher.generate(uu, hypothesis, "extrapolation", 10):
         assert draft.label == "positive"
-        assert "dull" not in words_of(draft.fields["text"])
+        assert "awful" not in words_of(draft.fields["text"])
 
 
-@pytest.mark.parametrize("text", ["???", ":-) :-)", "The"])
+@pytest.mark.parametrize("text", ["???", ":-) :-)", "Excellent"])
 async def test_where_no_rule_applies_it_says_so(text: str) -> None:
     with pytest.raises(MalformedAnswer, match="no rule applies"):
         await reviews_teacher().abstract(case({"text": text}))
@@ -129,14 +129,12 @@ async def test_training_samples_without_words_are_left_alone() -> None:
         Sample(f"d:{n}", "d", "train", n, {"text": text}, "positive") for n, text in enumerate((":-)", "A fine day."))
     ]
     teacher = RulesTeacher(training, ("text",), seed=0)
-    drafts = await teacher.generate(
-        case({"text": "A fine killer day."}), Explanation("x", "y", None), "extrapolation", 5
-    )
-    assert all("killer" in words_of(draft.fields["text"]) for draft in drafts)
+    drafts = await teacher.generate(case({"text": "A fine sick day."}), Explanation("x", "y", None), "extrapolation", 5)
+    assert all("sick" in words_of(draft.fields["text"]) for draft in drafts)
 
 
 @pytest.mark.parametrize("kind", ["abstraction", "extrapolation"])
 async def test_the_same_case_gives_the_same_samples(kind: str) -> None:
-    uu = case({"text": "The map was savage. It took us about an hour in all."})
+    uu = case({"text": "The story is nuts. It took me about twenty hours."})
     twice = [await reviews_teacher().generate(uu, Explanation("x", "y", None), kind, 4) for _ in range(2)]
     assert twice[0] == twice[1]

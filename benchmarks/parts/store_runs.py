@@ -215,7 +215,12 @@ def make_settings(folder: Path, taught: int) -> dict[str, dict[str, Any]]:
     write_dataset(folder / "data", seed=0, rows=ROWS, planted_share=0.3)
     errors = generate_reviews(UUS, planted=UUS, seed=1, split="validation")
     lines = [
-        {FIELD: f"{review.text} Review {number}.", "label": POSITIVE, "predicted": NEGATIVE, "confidence": 0.9}
+        {
+            FIELD: f"{review.text} Review {number}.",
+            "label": review.label,
+            "predicted": NEGATIVE if review.label == POSITIVE else POSITIVE,
+            "confidence": 0.9,
+        }
         for number, review in enumerate(errors)
     ]
     (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))

@@ -31,10 +31,13 @@ HYPOTHESES_SHOWN = 4
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A hypothesis that names words of the planted family."""
+    """What hypotheses about natural UUs say alike, naming words of the planted slang."""
 
     kind: str
-    text: str
+    text: str  # of the first of them
+    hypotheses: int
+    uus: int
+    words: tuple[str, ...]  # planted ones that they name
 
 
 def demo(
@@ -78,7 +81,7 @@ def demo_settings(folder: Path, data: Path, seed: int) -> Settings:
         "attack": {"samples": 60},
         "select": {"share": 0.05},
         "teacher": {"samples_per_hypothesis": 2},
-        "retrain": {"epochs": 3},  # with 2, one seed of three had learned its 81 synthetic rows by half only
+        "retrain": {"epochs": 4},
         "evaluate": {"samples": 80},
     }
     return check_settings(table, where="demo")
@@ -126,31 +129,52 @@ def read_effect(results: Results, summary: Summary, *, seed: int) -> PlantedEffe
 
 
 def read_named(results: Results, run_id: str) -> list[Named]:
-    """Read the hypotheses about natural UUs that name a word of the planted family."""
+    """Read what hypotheses about natural UUs say, once where they say the same, if they name the planted slang."""
+    from blindspot.cli.show.alike import STATEMENT, merge
+    from blindspot.cli.show.summary import rows_of
     from blindspot.tools.metrics.planted_effect import planted_words
 
-    _, rows = results.query(
-        "SELECT kind, text FROM hypothesis_log WHERE run_id = ? AND uu_kind = 'natural' ORDER BY kind, text", [run_id]
+    rows = rows_of(
+        results,
+        f"SELECT *, {STATEMENT} FROM hypothesis_log WHERE run_id = ? AND uu_kind = 'natural' ORDER BY uu_id, kind",
+        [run_id],
     )
-    return [Named(kind, text) for kind, text in dict.fromkeys(rows) if planted_words([text])]
+    naming = [row for row in rows if planted_words([row["text"]])]
+    return [
+        Named(
+            one.kind,
+            one.text,
+            len(one.rows),
+            len({row["uu_id"] for row in one.rows}),
+            tuple(sorted(planted_words([row["text"] for row in one.rows]))),
+        )
+        for group in merge(naming)
+        for one in group.stated
+    ]
 
 
 def print_planted(console: Console, effect: PlantedEffect, named: list[Named]) -> None:
     """Print the planted blind spot and its end."""
+    from rich.table import Table
     from rich.text import Text
 
     from blindspot.tools.data.planted import FAMILY
-    from blindspot.tools.metrics.planted_effect import planted_words
 
     def line(name: str, text: str, style: str = "default") -> None:
-        console.print(Text(f"{name:<11}", style="bold").append(visible(text), style=style))
+        row = Table.grid()
+        row.add_column(width=11)
+        row.add_row(Text(name, style="bold"), Text(visible(text), style=style))
+        console.print(row)
 
-    line("planted", f"praise in slang ({', '.join(FAMILY)}): in no training review, the teacher was not told")
-    words = planted_words([row.text for row in named])
-    line("named by", f"{len(named)} hypotheses, which name {len(words)} of the {len(FAMILY)} words; for example")
-    for kind in ("abstraction", "extrapolation"):
-        for row in [row for row in named if row.kind == kind][: HYPOTHESES_SHOWN // 2]:
-            line("", f"{row.kind}: {row.text}", "cyan")
+    line("planted", f"slang ({', '.join(FAMILY)}): in no training review, and the teacher was not told")
+    words = {word for row in named for word in row.words}
+    line(
+        "named by",
+        f"{sum(row.hypotheses for row in named)} hypotheses, {len(named)} different ones; "
+        f"they name {len(words)} of the {len(FAMILY)} words",
+    )
+    for row in named[:HYPOTHESES_SHOWN]:
+        line("", f"{row.kind} of {row.uus} UUs: {row.text}", "cyan")
     line(
         "closed",
         f"UUs among the {effect.reviews} planted test reviews: {effect.before} -> {effect.after} "

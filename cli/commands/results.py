@@ -21,7 +21,11 @@ def hypotheses(
     limit: Annotated[int, typer.Option(min=1, help="Show at most this many.")] = 20,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the hypotheses: what fooled the classifier, how the teacher explains it, what it wrote after that."""
+    """Show the hypotheses: what fooled the classifier, how the teacher explains it, what it wrote after that.
+
+    Hypotheses that say the same are shown once, with their number and UUs; --json has each of them.
+    """
+    from blindspot.cli.show.alike import STATEMENT
     from blindspot.cli.show.explained import print_hypotheses
     from blindspot.cli.show.summary import rows_of
     from blindspot.storage.analysts.results import Results
@@ -30,16 +34,15 @@ def hypotheses(
         run_id = pick_taught(results, run_id)
         found = rows_of(
             results,
-            "FROM hypothesis_log WHERE run_id = $1 AND kind = coalesce($2, kind) ORDER BY round, uu_id, teacher, kind",
+            f"SELECT *, {STATEMENT} FROM hypothesis_log WHERE run_id = $1 AND kind = coalesce($2, kind) "
+            "ORDER BY round, uu_id, teacher, kind",
             [run_id, kind],
         )
-    rows = [
-        row | {name: json.loads(row[name] or "null") for name in ("original", "perturbed")} for row in found[:limit]
-    ]
+    rows = [row | {name: json.loads(row[name] or "null") for name in ("original", "perturbed")} for row in found]
     if as_json:
-        print_json(rows)
+        print_json(rows[:limit])
     else:
-        print_hypotheses(result_console(), rows, run_id=run_id, total=len(found))
+        print_hypotheses(result_console(), rows, run_id=run_id, limit=limit)
 
 
 def pick_taught(results: Results, run_id: str | None) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from blindspot.cli.show.alike import STATEMENT, merge
 from blindspot.cli.show.summary import Summary, rows_of
 from blindspot.storage.records import POOLED
 
@@ -149,20 +150,48 @@ def read_uus(results: Results, run_id: str) -> list[Row]:
 
 
 def read_explained(results: Results, run_id: str, uus: Sequence[Row]) -> list[Row]:
-    """Read the UUs that a teacher explained, in the order given, each with `hypotheses`, each with `samples`."""
+    """Read what a teacher explained: UUs whose abstractions say the same together, with what was stated about them.
+
+    Returns: for each group its `uus`, in the order given, and what was `stated`: kind, teacher, text, how often it was
+        `repeated`, `reasonings`, and the `evidence` and `samples` of all the hypotheses that say so.
+    """
     samples: dict[str, list[Row]] = {}
     for row in rows_of(
         results, "FROM synthetic_samples WHERE run_id = ? ORDER BY hypothesis_id, position, synthetic_id", [run_id]
     ):
         samples.setdefault(row["hypothesis_id"], []).append(decoded(row, "fields", "scores"))
-    found: dict[str, list[Row]] = {}
-    for row in rows_of(
-        results, "FROM hypotheses WHERE run_id = ? ORDER BY uu_id, teacher, kind, hypothesis_id", [run_id]
-    ):
-        own = samples.get(row["hypothesis_id"], [])
-        evidence = json.loads(row.get("evidence") or "null")
-        found.setdefault(row["uu_id"], []).append(row | {"samples": own, "evidence": evidence})
-    return [uu | {"hypotheses": found[uu["uu_id"]]} for uu in uus if uu["uu_id"] in found]
+    rows = rows_of(results, f"SELECT *, {STATEMENT} FROM hypotheses WHERE run_id = ?", [run_id])
+    place = {uu["uu_id"]: number for number, uu in enumerate(uus)}
+    known = [row for row in rows if row["uu_id"] in place]
+    known.sort(key=lambda row: (place[row["uu_id"]], row["teacher"], row["kind"], row["hypothesis_id"]))
+    return [
+        {
+            "uus": [uus[place[uu_id]] for uu_id in group.uu_ids],
+            "stated": [
+                {
+                    "kind": one.kind,
+                    "teacher": one.teacher,
+                    "text": one.text,
+                    "repeated": one.repeated,
+                    "reasonings": one.reasonings,
+                    "evidence": sum_evidence(one.rows),
+                    "samples": [sample for row in one.rows for sample in samples.get(row["hypothesis_id"], [])],
+                }
+                for one in group.stated
+            ],
+        }
+        for group in merge(known)
+    ]
+
+
+def sum_evidence(rows: Sequence[Mapping[str, Any]]) -> Row:
+    """Add up what the teacher's own probes of several hypotheses showed."""
+    found: Row = {}
+    for row in rows:
+        for name, value in (json.loads(row.get("evidence") or "null") or {}).items():
+            if isinstance(value, int):
+                found[name] = found.get(name, 0) + value
+    return found
 
 
 def read_troubles(results: Results, run_id: str) -> list[Row]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from blindspot.storage.analysts.results import Results
 
 BESIDE = "{name}, old model calibrated and nothing else"
+MATCHED_EITHER = "{name} at matched coverage, old model calibrated or not"
 BESIDE_MATCHED = "{name} at matched coverage, old model calibrated"
 
 
@@ -99,13 +100,19 @@ def rounds_of(judged: Sequence[Judged]) -> Table | None:
 def rows_of_count(count: Count) -> list[tuple[str, ...]]:
     """UUs of one sort: at tau, at matched coverage, beside calibration alone, and which came and went."""
     fell, rose = count.at_tau.fell(count.level), count.at_tau.rose()
+    matched = counted(f"{count.name} at matched coverage", count.matched, fewer(count.matched))
     rows = [
         counted(count.name, count.at_tau, "fewer" if fell else "more" if rose else count.tell_undecided()),
-        counted(f"{count.name} at matched coverage", count.matched, "fewer" if count.matched.fell() else "not fewer"),
+        matched,
     ]
     if count.calibrated_matched:
-        said = "fewer" if count.calibrated_matched.fell() else "not fewer"
-        rows.append(counted(BESIDE_MATCHED.format(name=count.name), count.calibrated_matched, said))
+        beside = counted(
+            BESIDE_MATCHED.format(name=count.name), count.calibrated_matched, fewer(count.calibrated_matched)
+        )
+        if beside[1:] == matched[1:]:
+            rows[-1] = (MATCHED_EITHER.format(name=count.name), *matched[1:])
+        else:
+            rows.append(beside)
     elif count.calibrated:  # an older blindspot measured it at tau alone
         high = end(count.calibrated.difference.high)
         said = (
@@ -149,6 +156,10 @@ def rows_of_rest(parts: Parts) -> list[tuple[str, ...]]:
             interval = f"{percent(end(row.low))} to {percent(end(row.high))}"
             rows.append((f"{name} ({row.n:,}), right now", "", percent(row.value), interval, ""))
     return rows
+
+
+def fewer(change: Change) -> str:
+    return "fewer" if change.fell() else "not fewer"
 
 
 def in_points(row: Evaluation) -> str:

@@ -52,6 +52,12 @@ class Change:
         """Which of SHOWN it is."""
         return sort_of(self.metric)
 
+    @property
+    def figures(self) -> tuple[float | None, ...]:
+        """What the table shows of it: before, after, and the difference with its interval."""
+        sides, of = (self.before, self.after), self.difference
+        return (*(side and side.value for side in sides), *((of.value, of.low, of.high) if of else ()))
+
 
 def sort_of(metric: str) -> str:
     """The sort of a metric: the recalls of all classes are one."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from rich.padding import Padding
 from rich.text import Text
 
+from blindspot.cli.show.alike import Stated, count_in_words, merge
 from blindspot.cli.terminal import visible
 from blindspot.tools.text.edits import WORD, Edit, edits
 
@@ -18,34 +18,47 @@ if TYPE_CHECKING:
     from blindspot.storage.records import Fields
 
 AROUND = 12  # words shown on either side of a change in a long text
+UUS_NAMED = 4
 LONG = 60  # words of a text that is shown in part
 
 
-def print_hypotheses(console: Console, rows: Sequence[Mapping[str, Any]], *, run_id: str, total: int) -> None:
-    """Print hypotheses under the UU that they explain.
+def print_hypotheses(console: Console, rows: Sequence[Mapping[str, Any]], *, run_id: str, limit: int) -> None:
+    """Print hypotheses under a UU that they explain, those that say the same once.
 
     Args:
-        rows: of the view hypothesis_log, those about one UU next to each other; texts as mappings.
-        total: how many there are, shown or not.
+        rows: of the view hypothesis_log, with the columns of `alike.STATEMENT`; texts as mappings.
+        limit: how many different hypotheses are printed.
     """
-    for _, group in groupby(rows, key=lambda row: row["uu_id"]):
-        about = list(group)
-        several = len({row["teacher"] for row in about}) > 1
-        print_uu(console, about[0])
-        for row in about:
-            who = f" of {visible(row['teacher'])}" if several else ""
-            line = Text().append(f"{row['kind']}{who}  ", style="cyan").append(visible(row["text"]))
-            console.print(Padding(line, (0, 0, 0, 2), expand=False))
-            written, accepted = row["samples_written"], row["samples_accepted"]
-            console.print(
-                Padding(
-                    Text(f"{accepted} of {written} synthetic samples accepted", style="dim"), (0, 0, 0, 4), expand=False
-                )
-            )
+    groups, left = merge(rows), limit
+    several = len({row["teacher"] for row in rows}) > 1
+    for group in groups:
+        if not left:
+            break
+        first, *others = group.uu_ids
+        print_uu(console, next(row for row in rows if row["uu_id"] == first))
+        for one in group.stated[:left]:
+            print_stated(console, one, several=several)
+        left -= len(group.stated[:left])
+        if others:
+            named = f"{len(others):,} more of these UUs: {', '.join(others[:UUS_NAMED])}"
+            more = ", …; --json names all" if len(others) > UUS_NAMED else ""
+            console.print(Padding(Text(f"{named}{more}", style="dim"), (0, 0, 0, 2), expand=False))
         console.print()
-    shown = f"{len(rows)} of " if len(rows) < total else ""
-    more = f"; --limit {total} shows all" if shown else ""
-    console.print(Text(f"{run_id}: {shown}{total} hypotheses{more}", style="dim"))
+    different = sum(len(group.stated) for group in groups)
+    shown = f"{limit:,} of " if limit < different else ""
+    more = f"; --limit {different} shows all" if shown else ""
+    console.print(Text(f"{run_id}: {shown}{count_in_words(groups)}{more}", style="dim"))
+
+
+def print_stated(console: Console, one: Stated, *, several: bool) -> None:
+    """Print a statement, how often it was made, and what became of the samples that were written after it."""
+    who = f" of {visible(one.teacher)}" if several else ""
+    line = Text().append(f"{one.kind}{who}  ", style="cyan").append(visible(one.text))
+    console.print(Padding(line, (0, 0, 0, 2), expand=False))
+    written, accepted = (sum(row[name] for row in one.rows) for name in ("samples_written", "samples_accepted"))
+    told = [visible(one.repeated)] if one.repeated else []
+    told.append(f"{accepted} of {written} synthetic samples accepted")
+    console.print(Padding(Text("; ".join(told), style="dim"), (0, 0, 0, 4), expand=False))
 
 
 def print_uu(console: Console, row: Mapping[str, Any]) -> None:

@@ -237,7 +237,7 @@ def as_table(summary: Summary) -> dict[str, Any]:
 
 
 def headline(changes: Sequence[Change], *, recalls: int | None = RECALLS_SHOWN) -> list[Change]:
-    """Choose what the table shows: UUs of each recipe, the rest once.
+    """Choose what the table shows: UUs of each recipe, the rest once; figures that calibration leaves as they are once.
 
     Args:
         recalls: of how many classes, those with the lowest; None: of all.
@@ -249,9 +249,17 @@ def headline(changes: Sequence[Change], *, recalls: int | None = RECALLS_SHOWN) 
     places = dict.fromkeys(on_clean, once)
     places["uus"] = (None, *recipes, whole)
     places["uus_matched"] = places["uus_calibrated_matched"] = (None, whole)
+    unshown = calibrated_alike(changes)
     by_class = sorted((row for row in changes if row.sort == "recall"), key=lowest)
-    unshown = by_class[recalls:] if recalls is not None else []
+    unshown += by_class[recalls:] if recalls is not None else []
     return [row for row in changes if row.recipe in (*places.get(row.sort, (whole,)), LOGGED) and row not in unshown]
+
+
+def calibrated_alike(changes: Sequence[Change]) -> list[Change]:
+    """The UUs beside the original calibrated, where all are those beside it as it is; none where they differ."""
+    matched = {row.recipe: row.figures for row in changes if row.metric == "uus_matched"}
+    beside = [row for row in changes if row.metric == "uus_calibrated_matched"]
+    return beside if all(row.figures == matched.get(row.recipe) for row in beside) else []
 
 
 def lowest(change: Change) -> float:

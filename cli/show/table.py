@@ -10,7 +10,7 @@ from rich.text import Text
 
 from blindspot.cli.show.change import Change, difference, in_words, name_of
 from blindspot.cli.show.spend import by_phase, spend_in_words
-from blindspot.cli.show.summary import RoundEnd, Summary, headline
+from blindspot.cli.show.summary import RoundEnd, Summary, calibrated_alike, headline
 from blindspot.cli.terminal import visible, workspace_option
 from blindspot.tools.metrics.temperature import bound_hit
 from blindspot.tools.metrics.temperature import in_words as temperature_in_words
@@ -48,6 +48,11 @@ def notes_of(summary: Summary, shown: Sequence[Change]) -> list[str]:
             "At matched coverage, UUs are counted at the confidence that as many clean test texts reach as reached "
             f"{summary.tau:g} with the original model. Counts at {summary.tau:g} also change when a model merely "
             "becomes more or less confident of everything; counts at matched coverage do not."
+        )
+    if calibrated_alike(summary.changes):
+        notes.append(
+            "Beside the original after temperature scaling, counts at matched coverage are the same: with two classes, "
+            "scaling does not change which texts a model is most confident of."
         )
     if summary.temperature is not None and bound_hit(summary.temperature):
         told = temperature_in_words(summary.temperature)

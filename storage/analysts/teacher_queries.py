@@ -7,7 +7,7 @@ from blindspot.storage.schema.view import ROUND, RUN
 
 WORKING_HYPOTHESES = ReadyQuery(
     "working-hypotheses",
-    "Which hypotheses led to accepted samples, and are about a UU that the round's new model version gets right?",
+    "Which hypotheses led to accepted samples, and explain a UU that the round's new model version gets right?",
     {
         "run_id": RUN,
         "round": ROUND,
@@ -78,7 +78,7 @@ FROM sums ORDER BY usd_per_uu_removed NULLS LAST, teacher
 
 TEACHER_AGREEMENT = ReadyQuery(
     "teacher-agreement",
-    "How far do two teachers agree that were shown the same UUs (blindspot compare-teachers)?",
+    "How far do two teachers agree when they are shown the same UUs (blindspot compare-teachers)?",
     {
         "run_id": RUN,
         "teacher_a": "One teacher, as a spec.",

@@ -182,6 +182,10 @@ def rename_event_time(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute('ALTER TABLE events RENAME COLUMN "at" TO happened_at')
 
 
+def add_distinct_hypotheses(connection: duckdb.DuckDBPyConnection) -> None:
+    """Change no table: with the views made anew comes `distinct_hypotheses`."""
+
+
 MIGRATIONS: Sequence[Migration] = (
     create_tables,
     add_run_kind,
@@ -191,6 +195,7 @@ MIGRATIONS: Sequence[Migration] = (
     add_changed_words,
     mend_run_cost,
     rename_event_time,
+    add_distinct_hypotheses,
 )
 
 

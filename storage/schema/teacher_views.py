@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from blindspot.storage.schema.statement import examples_of, statement_of
 from blindspot.storage.schema.view import FIGURES, ROUND, RUN, View
 
 HYPOTHESIS_LOG = View(
@@ -39,6 +40,55 @@ LEFT JOIN (
     FROM synthetic_samples GROUP BY hypothesis_id
 ) w ON w.hypothesis_id = h.hypothesis_id
 ORDER BY h.run_id, h.round, h.uu_id, h.kind
+""",
+)
+
+DISTINCT_HYPOTHESES = View(
+    "distinct_hypotheses",
+    "What a run's teacher stated, each statement once: hypotheses that say the same, up to what they quote.",
+    {
+        "run_id": RUN,
+        "teacher": "Who stated it, as a spec.",
+        "kind": "abstraction (of a blind spot) or extrapolation (to an unseen one).",
+        "statement": "What all of them say: lower case, without punctuation, quotations left out as ….",
+        "text": "One of them, the first, in the teacher's words.",
+        "examples": "What they quote as examples, the most frequent first.",
+        "hypotheses": "How many hypotheses say so (hypotheses).",
+        "uus": "UUs that they explain.",
+        "uus_fixed": "How many of these the new model version of their round gets right; empty where none was asked.",
+        "samples_written": "Synthetic samples written after them.",
+        "samples_accepted": "How many of them passed the filter.",
+        "rounds": "The rounds in which it was stated.",
+        "uu_ids": "The UUs (uus).",
+    },
+    f"""
+WITH stated AS (
+    SELECT h.run_id, h.teacher, h.kind, {statement_of("h.text")} AS statement, h.text,
+           {examples_of("h.text")} AS quoted, h.round, h.uu_id, p.predicted = u.label AS fixed, w.written, w.accepted
+    FROM hypotheses h
+    LEFT JOIN uus u ON u.uu_id = h.uu_id
+    LEFT JOIN rounds r ON r.run_id = h.run_id AND r.round = h.round
+    LEFT JOIN predictions p ON p.model_id = r.new_model_id AND p.subject_id = coalesce(u.attack_id, u.sample_id)
+    LEFT JOIN (
+        SELECT hypothesis_id, count(*) AS written, count(*) FILTER (accepted) AS accepted
+        FROM synthetic_samples GROUP BY hypothesis_id
+    ) w ON w.hypothesis_id = h.hypothesis_id
+), examples AS (
+    SELECT run_id, teacher, kind, statement, list(example ORDER BY times DESC, example) AS examples
+    FROM (
+        SELECT run_id, teacher, kind, statement, example, count(*) AS times
+        FROM (SELECT run_id, teacher, kind, statement, unnest(quoted) AS example FROM stated) GROUP BY ALL
+    ) GROUP BY ALL
+)
+SELECT s.run_id, s.teacher, s.kind, s.statement, arg_min(s.text, (s.round, s.uu_id)) AS text,
+       coalesce(any_value(e.examples), []) AS examples, count(*) AS hypotheses, count(DISTINCT s.uu_id) AS uus,
+       CASE WHEN count(s.fixed) > 0 THEN count(DISTINCT s.uu_id) FILTER (s.fixed) END AS uus_fixed,
+       CAST(coalesce(sum(s.written), 0) AS BIGINT) AS samples_written,
+       CAST(coalesce(sum(s.accepted), 0) AS BIGINT) AS samples_accepted,
+       list(DISTINCT s.round ORDER BY s.round) AS rounds, list(DISTINCT s.uu_id ORDER BY s.uu_id) AS uu_ids
+FROM stated s LEFT JOIN examples e USING (run_id, teacher, kind, statement)
+GROUP BY s.run_id, s.teacher, s.kind, s.statement
+ORDER BY s.run_id, s.teacher, uus DESC, s.kind, s.statement
 """,
 )
 

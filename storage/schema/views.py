@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from blindspot.storage.schema.model_views import ATTACK_STATISTICS, CONFIDENCE_HISTOGRAM
 from blindspot.storage.schema.round_views import EVENT_LOG, ROUND_SUMMARY, UU_REDUCTION
-from blindspot.storage.schema.teacher_views import HYPOTHESIS_LOG, LINEAGE, RUN_COST, TEACHER_SPEND
+from blindspot.storage.schema.teacher_views import (
+    DISTINCT_HYPOTHESES,
+    HYPOTHESIS_LOG,
+    LINEAGE,
+    RUN_COST,
+    TEACHER_SPEND,
+)
 
 VIEWS = (
     HYPOTHESIS_LOG,
+    DISTINCT_HYPOTHESES,
     ROUND_SUMMARY,
     UU_REDUCTION,
     CONFIDENCE_HISTOGRAM,

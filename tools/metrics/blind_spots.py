@@ -24,7 +24,7 @@ from blindspot.storage.records import BlindSpot, BlindSpotStatus
 from blindspot.tools.metrics.evaluate import is_uu
 from blindspot.tools.metrics.figure import Scope
 from blindspot.tools.metrics.outcomes import ModelOutcomes, Outcomes, paired
-from blindspot.tools.metrics.statistics import Floats, Ints, sign_test
+from blindspot.tools.metrics.statistics import Floats, Ints, Mask, sign_test
 from blindspot.tools.text.function_words import ENGLISH
 from blindspot.tools.text.vocabulary import words_of
 
@@ -113,7 +113,7 @@ def find_blind_spots(cases: Sequence[Case], others: Sequence[str], encode: Encod
         scope: run and round that the blind spots belong to; its seed is of the clusters' first centres.
     Returns: the largest (UUs of both versions) first; none without cases. The same cases give the same blind spots.
     Source: He, Ribeiro, Khani (2023), section 3, for clusters of sentence vectors; Rousseeuw (1987) for the silhouette;
-        Fisher (1935) for the words; Benjamini, Hochberg (1995) for the adjustment.
+        Fisher (1935) and Tarone (1990) for the words; Benjamini, Hochberg (1995) for the adjustment.
     """
     ordered = sorted(cases, key=lambda case: (case.sample_id, case.recipe or ""))
     if not ordered:
@@ -165,7 +165,7 @@ def telling_words(classes: Sequence[Sequence[str]], others: Sequence[str]) -> li
     uus, total = table[:-1].sum(axis=0), sum(sizes[:-1])
     frequent = uus * len(others) >= LIFT * table[-1] * total
     if others:
-        frequent &= stats.false_discovery_control(more_frequent(uus, total, table[-1], len(others))) < LEVEL
+        frequent &= beyond_chance(uus, total, table[-1], len(others))
     names = vectorizer.get_feature_names_out()
     words = []
     for size, row in zip(sizes, table[:-1], strict=False):
@@ -185,6 +185,22 @@ def more_frequent(ones: Ints, size: int, others: Ints, other_size: int) -> Float
     """
     p_values: Floats = np.clip(stats.hypergeom.sf(ones - 1, size + other_size, ones + others, size), 0.0, 1.0)
     return p_values
+
+
+def beyond_chance(ones: Ints, size: int, others: Ints, other_size: int) -> Mask:
+    """Mark words that are in more of `size` texts than of `other_size`, one of them wrongly in at most 5 % of cases.
+
+    A topic that leads to somewhat more errors must not name a blind spot, hence no false discovery rate. Of the words
+    only those count that could reach significance at all, rare ones cannot.
+
+    Source: Tarone (1990) for the Bonferroni correction of discrete tests.
+    """
+    both = ones + others
+    most = np.minimum(both, size)
+    attainable = np.sort(more_frequent(most, size, both - most, other_size))
+    numbers = np.arange(1, len(both) + 1)
+    counted = numbers[np.searchsorted(attainable, LEVEL / numbers, side="right") <= numbers][0]
+    return np.asarray(more_frequent(ones, size, others, other_size) <= LEVEL / counted, dtype=np.bool_)
 
 
 def changed_by_chance(cases: Sequence[Case]) -> float:
