@@ -9,8 +9,8 @@ from blindspot.storage.schema.view import RUN
 
 ROUND_CHANGES = ReadyQuery(
     "round-changes",
-    "What changed between two rounds: the metrics of their model versions, the texts they get right, what was taught and "
-    "spent?",
+    "What changed between two rounds: the metrics of their model versions, the texts they get right, what was taught "
+    "and spent?",
     {
         "run_id": RUN,
         "first": "The earlier round of the two; 0 stands for the original model version.",
