@@ -31,6 +31,7 @@ from blindspot.tools.data.datasets import DataSource
 from blindspot.tools.data.planted import generate_reviews, write_dataset
 from blindspot.tools.metrics.calibration import fit_temperature, tempered
 from blindspot.tools.metrics.outcomes import clean_outcomes
+from blindspot.tools.metrics.temperature import bound_hit
 from blindspot.tools.text.edits import edits, words_of
 from blindspot.tools.text.rewrite import slip_of
 from blindspot.tools.text.typos import misspell_at_random, rng_of
@@ -382,6 +383,14 @@ def test_temperature_alone_trains_nothing_and_changes_no_prediction(ready: Path,
     assert np.array([new for *_, new in pairs]) == pytest.approx(said, abs=1e-4)
     (verdict,) = read(tmp_path / "ws", "select accepted from rounds")
     assert verdict == (False,)
+
+
+@pytest.mark.parametrize("confidence", [0.51, 0.9, 0.95, 0.9999, 1 - 6e-8])
+def test_where_all_is_right_a_temperature_is_at_its_lower_bound_however_sure_the_classifier_is(
+    confidence: float,
+) -> None:
+    probabilities = np.full((60, 2), [confidence, 1 - confidence])
+    assert bound_hit(fit_temperature(probabilities, np.zeros(60, dtype=np.int64))) is not None
 
 
 def test_a_temperature_at_the_bound_of_its_fit_is_said_to_be_there(ready: Path, tmp_path: Path) -> None:

@@ -27,9 +27,12 @@ def fit_temperature(probabilities: ArrayLike, labels: Ints) -> float:
     if not len(logits):
         raise ValueError("a temperature cannot be fitted to no predictions")
     rows = np.arange(len(logits))
+    behind = logits - logits[rows, labels][:, None]  # (n, classes): how far each class is behind the true one
+    behind[rows, labels] = -np.inf
 
-    def loss(log_temperature: float) -> float:
-        return -float(special.log_softmax(logits / np.exp(log_temperature), axis=1)[rows, labels].mean())
+    def loss(log_temperature: float) -> float:  # log_softmax would be 0 long before the lower bound
+        others = special.logsumexp(behind / np.exp(log_temperature), axis=1)
+        return float(np.logaddexp(0.0, others).mean())
 
     found = optimize.minimize_scalar(loss, bounds=np.log(BOUNDS), method="bounded", options={"xatol": 1e-6})
     return float(np.exp(found.x))
