@@ -35,7 +35,7 @@ from blindspot.storage.settings.study_cells import load_study
 from blindspot.storage.store.store import Store
 from blindspot.tools.data.planted import generate_reviews, write_dataset
 
-ROWS = {"train": 240, "validation": 100, "test": 60}
+ROWS = {"train": 240, "validation": 100, "test": 120}
 LIMIT = 20
 TIMES = (
     "seconds",
@@ -87,7 +87,7 @@ SHORT: tuple[Step, ...] = (
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("planted")
-    write_dataset(folder / "data", seed=0, rows=ROWS, planted_share=0.3)
+    write_dataset(folder / "data", seed=0, rows=ROWS, planted_share=0.5)
     return folder / "data"
 
 
