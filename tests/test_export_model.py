@@ -33,7 +33,7 @@ TEXTS = [(review.text,) for review in generate_reviews(24, planted=4, seed=3, sp
 def finished(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
     folder = tmp_path_factory.mktemp("finished")
     rows = {"train": 240, "validation": 100, "test": 120}
-    write_dataset(folder / "data", seed=0, rows=rows, planted_share=0.3)
+    write_dataset(folder / "data", seed=0, rows=rows, planted_share=0.5)
     table: dict[str, dict[str, Any]] = {
         "run": {"name": "tiny", "workspace": str(folder / "ws")},
         "data": {"path": str(folder / "data"), "task": "sentiment of <b>reviews</b>"},
@@ -92,20 +92,20 @@ def test_the_model_that_was_taken_predicts_the_same_under_plain_transformers(
 
 
 def test_an_adapter_is_merged_with_its_head_and_cuts_as_it_was_trained(tiny_base: Path, tmp_path: Path) -> None:
-    reviews = generate_reviews(64, planted=0, seed=0, split="train")
+    reviews = generate_reviews(160, planted=0, seed=0, split="train")
     rows = [Example((review.text,), LABELS.index(review.label)) for review in reviews]
-    start = Weights(str(tiny_base), fine_tuned=False, labels=LABELS, max_tokens=16, device="cpu")
-    training = Training(epochs=12, batch_size=8, learning_rate=2e-2, lora=Lora(rank=8, alpha=16, dropout=0.0))
+    start = Weights(str(tiny_base), fine_tuned=False, labels=LABELS, max_tokens=24, device="cpu")
+    training = Training(epochs=30, batch_size=8, learning_rate=3e-3, lora=Lora(rank=8, alpha=16, dropout=0.0))
     adapter = retrain(start, rows, training, tmp_path / "adapter").folder
-    ours = load_classifier(adapter, model_id="m", labels=LABELS, max_tokens=16, device="cpu")
-    export_classifier(str(adapter), LABELS, 16, "# card\n", tmp_path / "whole")
+    ours = load_classifier(adapter, model_id="m", labels=LABELS, max_tokens=24, device="cpu")
+    export_classifier(str(adapter), LABELS, 24, "# card\n", tmp_path / "whole")
     assert not (tmp_path / "whole" / "adapter_config.json").exists()
     said, names = probabilities_of(tmp_path / "whole", TEXTS)
     assert names == list(LABELS)
     assert np.ptp(said[:, 0]) > 0.1  # it has learned something that could be lost
     assert np.abs(said - ours.predict(TEXTS)).max() < 1e-4
     again = load_classifier(tmp_path / "whole", model_id="m", labels=LABELS, max_tokens=512, device="cpu")
-    assert again.max_tokens == 16
+    assert again.max_tokens == 24
 
 
 def test_the_samples_load_with_datasets_and_pandas_and_tell_where_they_come_from(

@@ -235,7 +235,7 @@ def test_a_smoothed_target_is_the_label_mixed_with_all_classes(
 
 def test_a_classifier_is_less_sure_of_samples_that_it_was_taught_to_doubt(tiny_base: Path, tmp_path: Path) -> None:
     rows = examples(200)
-    training = replace(SHORT, epochs=6)
+    training = replace(SHORT, epochs=12)
     sure = []
     for smoothing in (0.0, 0.8):
         doubted = [replace(row, smoothing=smoothing) for row in rows]
