@@ -27,8 +27,10 @@ StudyStatus = Literal["running", "stopped", "finished", "failed"]
 ModelKind = Literal["original", "retrained", "calibrated"]
 SubjectKind = Literal["sample", "attack", "synthetic"]
 AttackStatus = Literal["flipped", "failed", "skipped", "error"]
-Origin = Literal["teacher", "recorded", "relabel", "adversarial", "random", "typos"]
-CallPhase = Literal["abstract", "extrapolate", "generate", "decide"]
+Origin = Literal["teacher", "program", "recorded", "relabel", "adversarial", "random", "typos"]
+CallPhase = Literal["abstract", "extrapolate", "generate", "formalise", "revise", "decide"]
+ProgramOrigin = Literal["teacher", "rules", "file", "random"]
+ProgramVerdict = Literal["confirmed", "refuted", "not applicable", "closed", "half closed", "open"]
 ToolCaller = Literal["graph", "teacher"]
 BlindSpotStatus = Literal["closed", "shrunk", "open", "grown", "opened"]
 Level = Literal["info", "warning", "error"]
@@ -230,6 +232,46 @@ class Hypothesis:
 
 
 @dataclass(frozen=True, slots=True)
+class Program:
+    """What a hypothesis says as a program that can be run: where it applies, what it changes, which label results."""
+
+    program_id: str
+    run_id: str
+    round: int
+    hypothesis_id: str | None
+    position: int
+    origin: ProgramOrigin
+    text: str
+    program: Mapping[str, Any] | None
+    problem: str | None = None
+    same_as_id: str | None = None
+    revised_from_id: str | None = None
+    call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramTest:
+    """Whether a program finds UUs of one model version: the same samples without it and with it."""
+
+    program_id: str
+    model_id: str
+    run_id: str
+    round: int
+    rows: int
+    applied: int
+    uus_without: int
+    uus_with: int
+    effect: float
+    low: float
+    high: float
+    p_value: float
+    p_adjusted: float
+    verdict: ProgramVerdict
+    elsewhere: int
+    right_elsewhere: int
+
+
+@dataclass(frozen=True, slots=True)
 class SyntheticSample:
     """A row that a round adds to the training samples: what the teacher wrote after a hypothesis, with every filter
     verdict, or what a baseline takes in its place."""
@@ -249,6 +291,7 @@ class SyntheticSample:
     scores: Mapping[str, float] | None = None
     origin: Origin = "teacher"
     source_id: str | None = None
+    program_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -385,6 +385,7 @@ def whole_run() -> Callable[..., list[Any]]:
     prefixes = {
         "dataset": "ds", "sample": "smp", "model": "mod", "attack": "atk", "uu": "uu", "hypothesis": "hyp",
         "synthetic": "syn", "call": "call", "tool_call": "tool", "evaluation": "evl", "event": "evt",
+        "program": "prg", "same_as": "prg", "revised_from": "prg",
     }  # fmt: skip
 
     def make(run_id: str = "run-1", *, begun_s: float = 0.0, rows: int = 2, **of_run: Any) -> list[Any]:

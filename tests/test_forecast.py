@@ -60,6 +60,7 @@ def test_more_to_ask_is_never_forecast_to_be_less() -> None:
         made(count=20),
         made(samples_per_hypothesis=5),
         made(autonomy="probing"),
+        made(writes="both"),
         made(autonomy="autonomous", max_usd=1e6),
     ):
         assert more.tokens_in + more.tokens_out > less.tokens_in + less.tokens_out

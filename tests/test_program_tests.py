@@ -10,7 +10,7 @@ from scipy import stats
 
 from blindspot.tools.metrics.program_tests import (
     EditedOutcomes,
-    ProgramTest,
+    JudgedProgram,
     TemplateOutcomes,
     adjust,
     compare_retests,
@@ -26,7 +26,7 @@ def pairs(name: str, both: int, gained: int, lost: int, neither: int, rows: int 
     return EditedOutcomes(name, without, edited, rows or len(without))
 
 
-def only(outcomes: EditedOutcomes | TemplateOutcomes, **limits: float) -> ProgramTest:
+def only(outcomes: EditedOutcomes | TemplateOutcomes, **limits: float) -> JudgedProgram:
     (test,) = judge_programs([outcomes], **limits)  # type: ignore[arg-type]
     return test
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from blindspot.agents.calls.log import Question
 from blindspot.agents.prompts.prompting import Prompt, content_hash, load_prompt, prompt_hashes, quote
 from blindspot.agents.teachers import probing
-from blindspot.agents.teachers.language_model import abstraction_question, extrapolation_question, generation_question
+from blindspot.agents.teachers.questions import abstraction_question, extrapolation_question, generation_question
 from blindspot.agents.teachers.teacher import Case, Explanation
 from blindspot.agents.teachers.toolbox import offered_tools
 
@@ -55,7 +55,8 @@ QUESTIONS = {
 }
 PROMPTS = {
     "abstraction", "abstraction_probing", "again", "case_cut", "case_pair", "case_single", "decide", "extrapolation",
-    "extrapolation_probing", "generation", "more", "no_tools_left", "tool_attack", "tool_check_similarity",
+    "extrapolation_probing", "generation", "more", "no_tools_left", "program_revision",
+    "programs", "tool_attack", "tool_check_similarity",
     "tool_classify",
 }  # fmt: skip
 

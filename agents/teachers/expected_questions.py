@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from blindspot.agents.calls.ledger import estimate_tokens, most_tokens
 from blindspot.agents.calls.log import Question
 from blindspot.agents.teachers.decisions import ARGUMENTS, decision_question
-from blindspot.agents.teachers.language_model import generation_question
+from blindspot.agents.teachers.formal import programs_question
 from blindspot.agents.teachers.probing import abstraction_question, extrapolation_question
-from blindspot.agents.teachers.teacher import Case, Explanation
+from blindspot.agents.teachers.questions import generation_question
+from blindspot.agents.teachers.teacher import Case, Explanation, Hypotheses
 from blindspot.agents.teachers.toolbox import offered_tools
 from blindspot.storage.settings.sections import TeacherSection
 
 BYTES_PER_TOKEN = 4  # of English; other tongues have more bytes a character and fewer characters a token
 HYPOTHESIS = "x" * 300  # as long as those that a large model stated about MRPC, on average
 EXPLANATION_TOKENS = 200  # a hypothesis, its reasoning and the JSON around them
+PROGRAM_TOKENS = 250  # of a program with its reasoning; templates take more
+EXAMPLES_SHOWN = 10  # samples that a refuted program made, in the question for its revision
 SAMPLE_TOKENS = 80  # of a written sample beside its text: the reasoning, the label, the JSON
 USE_TOKENS = 120  # what a model says to call a tool with a few texts of its own
 RESULT_TOKENS = 250  # what the tool gives back
@@ -39,7 +42,7 @@ class Ask:
 
 
 def teaching_asks(cases: Sequence[Case], settings: TeacherSection, count: int) -> list[Ask]:
-    """The questions about UUs: abstract, extrapolate, and generate after both."""
+    """The questions about UUs: abstract, extrapolate, and what is written after both."""
     stated, n = Explanation(HYPOTHESIS, "", None), settings.samples_per_hypothesis
     probes = 0 if settings.autonomy == "scripted" else settings.probes
     first, second = probes - probes // 2, probes // 2  # as ProbingTeacher divides them
@@ -49,10 +52,26 @@ def teaching_asks(cases: Sequence[Case], settings: TeacherSection, count: int) -
     text = mean([sum(map(estimate_tokens, case.original.values())) for case in cases]) / BYTES_PER_TOKEN
     tools = offered_tools(cases[0].field_names, cases[0].labels, recipes=("textfooler",), tau=0.65) if probes else ()
     tools_size = most_tokens((), tools)
-    return [
+    asks = [
         *explaining_asks(abstract + tools_size, settings, count=count, turns=first),
         *explaining_asks(extrapolate + tools_size, settings, count=count, turns=second),
-        Ask(2 * count, 2 * count, generate / BYTES_PER_TOKEN, generate, n * (SAMPLE_TOKENS + text)),
+    ]
+    if settings.writes != "programs":
+        asks.append(Ask(2 * count, 2 * count, generate / BYTES_PER_TOKEN, generate, n * (SAMPLE_TOKENS + text)))
+    if settings.writes != "samples":
+        asks += program_asks(cases, settings, count)
+    return asks
+
+
+def program_asks(cases: Sequence[Case], settings: TeacherSection, count: int) -> list[Ask]:
+    """The questions for programs, and for the revision of refuted ones: likely half of them, at most all."""
+    n, stated = settings.programs_per_uu, Explanation(HYPOTHESIS, "", None)
+    hypotheses: Hypotheses = {"abstraction": stated, "extrapolation": stated}
+    size = mean([size_of(programs_question(case, hypotheses, n)) for case in cases])
+    again = size + EXAMPLES_SHOWN * mean([sum(len(text.encode()) for text in case.original.values()) for case in cases])
+    return [
+        Ask(count, count, size / BYTES_PER_TOKEN, size, n * PROGRAM_TOKENS),
+        Ask(n * count // 2, n * count, again / BYTES_PER_TOKEN, again, PROGRAM_TOKENS),
     ]
 
 

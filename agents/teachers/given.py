@@ -10,9 +10,10 @@ from typing import TypeVar
 
 from blindspot.agents.providers.peer import shorten, storable
 from blindspot.agents.spec import OBJECT, TeacherSpec
-from blindspot.agents.teachers.teacher import Case, Draft, Explanation, Teacher
+from blindspot.agents.teachers.teacher import Case, Draft, Explanation, Hypotheses, ProgramDraft, Refutation, Teacher
 from blindspot.storage.errors import MalformedAnswer, SettingsError, TeacherError
 from blindspot.storage.records import HypothesisKind
+from blindspot.tools.programs.vocabulary import Program
 
 METHODS = ("begin_round", "abstract", "extrapolate", "generate", "aclose")
 
@@ -61,6 +62,24 @@ class GivenTeacher:
             raise self._wrong("generate", answer, "a list of Draft")
         return [self._draft(draft, case) for draft in answer[:n]]
 
+    async def formalise(self, case: Case, hypotheses: Hypotheses, n: int) -> list[ProgramDraft]:
+        """See Teacher; a teacher without this method states no programs."""
+        if not callable(getattr(self._teacher, "formalise", None)):
+            return []
+        answer = await self._answer("formalise", self._teacher.formalise(case, hypotheses, n))
+        if not isinstance(answer, Sequence) or not all(isinstance(draft, ProgramDraft) for draft in answer):
+            raise self._wrong("formalise", answer, "a list of ProgramDraft")
+        return [self._program("formalise", draft) for draft in answer[:n]]
+
+    async def revise(self, case: Case, refutation: Refutation) -> ProgramDraft | None:
+        """See Teacher; a teacher without this method revises nothing."""
+        if not callable(getattr(self._teacher, "revise", None)):
+            return None
+        answer = await self._answer("revise", self._teacher.revise(case, refutation))
+        if answer is not None and not isinstance(answer, ProgramDraft):
+            raise self._wrong("revise", answer, "a ProgramDraft or None")
+        return answer and self._program("revise", answer)
+
     async def aclose(self) -> None:
         """Do nothing: the teacher is asked again in the next round. See `end`."""
 
@@ -92,6 +111,11 @@ class GivenTeacher:
         fields = {name: self._text("generate", draft.fields[name], name) for name in case.field_names}
         reasoning = self._text("generate", draft.reasoning, "reasoning")
         return replace(draft, fields=fields, reasoning=reasoning, call_id=None)
+
+    def _program(self, method: str, draft: ProgramDraft) -> ProgramDraft:
+        if not isinstance(draft.program, Program) or draft.kind not in ("abstraction", "extrapolation"):
+            raise self._wrong(method, draft, "a ProgramDraft with a Program and the kind of its hypothesis")
+        return replace(draft, reasoning=self._text(method, draft.reasoning, "reasoning"), call_id=None)
 
     def _text(self, method: str, value: object, what: str) -> str:
         if not isinstance(value, str):

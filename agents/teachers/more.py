@@ -11,7 +11,7 @@ from blindspot.agents.calls.log import Question
 from blindspot.agents.chat import Reply
 from blindspot.agents.prompts.prompting import content_hash, load_prompt, quote
 from blindspot.agents.teachers.answers import SampleAnswer, read_samples
-from blindspot.agents.teachers.language_model import generation_question
+from blindspot.agents.teachers.questions import generation_question
 from blindspot.agents.teachers.teacher import Case, Draft, Explanation
 from blindspot.storage.records import HypothesisKind
 

@@ -10,11 +10,12 @@ from dataclasses import asdict, replace
 from blindspot.agents.calls.log import Question
 from blindspot.agents.chat import Message, Reply
 from blindspot.agents.prompts.prompting import load_prompt, quote
-from blindspot.agents.teachers import language_model
+from blindspot.agents.teachers import questions
 from blindspot.agents.teachers.answers import ExplanationAnswer, read_explanation
-from blindspot.agents.teachers.language_model import LanguageModelTeacher, fill
+from blindspot.agents.teachers.language_model import LanguageModelTeacher
 from blindspot.agents.teachers.probes import Probes
-from blindspot.agents.teachers.teacher import Case, Draft, Explanation
+from blindspot.agents.teachers.questions import fill
+from blindspot.agents.teachers.teacher import Case, Draft, Explanation, Hypotheses, ProgramDraft, Refutation
 from blindspot.agents.teachers.toolbox import Talk, Toolbox
 from blindspot.storage.errors import MalformedAnswer
 from blindspot.storage.records import HypothesisKind
@@ -57,6 +58,14 @@ class ProbingTeacher:
     async def generate(self, case: Case, hypothesis: Explanation, kind: HypothesisKind, n: int) -> list[Draft]:
         """Write n samples after a hypothesis of this kind."""
         return await self._asked.generate(case, hypothesis, kind, n)
+
+    async def formalise(self, case: Case, hypotheses: Hypotheses, n: int) -> list[ProgramDraft]:
+        """State hypotheses about a UU as n programs, without tools: the programs are tested."""
+        return await self._asked.formalise(case, hypotheses, n)
+
+    async def revise(self, case: Case, refutation: Refutation) -> ProgramDraft | None:
+        """State a hypothesis anew whose program was refuted."""
+        return await self._asked.revise(case, refutation)
 
     async def aclose(self) -> None:
         """Release connections and models."""
@@ -103,13 +112,13 @@ def digest(question: Question, asking: Message) -> str:
 def abstraction_question(case: Case, limit: int) -> Question:
     """Ask for a tested hypothesis on this UU."""
     if not limit:
-        return language_model.abstraction_question(case)
+        return questions.abstraction_question(case)
     return fill("abstract", load_prompt("abstraction_probing"), case, limit=str(limit))
 
 
 def extrapolation_question(case: Case, abstraction: Explanation, limit: int) -> Question:
     """Ask for a tested hypothesis on an unseen blind spot."""
     if not limit:
-        return language_model.extrapolation_question(case, abstraction)
+        return questions.extrapolation_question(case, abstraction)
     hypothesis = quote({"kind": "abstraction", "hypothesis": abstraction.text})
     return fill("extrapolate", load_prompt("extrapolation_probing"), case, hypothesis=hypothesis, limit=str(limit))

@@ -12,7 +12,8 @@ from zlib import crc32
 import numpy as np
 
 from blindspot.agents.teachers.patterns import Pattern, join, read_pattern, state, turn
-from blindspot.agents.teachers.teacher import Case, Draft, Explanation
+from blindspot.agents.teachers.rule_programs import state_programs
+from blindspot.agents.teachers.teacher import Case, Draft, Explanation, Hypotheses, ProgramDraft, Refutation
 from blindspot.storage.errors import MalformedAnswer
 from blindspot.storage.records import Fields, HypothesisKind, Sample
 from blindspot.tools.text.rewrite import SLIPS, misspell_words, swap_words, transplant
@@ -70,6 +71,19 @@ class RulesTeacher:
             reasoning = f"Rewritten from training sample {carrier.row}. {hypothesis.text}"
             drafts.append(Draft(fields, carrier.label, reasoning, None))
         return drafts
+
+    async def formalise(self, case: Case, hypotheses: Hypotheses, n: int) -> list[ProgramDraft]:
+        """State the pattern and its turn as programs."""
+        stated = state_programs(case, read_pattern(case, self.vocabulary), self.vocabulary)
+        return [
+            ProgramDraft(kind, program, hypotheses[kind].reasoning, None)
+            for kind, program in stated[:n]
+            if kind in hypotheses
+        ]
+
+    async def revise(self, case: Case, refutation: Refutation) -> ProgramDraft | None:  # noqa: ARG002 - rules have one turn
+        """Nothing: a rule has no second thought."""
+        return None
 
     def draw(self, label: str, rng: np.random.Generator) -> Sample:
         """Draw a training sample of a label.

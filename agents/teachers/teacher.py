@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from blindspot.storage.records import Fields, HypothesisKind
+from blindspot.tools.programs.vocabulary import Program
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,10 @@ class Explanation:
     evidence: Mapping[str, Any] | None = None  # probes, uus (of them), tool_calls, model_id; None: no tool was called
 
 
+Hypotheses = Mapping[HypothesisKind, Explanation]
+"""What was stated about one UU, each under its kind."""
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A synthetic sample before any filter saw it."""
@@ -53,6 +58,30 @@ class Draft:
     label: str
     reasoning: str
     call_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramDraft:
+    """A hypothesis stated as a program, before anything ran it."""
+
+    kind: HypothesisKind  # of the hypothesis that it states
+    program: Program
+    reasoning: str
+    call_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refutation:
+    """What the test of a program showed that was refuted."""
+
+    hypothesis: str
+    kind: HypothesisKind
+    program: Program
+    applied: int  # samples that it changed
+    uus_without: int  # UUs among them as they are
+    uus_with: int  # and as it makes them
+    counter_examples: Sequence[Mapping[str, Any]]  # as it makes them: fields, label; the classifier gets them right
+    hits: Sequence[Mapping[str, Any]]  # the same; the classifier is confidently wrong
 
 
 class Teacher(Protocol):
@@ -78,6 +107,14 @@ class Teacher(Protocol):
 
     async def generate(self, case: Case, hypothesis: Explanation, kind: HypothesisKind, n: int) -> list[Draft]:
         """Write n samples after a hypothesis of this kind (abstraction, extrapolation)."""
+
+    async def formalise(self, case: Case, hypotheses: Hypotheses, n: int) -> list[ProgramDraft]:  # noqa: ARG002
+        """State hypotheses about a UU as programs, n in all. A teacher that states none returns an empty list."""
+        return []
+
+    async def revise(self, case: Case, refutation: Refutation) -> ProgramDraft | None:  # noqa: ARG002
+        """State a hypothesis again whose program was refuted; None: there is nothing to revise."""
+        return None
 
     async def aclose(self) -> None:
         """Release connections."""

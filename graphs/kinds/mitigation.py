@@ -23,12 +23,13 @@ from blindspot.graphs.nodes.decide import decide
 from blindspot.graphs.nodes.evaluate import evaluate, evaluate_original
 from blindspot.graphs.nodes.filter import filter_round
 from blindspot.graphs.nodes.prepare import prepare
+from blindspot.graphs.nodes.programs import run_programs
 from blindspot.graphs.nodes.retrain import retrain
 from blindspot.graphs.nodes.select import select
 from blindspot.graphs.nodes.teach import add_rows
 from blindspot.graphs.nodes.write_more import write_more
 from blindspot.graphs.phase import in_thread, on_loop
-from blindspot.graphs.shared.budgets import FILTERED
+from blindspot.graphs.shared.budgets import FILTERED, runs_programs
 from blindspot.graphs.teaching.teachers import check_teacher
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.records import Dataset
@@ -36,14 +37,14 @@ from blindspot.storage.settings.sections import Settings
 from blindspot.tools.data.datasets import SPLITS, DataSource
 
 PHASES = (
-    "prepare", "evaluate_original", "open_round", "attack", "select", "teach", "filter", "retrain", "evaluate",
-    "close_round",
+    "prepare", "evaluate_original", "open_round", "attack", "select", "teach", "programs", "filter", "retrain",
+    "evaluate", "close_round",
 )  # fmt: skip
 
 BEFORE_CHOICES = PHASES[:3]
 AUTONOMOUS_PHASES = (
-    *BEFORE_CHOICES, "decide", "attack", "select", "teach", "write_more", "filter", "retrain", "evaluate",
-    "close_round",
+    *BEFORE_CHOICES, "decide", "attack", "select", "teach", "write_more", "programs", "filter", "retrain",
+    "evaluate", "close_round",
 )  # fmt: skip
 
 
@@ -59,6 +60,7 @@ def build_mitigation() -> StateGraph[State, Context, Any, Any]:
         "decide": on_loop("decide", decide),
         "teach": on_loop("teach", add_rows),
         "write_more": on_loop("write_more", write_more),
+        "programs": on_loop("programs", run_programs),
         "filter": in_thread("filter", filter_round),
         "retrain": in_thread("retrain", retrain),
         "evaluate": in_thread("evaluate", evaluate),
@@ -121,6 +123,15 @@ def check_method(settings: Settings, source: DataSource, dataset: Dataset) -> No
         from blindspot.tools.additions.recorded import read_recorded
 
         read_recorded(Path(method.file), source, dataset.labels)
+    if settings.hypotheses.file and runs_programs(settings):
+        from blindspot.tools.programs.files import read_programs
+
+        read_programs(Path(settings.hypotheses.file))
+    if method.name == "programs" and not settings.hypotheses.file:
+        raise SettingsError(
+            'method.name = "programs": no programs are given; name a file of them in hypotheses.file, or choose '
+            "another method"
+        )
     if method.name == "adversarial" and not (attack.recipes and attack.samples + attack.train_samples):
         raise SettingsError(
             'method.name = "adversarial": nothing is attacked; name a recipe in attack.recipes, and samples to attack'

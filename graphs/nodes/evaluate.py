@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from blindspot.graphs.context import Context, State
 from blindspot.graphs.nodes.calibrate import fit_on_validation
 from blindspot.graphs.phase_result import PhaseResult
+from blindspot.graphs.programs.retesting import retest
 from blindspot.graphs.shared.attacks import attack_once
 from blindspot.graphs.shared.draws import draw_samples
 from blindspot.graphs.shared.fooling import predict_known, predict_repaired
 from blindspot.graphs.shared.logged import fixed_in_words, untaught_fixed
 from blindspot.graphs.versions.outcomes import outcomes_of, validation_outcomes
 from blindspot.graphs.versions.versions import OnDemand, predict_once
-from blindspot.storage.records import POOLED, Attack, BlindSpot, Evaluation
+from blindspot.storage.records import POOLED, Attack, BlindSpot, Evaluation, ProgramVerdict
 from blindspot.tools.progress import Report
 
 if TYPE_CHECKING:
@@ -64,9 +66,18 @@ def evaluate(context: Context, state: State, report: Report) -> PhaseResult:
     rows += repaired_kept(repaired, new_id, scope) if repaired else []
     logged = untaught_fixed(context, (original_id, state["model_id"], new_id), scope)
     spots = spots_of(context, new, measured[state["model_id"]], scope)
-    context.store.put_many([*rows, *logged])
+    retested = retest(context, state["round"], state["model_id"], new_id)
+    context.store.put_many([*rows, *logged, *retested])
     context.store.renew(BlindSpot, spots, run_id=context.run_id, round=state["round"])
-    return PhaseResult({}, headline(rows, context) | fixed_in_words(logged, new_id))
+    verdicts = Counter(test.verdict for test in retested)
+    return PhaseResult({}, headline(rows, context) | fixed_in_words(logged, new_id) | programs_in_words(verdicts))
+
+
+def programs_in_words(verdicts: Mapping[ProgramVerdict, int]) -> dict[str, Any]:
+    """What became of the programs that were repaired, to tell in one line; nothing where there were none."""
+    names: tuple[ProgramVerdict, ...] = ("closed", "half closed", "open")
+    counts = [f"{verdicts[name]} {name}" for name in names if verdicts.get(name)]
+    return {"programs": ", ".join(counts)} if counts else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from blindspot.graphs.context import Context, State
 from blindspot.graphs.phase_result import PhaseResult
 from blindspot.graphs.shared.attacks import uus_of
-from blindspot.graphs.shared.budgets import ADDING_NOTHING, budget_rows
+from blindspot.graphs.shared.budgets import ADDING_NOTHING, BY_PROGRAMS, budget_rows
 from blindspot.graphs.shared.flips import flips_of
 from blindspot.storage.records import Hypothesis, SyntheticSample, Uu
 
@@ -28,6 +28,8 @@ def take_rows(context: Context, state: State) -> PhaseResult:
     name, wanted = settings.method.name, budget_rows(settings, context.dataset.rows["train"])
     if name in ADDING_NOTHING:
         return PhaseResult({}, {"rows added": 0})
+    if name in BY_PROGRAMS:
+        return PhaseResult({}, {"rows added": "those that programs give"})
     rows = TAKEN[name](context, state, Addition(context.run_id, number, wanted, settings.run.seed))
     context.store.add([row for row in rows if not isinstance(row, Uu)])
     context.store.put_many([row for row in rows if isinstance(row, Uu)])

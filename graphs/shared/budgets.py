@@ -12,6 +12,8 @@ FILTERED = ("teacher", "recorded")  # methods whose rows the filter judges; a ro
 
 ADDING_NOTHING = ("none", "temperature")
 
+BY_PROGRAMS = ("programs", "random-programs")  # methods whose rows programs give, without a teacher
+
 
 def budget_rows(settings: Settings, rows_train: int) -> int:
     """How many rows a round adds: a share of the training rows, or as many as a teacher writes about its share of UUs.
@@ -30,6 +32,9 @@ def budget_rows(settings: Settings, rows_train: int) -> int:
 def budget_uus(settings: Settings, rows_train: int) -> int:
     """How many UUs of a round are selected: to be shown to the teacher, or relabelled; other baselines take none."""
     rows, most = budget_rows(settings, rows_train), settings.select.most
+    if settings.method.name == "teacher" and settings.teacher.writes == "programs":  # a few give any number of rows
+        uus = max(1, round(settings.select.share * rows_train))
+        return min(uus, most or uus)
     if settings.method.name == "teacher":
         uus = math.ceil(rows / (2 * settings.teacher.samples_per_hypothesis))  # an abstraction and an extrapolation
         return min(uus, most or uus)
@@ -39,3 +44,9 @@ def budget_uus(settings: Settings, rows_train: int) -> int:
 def most_selected(context: Context) -> int:
     """How many UUs of a round the settings let a teacher be shown."""
     return budget_uus(context.settings, context.dataset.rows["train"])
+
+
+def runs_programs(settings: Settings) -> bool:
+    """Whether hypotheses are run as programs."""
+    by_teacher = settings.method.name == "teacher" and settings.teacher.writes != "samples"
+    return by_teacher or settings.method.name in BY_PROGRAMS

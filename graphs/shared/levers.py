@@ -10,7 +10,7 @@ from blindspot.graphs.context import Context
 from blindspot.graphs.shared.flips import flips_so_far
 from blindspot.graphs.versions.outcomes import validation_outcomes
 from blindspot.graphs.versions.versions import NO_LEVERS, Levers
-from blindspot.storage.records import Fields, Sample, make_id
+from blindspot.storage.records import Fields, Sample, SyntheticSample, make_id
 
 if TYPE_CHECKING:
     from blindspot.tools.classifier.classifier import Text
@@ -29,9 +29,12 @@ def levers_of(context: Context, round_number: int) -> Levers:
 def twins_of(context: Context, round_number: int) -> Mapping[str, Text]:
     """The twins of the training samples that have one: sample_id -> text."""
     samples = context.samples("train")
-    of_settings = {"attacks": flipped_twins, "typos": misspelt_twins}
+    of_settings = {"attacks": flipped_twins, "typos": misspelt_twins, "programs": source_twins}
     twins = of_settings[context.settings.retrain.twins](context, round_number, samples)
-    context.tell(round_number, "retrain", f"{len(twins)} of {len(samples)} training samples have a twin")
+    whose = f"{len(twins)} of {len(samples)} training samples"
+    if context.settings.retrain.twins == "programs":
+        whose = f"{len(twins)} rows of programs"
+    context.tell(round_number, "retrain", f"{whose} have a twin")
     return {key: tuple(fields[name] for name in context.dataset.fields) for key, fields in twins.items()}
 
 
@@ -52,6 +55,17 @@ def misspelt_twins(context: Context, round_number: int, samples: Sequence[Sample
     return {
         sample.sample_id: misspell_at_random(sample.fields, rng_of(seed, "twin", round_number, sample.sample_id))
         for sample in samples
+    }
+
+
+def source_twins(context: Context, round_number: int, samples: Sequence[Sample]) -> dict[str, Fields]:
+    """The sample that each program's row was made from, where the program keeps its label."""
+    texts = {sample.sample_id: sample for sample in samples}
+    rows = context.store.rows(SyntheticSample, run_id=context.run_id, accepted=True, origin="program")
+    return {
+        row.synthetic_id: source.fields
+        for row in rows
+        if row.round <= round_number and (source := texts.get(row.source_id or "")) and source.label == row.label
     }
 
 

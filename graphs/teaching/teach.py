@@ -11,6 +11,7 @@ from blindspot.graphs.context import Context, State
 from blindspot.graphs.phase_result import PhaseResult
 from blindspot.graphs.shared.attacks import uus_of
 from blindspot.graphs.shared.references import least_for, least_of_all
+from blindspot.graphs.teaching.formalise import formalise
 from blindspot.graphs.teaching.pause import named, pause, tell_answers
 from blindspot.graphs.teaching.tasks import run_all
 from blindspot.graphs.teaching.teachers import open_teacher, own_rows
@@ -98,13 +99,19 @@ async def teach_about(context: Context, teacher: Teacher, uu: Uu, least: int, wa
         abstraction = await hypothesise(
             context, teacher, uu, kind="abstraction", parent=None, ask=lambda: teacher.abstract(case)
         )
-        with kept(waiting):
-            await generate(context, teacher, case, abstraction)
+        writes = context.settings.teacher.writes
+        if writes != "programs":
+            with kept(waiting):
+                await generate(context, teacher, case, abstraction)
         seen = explanation_of(abstraction)
         extrapolation = await hypothesise(
             context, teacher, uu, kind="extrapolation", parent=abstraction, ask=lambda: teacher.extrapolate(case, seen)
         )
-        await generate(context, teacher, case, extrapolation)
+        if writes != "programs":
+            with kept(waiting):
+                await generate(context, teacher, case, extrapolation)
+        if writes != "samples":
+            await formalise(context, teacher, case, (abstraction, extrapolation))
 
 
 @contextmanager

@@ -111,7 +111,13 @@ def train_version(
         for text, row in zip(texts_of(rows, names), rows, strict=True)
     ]
     examples += [
-        Example(text, labels.index(row.label), settings.synthetic_weight, smoothing=settings.label_smoothing)
+        Example(
+            text,
+            labels.index(row.label),
+            settings.synthetic_weight,
+            smoothing=settings.label_smoothing,
+            twin=levers.twins.get(row.synthetic_id),
+        )
         for text, row in zip(texts_of(synthetic, names), synthetic, strict=True)
     ]
     training = training_of(context, round_number, adds=bool(synthetic))

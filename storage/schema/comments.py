@@ -189,9 +189,49 @@ COMMENTS: Comments = {
             "attack_uus, tool_calls, model_id; empty where it made none.",
         },
     ),
+    "programs": (
+        "Programs: hypotheses in a form that can be run on samples, in a closed vocabulary of conditions and edits.",
+        {
+            "program_id": "Identifies the program.",
+            "run_id": RUN,
+            "round": ROUND,
+            "hypothesis_id": "The hypothesis it states (hypotheses); empty where it comes from a file or from chance.",
+            "position": "Its place among the programs of one hypothesis or file, from 0.",
+            "origin": "Who wrote it: teacher, rules, file (a person) or random.",
+            "text": "What it does, in words.",
+            "program": "The program, as JSON; empty where it could not be read.",
+            "problem": "Why it cannot be run; empty where it can.",
+            "same_as_id": "A program of the same round that does the same and was tested instead (programs).",
+            "revised_from_id": "The refuted program that it was revised from (programs).",
+            "call_id": CALL,
+        },
+    ),
+    "program_tests": (
+        "Tests of programs: UUs of one model version among the same samples without the program and with it.",
+        {
+            "program_id": "The program (programs).",
+            "model_id": "The model version that was asked (model_versions).",
+            "run_id": RUN,
+            "round": ROUND,
+            "rows": "Samples that the program was tried on.",
+            "applied": "How many of them it changes; for templates, how many texts were made of them.",
+            "uus_without": "UUs among the samples that it changes, as they are.",
+            "uus_with": "UUs among the same samples as the program makes them.",
+            "effect": "Share of UUs with the program minus the share without it, in [-1, 1].",
+            "low": "Lower end of its 95 % interval.",
+            "high": "Upper end of its 95 % interval.",
+            "p_value": "Chance of a difference this large if the program changed nothing (exact McNemar test; Fisher's "
+            "exact test for templates).",
+            "p_adjusted": "The same, corrected for the number of programs that were tested together.",
+            "verdict": "confirmed, refuted or not applicable; of a model version that was retrained: closed, half "
+            "closed or open.",
+            "elsewhere": "Validation samples that the program does not apply to.",
+            "right_elsewhere": "How many of these the model version gets right: what a repair costs elsewhere.",
+        },
+    ),
     "synthetic_samples": (
         "Synthetic samples: rows added to the training samples, written by the teacher after a hypothesis, with every "
-        "filter verdict, or taken by a baseline in their place.",
+        "filter verdict, made by a program, or taken by a baseline in their place.",
         {
             "synthetic_id": "Identifies the synthetic sample.",
             "run_id": RUN,
@@ -206,9 +246,10 @@ COMMENTS: Comments = {
             "rejected_by": "Name of the first check it failed.",
             "verdicts": "All checks, as JSON: check -> passed.",
             "scores": "What the checks measured, as JSON: score -> value, e.g. characters, bertscore.",
-            "origin": "Where it comes from: teacher, recorded, relabel, adversarial, random or typos.",
-            "source_id": "The sample_id, uu_id or attack_id, or file and line, a baseline took it from; empty for a "
-            "teacher's.",
+            "origin": "Where it comes from: teacher, program, recorded, relabel, adversarial, random or typos.",
+            "source_id": "The sample_id, uu_id or attack_id, or file and line, that it was made from; empty for what a "
+            "teacher wrote.",
+            "program_id": "The program that made it (programs); empty where none did.",
         },
     ),
     "teacher_calls": (

@@ -186,6 +186,25 @@ def add_distinct_hypotheses(connection: duckdb.DuckDBPyConnection) -> None:
     """Change no table: with the views made anew comes `distinct_hypotheses`."""
 
 
+def add_programs(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make room for hypotheses as programs, and for the tests of them."""
+    connection.execute("""
+CREATE TABLE programs (
+    program_id VARCHAR PRIMARY KEY, run_id VARCHAR NOT NULL, round BIGINT NOT NULL, hypothesis_id VARCHAR,
+    position BIGINT NOT NULL, origin VARCHAR NOT NULL, text VARCHAR NOT NULL, program JSON, problem VARCHAR,
+    same_as_id VARCHAR, revised_from_id VARCHAR, call_id VARCHAR
+);
+CREATE TABLE program_tests (
+    program_id VARCHAR NOT NULL, model_id VARCHAR NOT NULL, run_id VARCHAR NOT NULL, round BIGINT NOT NULL,
+    rows BIGINT NOT NULL, applied BIGINT NOT NULL, uus_without BIGINT NOT NULL, uus_with BIGINT NOT NULL,
+    effect DOUBLE NOT NULL, low DOUBLE NOT NULL, high DOUBLE NOT NULL, p_value DOUBLE NOT NULL,
+    p_adjusted DOUBLE NOT NULL, verdict VARCHAR NOT NULL, elsewhere BIGINT NOT NULL, right_elsewhere BIGINT NOT NULL,
+    PRIMARY KEY (program_id, model_id)
+);
+ALTER TABLE synthetic_samples ADD COLUMN program_id VARCHAR;
+""")
+
+
 MIGRATIONS: Sequence[Migration] = (
     create_tables,
     add_run_kind,
@@ -196,6 +215,7 @@ MIGRATIONS: Sequence[Migration] = (
     mend_run_cost,
     rename_event_time,
     add_distinct_hypotheses,
+    add_programs,
 )
 
 

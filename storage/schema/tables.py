@@ -26,6 +26,8 @@ Record = (
     | records.ChangedWord
     | records.Uu
     | records.Hypothesis
+    | records.Program
+    | records.ProgramTest
     | records.SyntheticSample
     | records.TeacherCall
     | records.ToolCall
@@ -49,6 +51,8 @@ NAMES: Mapping[type[Record], str] = {
     records.ChangedWord: "changed_words",
     records.Uu: "uus",
     records.Hypothesis: "hypotheses",
+    records.Program: "programs",
+    records.ProgramTest: "program_tests",
     records.SyntheticSample: "synthetic_samples",
     records.TeacherCall: "teacher_calls",
     records.ToolCall: "tool_calls",
@@ -64,6 +68,7 @@ KEY_LENGTHS: Mapping[type[Record], int] = {
     records.Round: 2,
     records.Prediction: 2,
     records.ChangedWord: 2,
+    records.ProgramTest: 2,
     records.TeacherComparison: 2,
     records.BlindSpot: 3,
     records.StudyFigure: 8,

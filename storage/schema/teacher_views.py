@@ -26,12 +26,19 @@ HYPOTHESIS_LOG = View(
         "confidence": "How confident the model version was of it, in [0, 1].",
         "samples_written": "Synthetic samples written after the hypothesis.",
         "samples_accepted": "How many of them passed the filter.",
+        "programs": "Programs that state it, those that could not be run included.",
+        "verdict": "What testing them on the round's model version showed: confirmed where one was confirmed, else "
+        "refuted, else not applicable; empty where none was tested.",
+        "effect": "The largest difference that one of them made: share of UUs with it minus without it, in [-1, 1].",
+        "after": "The same hypothesis on the retrained model version: closed, half closed or open; empty where it was "
+        "not confirmed.",
     },
     """
 SELECT h.run_id, h.round, h.hypothesis_id, h.kind, h.text, h.reasoning, h.teacher, h.uu_id, u.kind AS uu_kind,
        u.recipe, s.fields AS original, CASE WHEN u.kind = 'adversarial' THEN u.fields END AS perturbed,
        u.label, u.predicted, u.confidence,
-       coalesce(w.written, 0) AS samples_written, coalesce(w.accepted, 0) AS samples_accepted
+       coalesce(w.written, 0) AS samples_written, coalesce(w.accepted, 0) AS samples_accepted,
+       coalesce(p.programs, 0) AS programs, p.verdict, p.effect, p.after
 FROM hypotheses h
 LEFT JOIN uus u ON u.uu_id = h.uu_id
 LEFT JOIN samples s ON s.sample_id = u.sample_id
@@ -39,6 +46,18 @@ LEFT JOIN (
     SELECT hypothesis_id, count(*) AS written, count(*) FILTER (accepted) AS accepted
     FROM synthetic_samples GROUP BY hypothesis_id
 ) w ON w.hypothesis_id = h.hypothesis_id
+LEFT JOIN (
+    SELECT g.hypothesis_id, count(DISTINCT g.program_id) AS programs,
+           CASE WHEN count(*) FILTER (t.verdict = 'confirmed') > 0 THEN 'confirmed'
+                WHEN count(*) FILTER (t.verdict = 'refuted') > 0 THEN 'refuted'
+                WHEN count(*) FILTER (t.verdict = 'not applicable') > 0 THEN 'not applicable' END AS verdict,
+           max(t.effect) FILTER (t.verdict IN ('confirmed', 'refuted')) AS effect,
+           CASE WHEN count(*) FILTER (t.verdict = 'open') > 0 THEN 'open'
+                WHEN count(*) FILTER (t.verdict = 'half closed') > 0 THEN 'half closed'
+                WHEN count(*) FILTER (t.verdict = 'closed') > 0 THEN 'closed' END AS after
+    FROM programs g LEFT JOIN program_tests t ON t.program_id = coalesce(g.same_as_id, g.program_id)
+    GROUP BY g.hypothesis_id
+) p ON p.hypothesis_id = h.hypothesis_id
 ORDER BY h.run_id, h.round, h.uu_id, h.kind
 """,
 )
@@ -89,6 +108,50 @@ SELECT s.run_id, s.teacher, s.kind, s.statement, arg_min(s.text, (s.round, s.uu_
 FROM stated s LEFT JOIN examples e USING (run_id, teacher, kind, statement)
 GROUP BY s.run_id, s.teacher, s.kind, s.statement
 ORDER BY s.run_id, s.teacher, uus DESC, s.kind, s.statement
+""",
+)
+
+PROGRAM_LOG = View(
+    "program_log",
+    "Every program with the hypothesis it states, its test before and after retraining, and the rows it gave.",
+    {
+        "run_id": RUN,
+        "round": ROUND,
+        "program_id": "The program (programs).",
+        "origin": "Who wrote it: teacher, rules, file (a person) or random.",
+        "text": "What it does, in words.",
+        "hypothesis": "The hypothesis it states, in the teacher's words; empty where there is none.",
+        "problem": "Why it could not be run; empty where it could.",
+        "verdict": "On the round's model version: confirmed, refuted or not applicable; empty where it was not tested.",
+        "applied": "Samples that it changes.",
+        "uus_without": "UUs among these samples as they are.",
+        "uus_with": "UUs among them as the program makes them.",
+        "effect": "Difference of the two shares, in [-1, 1].",
+        "low": "Lower end of its 95 % interval.",
+        "high": "Upper end of its 95 % interval.",
+        "p_adjusted": "p-value, corrected for the number of programs that were tested together.",
+        "rows_added": "Rows that it gave to training.",
+        "after": "On the retrained model version: closed, half closed or open; empty where it was not tested again.",
+        "uus_with_after": "UUs among the samples as the program makes them, of the retrained model version.",
+        "elsewhere_before": "Share of validation samples it does not apply to that the old model version gets right.",
+        "elsewhere_after": "The same of the retrained model version: what the repair costs elsewhere.",
+    },
+    """
+SELECT g.run_id, g.round, g.program_id, g.origin, g.text, h.text AS hypothesis, g.problem, b.verdict, b.applied,
+       b.uus_without, b.uus_with, b.effect, b.low, b.high, b.p_adjusted, coalesce(y.rows_added, 0) AS rows_added,
+       a.verdict AS after, a.uus_with AS uus_with_after,
+       b.right_elsewhere / nullif(b.elsewhere, 0) AS elsewhere_before,
+       a.right_elsewhere / nullif(a.elsewhere, 0) AS elsewhere_after
+FROM programs g
+LEFT JOIN hypotheses h ON h.hypothesis_id = g.hypothesis_id
+LEFT JOIN program_tests b ON b.program_id = coalesce(g.same_as_id, g.program_id)
+    AND b.verdict IN ('confirmed', 'refuted', 'not applicable')
+LEFT JOIN program_tests a ON a.program_id = coalesce(g.same_as_id, g.program_id)
+    AND a.round = g.round AND a.verdict IN ('closed', 'half closed', 'open')
+LEFT JOIN (
+    SELECT program_id, count(*) FILTER (accepted) AS rows_added FROM synthetic_samples GROUP BY program_id
+) y ON y.program_id = g.program_id
+ORDER BY g.run_id, g.round, b.effect DESC NULLS LAST, g.program_id
 """,
 )
 

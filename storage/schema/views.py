@@ -8,6 +8,7 @@ from blindspot.storage.schema.teacher_views import (
     DISTINCT_HYPOTHESES,
     HYPOTHESIS_LOG,
     LINEAGE,
+    PROGRAM_LOG,
     RUN_COST,
     TEACHER_SPEND,
 )
@@ -15,6 +16,7 @@ from blindspot.storage.schema.teacher_views import (
 VIEWS = (
     HYPOTHESIS_LOG,
     DISTINCT_HYPOTHESES,
+    PROGRAM_LOG,
     ROUND_SUMMARY,
     UU_REDUCTION,
     CONFIDENCE_HISTOGRAM,

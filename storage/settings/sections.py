@@ -174,8 +174,12 @@ class AttackSection(Section):
 
 
 class MethodSection(Section):
-    name: Literal["teacher", "none", "random", "typos", "relabel", "adversarial", "recorded", "temperature"] = "teacher"
+    name: Literal[
+        "teacher", "none", "random", "typos", "relabel", "adversarial", "recorded", "temperature", "programs",
+        "random-programs",
+    ] = "teacher"  # fmt: skip
     share: Annotated[float, Field(gt=0, le=10)] | None = None
+    adversarial: Share = 0.0
     file: str | None = None
 
     @model_validator(mode="after")
@@ -195,7 +199,9 @@ class TeacherSection(Section):
     autonomy: Literal["scripted", "probing", "autonomous"] = "scripted"
     probes: Few = 8
     steps: Annotated[int, Field(ge=5, le=10_000)] = 40
+    writes: Literal["samples", "programs", "both"] = "samples"
     samples_per_hypothesis: Few = 1
+    programs_per_uu: Few = 4
     requests_per_minute: Count = 500
     requests_per_second: Count = 20
     tokens_per_minute: Count = 200_000
@@ -217,6 +223,20 @@ class TeacherSection(Section):
         if (self.usd_per_million_in is None) != (self.usd_per_million_out is None):
             raise ValueError("give both usd_per_million_in and usd_per_million_out, or neither")
         return self
+
+
+class HypothesesSection(Section):
+    file: str | None = None
+    random: Few = 60
+    test_samples: Rows = 400
+    test_train_samples: Rows = 400
+    significance: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    correction: Literal["holm", "benjamini-hochberg"] = "holm"
+    least_effect: Share = 0.05
+    least_rows: Count = 30
+    revise: bool = True
+    dose: Literal["proportional", "bandit", "even"] = "proportional"
+    prefer: Literal["fooling", "any"] = "fooling"
 
 
 class CompareSection(Section):
@@ -242,7 +262,7 @@ class RetrainSection(Section):
     )
     keep: Literal["all", "round"] = "all"
     consistency: Annotated[float, Field(ge=0, le=1000)] = 0.0
-    twins: Literal["attacks", "typos"] = "attacks"
+    twins: Literal["attacks", "typos", "programs"] = "attacks"
     choose: Literal["last", "uus"] = "last"
     patience: Few | None = None
 
@@ -277,6 +297,7 @@ class Settings(Section):
     method: MethodSection = MethodSection()
     select: SelectSection = SelectSection()
     teacher: TeacherSection = TeacherSection()
+    hypotheses: HypothesesSection = HypothesesSection()
     compare: CompareSection = CompareSection()
     filter: FilterSection = FilterSection()
     retrain: RetrainSection = RetrainSection()

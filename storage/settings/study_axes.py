@@ -10,20 +10,22 @@ from typing import Annotated, Any, get_args
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
 
 from blindspot.storage.errors import SettingsError
-from blindspot.storage.settings.sections import MethodSection, RunName, Section, Seed, check_unlike, explain
+from blindspot.storage.settings.sections import MethodSection, RunName, Section, Seed, Share, check_unlike, explain
 
 ORIGINAL = "original"  # the arm of the runs that train the original model versions
 METHODS: tuple[str, ...] = get_args(MethodSection.model_fields["name"].annotation)
+
+WITH_FILE = ("recorded", "programs")  # methods that an arm may give a file, as "recorded:FILE"
 
 Table = dict[str, Any]
 
 
 def as_arm(value: object) -> object:
-    """Read a method's name, "recorded:FILE" or a teacher's spec as the arm that has nothing else."""
+    """Read a method's name, "recorded:FILE", "programs:FILE" or a teacher's spec as the arm that has nothing else."""
     if not isinstance(value, str):
         return value
     kind = value.partition(":")[0]
-    return {"name": kind if kind == "recorded" else value, "method": value}
+    return {"name": kind if kind in WITH_FILE else value, "method": value}
 
 
 def as_recipes(value: object) -> object:
@@ -62,8 +64,9 @@ class Arm(Section):
     """A method with settings of its own."""
 
     name: Name
-    method: Name | None = None  # a method, "recorded:FILE" or a teacher's spec; None: the name is one
+    method: Name | None = None  # a method, "recorded:FILE", "programs:FILE" or a teacher's spec; None: the name is one
     share: Dose | None = None  # rows added, of the training rows
+    adversarial: Share | None = None  # part of the rows that programs give: perturbed texts in their stead
     datasets: tuple[str, ...] | None = None  # names of those that it is for; None: all
     run: Table | None = None
     attack: Table | None = None
@@ -72,6 +75,7 @@ class Arm(Section):
     filter: Table | None = None
     retrain: Table | None = None
     accept: Table | None = None
+    hypotheses: Table | None = None
 
     @field_validator("name")
     @classmethod
@@ -89,8 +93,12 @@ class Arm(Section):
         changed = {name: dict(values) for name, values in self if isinstance(values, Mapping) and values}
         named = self.method or self.name
         kind, _, path = named.partition(":")
+        file = str((folder / Path(path).expanduser()).resolve())
         if kind == "recorded" and path:
-            changed["method"] = {"name": kind, "file": str((folder / Path(path).expanduser()).resolve())}
+            changed["method"] = {"name": kind, "file": file}
+        elif kind == "programs" and path:
+            changed["method"] = {"name": kind}
+            changed.setdefault("hypotheses", {})["file"] = file
         elif named in METHODS:
             changed["method"] = {"name": named}
         else:
@@ -98,6 +106,8 @@ class Arm(Section):
             changed.setdefault("teacher", {})["spec"] = named
         if self.share is not None:
             changed["method"]["share"] = self.share
+        if self.adversarial is not None:
+            changed["method"]["adversarial"] = self.adversarial
         return changed
 
 

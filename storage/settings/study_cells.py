@@ -26,10 +26,10 @@ from blindspot.storage.settings.sections import ClassifierSection, RunSection, S
 from blindspot.storage.settings.study_axes import ORIGINAL, Arm, StudySection, Table, Variant, check_axes
 
 ADDS_NOTHING = ("none", "temperature")  # methods without a dose
-FREE = ("none", "temperature", "random", "typos", "recorded")  # methods that learn nothing of attacks
+FREE = ("none", "temperature", "random", "typos", "recorded", "programs", "random-programs")  # learn of no attack
 OF_STUDY = ("run.name", "run.seed", "run.workspace", "attack.recipes", "study")  # keys that no axis may change
 OF_ARM = ("run.rounds", "attack.samples", "attack.train_samples", "method", "select", "teacher", "filter", "retrain",
-          "accept")  # fmt: skip
+          "accept", "hypotheses")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ def is_free(settings: Settings) -> bool:
     """Whether what a run trains is the same whatever its attacks find."""
     retrain = settings.retrain
     learns = (retrain.consistency > 0 and retrain.twins == "attacks") or retrain.choose == "uus"
+    learns |= settings.method.adversarial > 0
     return settings.method.name in FREE and not learns and settings.run.rounds == 1
 
 

@@ -44,7 +44,7 @@ class TemplateOutcomes:
 
 
 @dataclass(frozen=True, slots=True)
-class ProgramTest:
+class JudgedProgram:
     """What the test of one program gave; rates and effects are shares of rows."""
 
     program_id: str
@@ -77,7 +77,7 @@ def judge_programs(
     least_effect: float = LEAST_EFFECT,
     least_rows: int = LEAST_ROWS,
     correction: Correction = "holm",
-) -> list[ProgramTest]:
+) -> list[JudgedProgram]:
     """Test the programs of a round on one model version.
 
     Confirmed: significant after the correction, and the UU rate rises by `least_effect` at least. Programs with fewer
@@ -99,7 +99,7 @@ def judge_programs(
     return [judged(test, found.get(place), alpha, least_effect) for place, test in enumerate(raw)]
 
 
-def judged(test: ProgramTest, adjusted_p: float | None, alpha: float, least_effect: float) -> ProgramTest:
+def judged(test: JudgedProgram, adjusted_p: float | None, alpha: float, least_effect: float) -> JudgedProgram:
     """Give a test its verdict."""
     verdict: Verdict = "not applicable"
     if adjusted_p is not None and test.effect is not None:
@@ -107,7 +107,7 @@ def judged(test: ProgramTest, adjusted_p: float | None, alpha: float, least_effe
     return replace(test, adjusted_p=adjusted_p, verdict=verdict)
 
 
-def edit_test(outcomes: EditedOutcomes) -> ProgramTest:
+def edit_test(outcomes: EditedOutcomes) -> JudgedProgram:
     """Compare the same rows without and with an edit, before any correction."""
     without, edited = np.asarray(outcomes.without, dtype=bool), np.asarray(outcomes.edited, dtype=bool)
     if without.shape != edited.shape or without.ndim != 1:
@@ -120,7 +120,7 @@ def edit_test(outcomes: EditedOutcomes) -> ProgramTest:
         return untested(outcomes.program_id, 0, coverage)
     gained, lost = int((edited & ~without).sum()), int((without & ~edited).sum())
     low, high = paired_interval(gained, lost, n)
-    return ProgramTest(
+    return JudgedProgram(
         program_id=outcomes.program_id,
         n=n,
         coverage=coverage,
@@ -135,7 +135,7 @@ def edit_test(outcomes: EditedOutcomes) -> ProgramTest:
     )
 
 
-def template_test(outcomes: TemplateOutcomes) -> ProgramTest:
+def template_test(outcomes: TemplateOutcomes) -> JudgedProgram:
     """Compare new texts with the split's own rows, before any correction."""
     made, split = np.asarray(outcomes.made, dtype=bool), np.asarray(outcomes.split, dtype=bool)
     if not made.size or not split.size:
@@ -143,7 +143,7 @@ def template_test(outcomes: TemplateOutcomes) -> ProgramTest:
     uus, others = int(made.sum()), int(split.sum())
     table = [[uus, made.size - uus], [others, split.size - others]]
     low, high = unpaired_interval(uus, made.size, others, split.size)
-    return ProgramTest(
+    return JudgedProgram(
         program_id=outcomes.program_id,
         n=made.size,
         coverage=None,
@@ -158,8 +158,8 @@ def template_test(outcomes: TemplateOutcomes) -> ProgramTest:
     )
 
 
-def untested(program_id: str, n: int, coverage: float | None) -> ProgramTest:
-    return ProgramTest(program_id, n, coverage, None, None, None, None, None, None, None, "not applicable")
+def untested(program_id: str, n: int, coverage: float | None) -> JudgedProgram:
+    return JudgedProgram(program_id, n, coverage, None, None, None, None, None, None, None, "not applicable")
 
 
 def paired_interval(gained: int, lost: int, n: int) -> tuple[float, float]:
@@ -203,8 +203,8 @@ def adjust(p_values: Sequence[float], correction: Correction) -> Floats:
 
 
 def compare_retests(
-    before: Sequence[ProgramTest],
-    after: Sequence[ProgramTest],
+    before: Sequence[JudgedProgram],
+    after: Sequence[JudgedProgram],
     *,
     alpha: float = ALPHA,
     closed_share: float = CLOSED,
@@ -229,7 +229,7 @@ def compare_retests(
 
 
 def retested(
-    before: ProgramTest, after: ProgramTest | None, *, alpha: float, closed_share: float, open_share: float
+    before: JudgedProgram, after: JudgedProgram | None, *, alpha: float, closed_share: float, open_share: float
 ) -> Retest:
     if before.verdict != "confirmed" or not before.effect:
         raise ValueError(f"{before.program_id} was not confirmed, so there is no effect to close")

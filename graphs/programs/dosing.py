@@ -1,0 +1,144 @@
+"""The rows that confirmed programs give: a budget divided among them, and drawn from the training samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from blindspot.graphs.context import Context
+from blindspot.graphs.programs.trials import predict_edited
+from blindspot.graphs.shared.budgets import budget_rows
+from blindspot.graphs.shared.flips import flips_of
+from blindspot.graphs.versions.versions import OnDemand
+from blindspot.storage.records import Program, ProgramTest, Sample, SyntheticSample, make_id
+from blindspot.tools.additions.baselines import Addition, perturbed
+from blindspot.tools.additions.dose import Arm, Dose, bandit_round, proportional
+from blindspot.tools.programs.apply import distinct_variants, fill_templates
+from blindspot.tools.programs.compile import Compiled
+from blindspot.tools.programs.data import Edited
+
+LEAST_ROWS = 20  # of a program that is confirmed, as far as the budget goes
+TRIED_PER_ROW = 3  # variants that a classifier is asked about for each row that is added, where fooling ones come first
+
+
+def dose(
+    context: Context,
+    number: int,
+    version: OnDemand,
+    programs: Sequence[Program],
+    compiled: Mapping[str, Compiled],
+    tests: Mapping[str, ProgramTest],
+) -> list[SyntheticSample]:
+    """Make a round's rows: of confirmed programs by their effect, and of attacks, as the settings divide them.
+
+    Args:
+        programs: those that are given rows.
+        compiled, tests: by program_id.
+    """
+    settings = context.settings
+    written = context.store.count(SyntheticSample, run_id=context.run_id, round=number, origin="teacher")
+    budget = max(0, budget_rows(settings, context.dataset.rows["train"]) - written)
+    by_attacks = round(settings.method.adversarial * budget)
+    rows = program_rows(context, number, version, programs, compiled, tests, budget - by_attacks)
+    if by_attacks:
+        flips = flips_of(context, version.model_id, "validation") + flips_of(context, version.model_id, "train")
+        rows += perturbed(flips, Addition(context.run_id, number, by_attacks, settings.run.seed))
+    return rows
+
+
+def program_rows(
+    context: Context,
+    number: int,
+    version: OnDemand,
+    programs: Sequence[Program],
+    compiled: Mapping[str, Compiled],
+    tests: Mapping[str, ProgramTest],
+    budget: int,
+) -> list[SyntheticSample]:
+    """Make the rows of programs; where one has fewer than its share, the others take the rest."""
+    if not programs or not budget:
+        return []
+    settings = context.settings
+    samples = context.samples("train")
+    tried = TRIED_PER_ROW if settings.hypotheses.prefer == "fooling" else 1
+    pools = {row.program_id: pool_of(context, compiled[row.program_id], samples, tried * budget) for row in programs}
+    shares = divide(context, number, tests, {key: len(pool) for key, pool in pools.items()}, budget)
+    made: list[SyntheticSample] = []
+    for row in programs:
+        wanted = shares.get(row.program_id, 0)
+        pool = pools[row.program_id][: tried * wanted]
+        order = fooling_first(context, version, [edited for _, edited in pool]) if tried > 1 else range(len(pool))
+        made += [
+            synthetic(context, number, row, *pool[place], position)
+            for position, place in enumerate(list(order)[:wanted])
+        ]
+    return made
+
+
+def divide(
+    context: Context, number: int, tests: Mapping[str, ProgramTest], available: Mapping[str, int], budget: int
+) -> dict[str, int]:
+    """Divide a budget of rows among programs, as the settings say.
+
+    proportional: by effect times coverage. bandit: by Thompson sampling on the newest test of each program; every round
+    of the run is one of its small rounds. even: alike.
+
+    Args:
+        tests, available: test and number of different texts, by program_id.
+    Returns: program_id -> rows.
+    """
+    how = context.settings.hypotheses.dose
+    coverage = {key: tests[key].applied / max(1, tests[key].rows) for key in available}
+    if how == "bandit":
+        arms = [
+            Arm(key, capacity, tests[key].uus_with, tests[key].applied, coverage[key])
+            for key, capacity in available.items()
+        ]
+        return bandit_round(arms, budget, seed=context.settings.run.seed, small_round=number)
+    if how == "even":
+        doses = [Dose(key, 1.0, 1.0, capacity) for key, capacity in available.items()]
+        return proportional(doses, budget)
+    doses = [Dose(key, tests[key].effect, coverage[key], capacity) for key, capacity in available.items()]
+    floor = min(LEAST_ROWS, budget // max(1, len(doses)))
+    return proportional(doses, budget, floor=floor)
+
+
+def pool_of(
+    context: Context, compiled: Compiled, samples: Sequence[Sample], most: int
+) -> list[tuple[str | None, Edited]]:
+    """What a program can give, at most so many texts, each with the sample that it was made from; in a random order."""
+    seed = context.settings.run.seed
+    if compiled.templates:
+        return [(None, edited) for edited in fill_templates(compiled, most, seed=seed)]
+    order = np.random.default_rng([seed, len(samples)]).permutation(len(samples))
+    shuffled = [samples[place] for place in order]
+    return [(row.sample_id, edited) for row, _, edited in distinct_variants(compiled, shuffled, most, seed=seed)]
+
+
+def fooling_first(context: Context, version: OnDemand, texts: Sequence[Edited]) -> list[int]:
+    """Put the texts that a version is confidently wrong about first, then those it is wrong about, then the others."""
+    wrong, confident = predict_edited(context, version, texts)
+    rank = np.where(wrong & confident, 0, np.where(wrong, 1, 2))
+    return [int(place) for place in np.argsort(rank, kind="stable")]
+
+
+def synthetic(
+    context: Context, number: int, program: Program, source_id: str | None, edited: Edited, position: int
+) -> SyntheticSample:
+    """The row of a text that a program made."""
+    return SyntheticSample(
+        synthetic_id=make_id("syn", program.program_id, context.run_id, number, position),
+        run_id=context.run_id,
+        round=number,
+        hypothesis_id=program.hypothesis_id,
+        position=position,
+        fields=dict(edited.fields),
+        label=edited.label,
+        reasoning=program.text,
+        call_id=program.call_id,
+        accepted=True,
+        origin="program",
+        source_id=source_id,
+        program_id=program.program_id,
+    )

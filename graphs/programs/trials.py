@@ -1,0 +1,147 @@
+"""Programs tried on samples: what they make of them, and what a model version says of both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from blindspot.graphs.context import Context
+from blindspot.graphs.shared.draws import draw_samples
+from blindspot.graphs.versions.outcomes import outcomes_of
+from blindspot.graphs.versions.versions import OnDemand, predict_once
+from blindspot.storage.errors import Cancelled
+from blindspot.storage.records import Sample
+from blindspot.tools.programs.apply import applies, edit_rows, fill_templates
+from blindspot.tools.programs.compile import Compiled
+from blindspot.tools.programs.data import DataDescription, Edited
+from blindspot.tools.text.vocabulary import Vocabulary
+from blindspot.tools.uu import Mask, are_uus
+
+if TYPE_CHECKING:
+    from blindspot.tools.programs.data import Neighbours
+
+TEMPLATE_TEXTS = 200  # made of the templates of one program
+PREDICTED_TOGETHER = 512  # texts, between two looks at whether to stop
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """The samples that programs are tried on, and what one model version makes of them as they are."""
+
+    samples: Sequence[Sample]  # of training and validation
+    uus: Mask  # (n,)
+    right: Mask  # (n,)
+
+    @property
+    def on_validation(self) -> Mask:
+        """Which of the samples are of the validation split, (n,)."""
+        return np.array([sample.split == "validation" for sample in self.samples], dtype=np.bool_)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One program on the ground."""
+
+    compiled: Compiled
+    edited: Sequence[Edited | None]  # of each sample; of templates, the texts that they gave
+    uus_with: Mask  # of the texts that are not None, (applied,)
+    right_with: Mask  # (applied,)
+    uus_without: Mask | None  # of the same samples as they are; None: templates have none
+    elsewhere: Mask  # samples of validation that it does not apply to, (n,)
+
+    @property
+    def applied(self) -> int:
+        return len(self.uus_with)
+
+
+def describe_data(context: Context) -> DataDescription:
+    """What programs may speak of in this run's data set; telling words are those of its training split."""
+    samples = context.samples("train")
+    vocabulary = Vocabulary((sample.label, "\n".join(sample.fields.values())) for sample in samples)
+    return DataDescription(
+        fields=tuple(context.dataset.fields),
+        labels=tuple(context.dataset.labels),
+        vocabulary=vocabulary,
+        neighbours=neighbours(),
+    )
+
+
+def neighbours() -> Neighbours | None:
+    """The words that mean nearly the same, from the word vectors that attacks read; None where they are not here."""
+    from blindspot.tools.attack.neighbours import nearest_words
+
+    return nearest_words()
+
+
+def ground_of(context: Context, version: OnDemand) -> Ground:
+    """Draw the samples, the same for each model version, and have this one predict them."""
+    settings = context.settings.hypotheses
+    drawn = draw_samples(context.samples("validation"), settings.test_samples, seed=context.settings.run.seed)
+    drawn += draw_samples(context.samples("train"), settings.test_train_samples, seed=context.settings.run.seed)
+    outcomes = outcomes_of(context, drawn, predict_once(context, version, drawn, kind="sample"))
+    uus = are_uus(outcomes.wrong, outcomes.confidence, context.settings.run.tau)
+    return Ground(drawn, uus, ~outcomes.wrong)
+
+
+def try_programs(
+    context: Context, version: OnDemand, programs: Mapping[str, Compiled], ground: Ground
+) -> dict[str, Trial]:
+    """Run programs on the ground and have a model version predict what they make.
+
+    Args:
+        programs: program_id of a row -> what runs it.
+    Returns: program_id -> trial.
+    Raises: Cancelled.
+    """
+    seed = context.settings.run.seed
+    made: dict[str, Sequence[Edited | None]] = {}
+    for key, compiled in programs.items():
+        made[key] = (
+            fill_templates(compiled, TEMPLATE_TEXTS, seed=seed)
+            if compiled.templates
+            else edit_rows(compiled, ground.samples, seed=seed)
+        )
+    texts = [edited for rows in made.values() for edited in rows if edited is not None]
+    wrong, confident = predict_edited(context, version, texts)
+    trials, start = {}, 0
+    for key, compiled in programs.items():
+        rows = made[key]
+        places = [place for place, edited in enumerate(rows) if edited is not None]
+        end = start + len(places)
+        uus, right = wrong[start:end] & confident[start:end], ~wrong[start:end]
+        start = end
+        untouched = np.array([not applies(compiled, sample) for sample in ground.samples], dtype=np.bool_)
+        trials[key] = Trial(
+            compiled=compiled,
+            edited=rows,
+            uus_with=uus,
+            right_with=right,
+            uus_without=None if compiled.templates else ground.uus[places],
+            elsewhere=(untouched | bool(compiled.templates)) & ground.on_validation,
+        )
+    return trials
+
+
+def predict_edited(context: Context, version: OnDemand, texts: Sequence[Edited]) -> tuple[Mask, Mask]:
+    """Have a version predict texts that programs made; nothing is stored.
+
+    Returns: which are wrong, which are confident, (n,) each.
+    Raises: Cancelled.
+    """
+    names, labels = context.dataset.fields, context.dataset.labels
+    expected = np.array([labels.index(edited.label) for edited in texts], dtype=np.int64)
+    predicted = np.zeros(len(texts), dtype=np.int64)
+    confidence = np.zeros(len(texts))
+    for start in range(0, len(texts), PREDICTED_TOGETHER):
+        if context.cancelled():
+            raise Cancelled("stopped while programs were tried")
+        some = texts[start : start + PREDICTED_TOGETHER]
+        _, confidences, probabilities = version.classifier.predict_labels(
+            [tuple(edited.fields[name] for name in names) for edited in some]
+        )
+        confidence[start : start + len(some)] = confidences
+        predicted[start : start + len(some)] = np.asarray(probabilities).argmax(axis=1)
+    return predicted != expected, confidence >= context.settings.run.tau
