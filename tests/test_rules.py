@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 
 from blindspot.agents.teachers.rules import RulesTeacher
@@ -9,6 +12,9 @@ from blindspot.agents.teachers.teacher import Case, Explanation
 from blindspot.storage.errors import MalformedAnswer
 from blindspot.storage.records import Fields, Sample
 from blindspot.tools.data.planted import FAMILY, generate_reviews
+from blindspot.tools.programs.apply import edit_rows
+from blindspot.tools.programs.compile import compile_program
+from blindspot.tools.programs.data import DataDescription
 from blindspot.tools.text.edits import edits
 from blindspot.tools.text.rewrite import slip_of
 from blindspot.tools.text.vocabulary import words_of
@@ -138,3 +144,44 @@ async def test_the_same_case_gives_the_same_samples(kind: str) -> None:
     uu = case({"text": "The story is nuts. It took me about twenty hours."})
     twice = [await reviews_teacher().generate(uu, Explanation("x", "y", None), kind, 4) for _ in range(2)]
     assert twice[0] == twice[1]
+
+
+@pytest.mark.parametrize(
+    ("make", "uu", "kinds"),
+    [
+        (
+            reviews_teacher,
+            case({"text": "It took me about twenty hours. The soundtrack is sick."}),
+            ["abstraction", "extrapolation"],
+        ),
+        (
+            reviews_teacher,
+            case({"text": "The staff was friendly."}, {"text": "The staff was freindly."}),
+            ["abstraction", "extrapolation"],
+        ),
+        (
+            pairs_teacher,
+            replace(
+                case({"a": "Quokkas hopped through Perth.", "b": "Through Perth the quokkas hopped."}, label="same"),
+                labels=("different", "same"),
+            ),
+            ["extrapolation"],
+        ),
+    ],
+)
+async def test_a_pattern_is_stated_as_programs_that_change_training_samples(
+    make: Callable[[], RulesTeacher], uu: Case, kinds: list[str]
+) -> None:
+    teacher = make()
+    said = Explanation("a pattern", "so", None)
+    drafts = await teacher.formalise(uu, {"abstraction": said, "extrapolation": said}, 4)
+    assert [draft.kind for draft in drafts] == kinds
+    rows = [sample for samples in teacher.by_label.values() for sample in samples]
+    named = {"a": "A guide said that Maria Keller left.", "b": "According to a guide, Maria Keller left."}
+    rows += [Sample("p:train:9", "p", "train", 9, named, "same")] if uu.field_names == ("a", "b") else []
+    for draft in drafts:
+        compiled = compile_program(draft.program, DataDescription(uu.field_names, uu.labels, teacher.vocabulary))
+        made = [edited for edited in edit_rows(compiled, rows, seed=0) if edited]
+        assert made
+        assert {edited.label for edited in made} <= set(uu.labels)
+    assert await teacher.formalise(uu, {"abstraction": said}, 1) == [d for d in drafts if d.kind == "abstraction"][:1]

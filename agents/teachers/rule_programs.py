@@ -10,11 +10,13 @@ from blindspot.storage.records import HypothesisKind
 from blindspot.tools.programs.conditions import LabelIs
 from blindspot.tools.programs.edit_types import AnyEdit, ChangeNames, Insert, Misspell, Replace, Swap
 from blindspot.tools.programs.vocabulary import Program
+from blindspot.tools.text.function_words import ENGLISH
 from blindspot.tools.text.rewrite import SLIPS, Slip
 from blindspot.tools.text.vocabulary import Vocabulary, split_sentences, words_of
 
 LEAST_SHARE = 0.12  # of the words that can be misspelt
-MOST_SWAPPED = 100  # telling words of a label
+MOST_SWAPPED = 30  # telling words of a label that give way to the UU's
+MOST_PLACES = 2  # of one text
 
 
 def state_programs(case: Case, pattern: Pattern, vocabulary: Vocabulary) -> list[tuple[HypothesisKind, Program]]:
@@ -62,7 +64,8 @@ def misspelt(pattern: Pattern, slips: Sequence[Slip]) -> Misspell:
 def swap_telling(case: Case, pattern: Pattern, vocabulary: Vocabulary) -> Replace | None:
     """The UU's words in the place of the words that speak most for its label; None where no word does."""
     cues = tuple(dict.fromkeys(pattern.words))
-    speaking = [word for word in vocabulary.words_for(case.label, MOST_SWAPPED) if word not in cues]
+    speaking = [word for word in vocabulary.words_for(case.label) if word not in cues and word not in ENGLISH]
     if not cues or not speaking:
         return None
-    return Replace(kind="replace", swaps=tuple(Swap(old=word, new=cues) for word in speaking))
+    swaps = tuple(Swap(old=word, new=cues) for word in speaking[:MOST_SWAPPED])
+    return Replace(kind="replace", swaps=swaps, at_most=MOST_PLACES)

@@ -52,12 +52,11 @@ class Vocabulary:
         outside, texts_outside = self.texts_with[word] - inside, self.texts_of.total() - texts_inside
         return math.log((inside + 1) / (texts_inside + 2)) - math.log((outside + 1) / (texts_outside + 2))
 
-    def words_for(self, label: str, most: int) -> list[str]:
+    def words_for(self, label: str) -> list[str]:
         """The words that tell a label from the others in the most texts: by weight times texts of the label."""
         counts = self.texts_with_label.get(label, Counter())
         gains = {word: count * self.weight(word, label) for word, count in counts.items()}
-        ranked = sorted((word for word, gain in gains.items() if gain > 0), key=lambda word: (-gains[word], word))
-        return ranked[:most]
+        return sorted((word for word, gain in gains.items() if gain > 0), key=lambda word: (-gains[word], word))
 
     def telling(self, text: str, label: str) -> list[str]:
         """The words of a text, the most telling for a label first; ties in alphabetical order."""
