@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.graphs.shared.changed_words import add_changed_words
+from blindspot.graphs.shared.attacks import add_changed_words
 from blindspot.storage.records import Attack, ChangedWord, Fields, Sample
 from blindspot.storage.store.store import Store
 from blindspot.tools.text.changed_words import PARTS_OF_SPEECH, TOKEN, changed_words

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from blindspot.graphs.preflight.checks import check_classifier, check_recipes
+from blindspot.graphs.preflight.preflight import check_classifier, check_recipes
 from blindspot.graphs.running.mend import MENDABLE, mend_settings
 from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.storage import records as rec

@@ -17,7 +17,7 @@ import duckdb
 import pytest
 
 from blindspot.storage import records as rec
-from blindspot.storage.analysts.reading import HARMLESS_EFFECTS, REFUSED_EFFECTS, TABLE_FUNCTIONS
+from blindspot.storage.analysts.answer import HARMLESS_EFFECTS, REFUSED_EFFECTS, TABLE_FUNCTIONS
 from blindspot.storage.analysts.ready_queries import QUERIES
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.analysts.session import QuerySession

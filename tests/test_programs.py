@@ -28,8 +28,7 @@ from blindspot.tools.programs.data import DataDescription, Edited
 from blindspot.tools.programs.describe import describe
 from blindspot.tools.programs.phrases import Phrases
 from blindspot.tools.programs.random_programs import random_programs
-from blindspot.tools.programs.schema import strict_schema
-from blindspot.tools.programs.vocabulary import Program, parse_program
+from blindspot.tools.programs.vocabulary import Program, parse_program, strict_schema
 from blindspot.tools.text.vocabulary import Vocabulary
 
 LABELS = ("positive", "negative")

@@ -20,8 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from blindspot.cli.report.marks import Piece, mark_pair
-from blindspot.cli.report.page import TEMPLATES, build_page
+from blindspot.cli.report.page import TEMPLATES, Piece, build_page, mark_pair
 from blindspot.cli.show.summary import read_summary
 from blindspot.cli.show.table import print_summary
 from blindspot.storage import records as rec

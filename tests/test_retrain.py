@@ -34,8 +34,7 @@ from blindspot.tools.classifier.weights import Loaded, load_start, load_weights
 from blindspot.tools.data.planted import generate_reviews
 from blindspot.tools.training.batches import plan_epochs, split_batches
 from blindspot.tools.training.bert_forward import first_token_logits, reads_first_tokens, training_logits
-from blindspot.tools.training.learner import Learner, Logits, Rows
-from blindspot.tools.training.losses import cross_entropy, divergence
+from blindspot.tools.training.learner import Learner, Logits, Rows, cross_entropy, divergence
 from blindspot.tools.training.retrain import Score, retrain
 from blindspot.tools.training.settings import PRESETS, Example, Lora, Trained, Training, Weights
 
@@ -557,7 +556,7 @@ def test_bfloat16_learns_nearly_the_same_with_weights_in_float32(
 
 
 def test_an_adapter_on_a_base_in_bfloat16_is_trained_in_float32(bases: dict[str, Path]) -> None:
-    from blindspot.tools.training.adapters import adapt
+    from blindspot.tools.training.retrain import adapt
 
     start = load_start(str(bases["llama"]), LABELS, fine_tuned=False, dtype=torch.bfloat16)
     model = adapt(start, LORA.lora)
@@ -570,7 +569,7 @@ def test_an_adapter_on_a_base_in_bfloat16_is_trained_in_float32(bases: dict[str,
 
 
 def test_an_adapter_is_trained_on_in_float32_too(bases: dict[str, Path], tmp_path: Path) -> None:
-    from blindspot.tools.training.adapters import adapt
+    from blindspot.tools.training.retrain import adapt
 
     parent = retrain(start_of(bases["llama"]), examples(16), replace(LORA, epochs=1), tmp_path / "m").folder
     model = adapt(load_start(str(parent), LABELS, fine_tuned=True, dtype=torch.bfloat16), LORA.lora)

@@ -8,17 +8,35 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from blindspot.graphs.context import Context
-from blindspot.graphs.shared.changed_words import add_changed_words
 from blindspot.graphs.shared.draws import fair_order
 from blindspot.graphs.versions.versions import OnDemand
-from blindspot.storage.records import Attack, Sample, Uu
+from blindspot.storage.records import Attack, ChangedWord, Sample, Uu
 from blindspot.storage.settings.sections import AttackSection
+from blindspot.storage.store.store import Store
 from blindspot.tools.attack.plan import UNLIMITED, AttackPlan, Budget, SampleLimits
 from blindspot.tools.progress import Report
 
 if TYPE_CHECKING:
     from blindspot.tools.attack.attacker import Models
     from blindspot.tools.classifier.classifier import Classifier
+
+
+def add_changed_words(store: Store, samples: Sequence[Sample], attacks: Sequence[Attack]) -> None:
+    """Add the words that attacks changed, where the store has none of an attack yet.
+
+    Args:
+        samples: at least those that were attacked.
+    """
+    known = {
+        attack_id
+        for run_id in sorted({row.run_id for row in attacks})
+        for attack_id in store.values(ChangedWord, "attack_id", run_id=run_id)
+    }
+    new = [row for row in attacks if row.status == "flipped" and row.attack_id not in known]
+    if new:
+        from blindspot.tools.text.changed_words import changed_words
+
+        store.add(changed_words(new, {sample.sample_id: sample.fields for sample in samples}))
 
 
 KEPT_EVERY_S = 1.0  # adding rows takes some 15 ms, one or a hundred; a kill loses those of this time, and in flight

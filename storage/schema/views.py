@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from blindspot.storage.schema.model_views import ATTACK_STATISTICS, CONFIDENCE_HISTOGRAM
-from blindspot.storage.schema.round_views import EVENT_LOG, ROUND_SUMMARY, UU_REDUCTION
+from blindspot.storage.schema.round_views import (
+    ATTACK_STATISTICS,
+    CONFIDENCE_HISTOGRAM,
+    EVENT_LOG,
+    ROUND_SUMMARY,
+    UU_REDUCTION,
+)
 from blindspot.storage.schema.teacher_views import (
     DISTINCT_HYPOTHESES,
     HYPOTHESIS_LOG,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from transformers import get_scheduler
 
 from blindspot.storage.errors import ModelError
@@ -17,11 +18,38 @@ from blindspot.tools.classifier.padded import is_out_of_memory
 from blindspot.tools.training.batches import Step, split_batches
 from blindspot.tools.training.bert_forward import training_logits
 from blindspot.tools.training.kernels import fast_training
-from blindspot.tools.training.losses import cross_entropy, divergence
 from blindspot.tools.training.settings import Example, Training
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, smoothing: Tensor) -> Tensor:
+    """Compute the cross-entropy of each sample against its label, of which a part is spread over all classes.
+
+    Args:
+        logits: (n, classes).
+        labels: class indices, (n,).
+        smoothing: the part of each sample's target that is spread evenly, (n,) in [0, 1).
+    Returns: (n,) in nats.
+    """
+    log_p = logits.float().log_softmax(dim=-1)
+    return torch.lerp(F.nll_loss(log_p, labels, reduction="none"), -log_p.mean(dim=-1), smoothing)
+
+
+def divergence(logits: Tensor, twins: Tensor) -> Tensor:
+    """Compute the symmetric Kullback-Leibler divergence between predictions: the mean of its two directions.
+
+    Gradients flow into both: the twin is drawn to the sample and the sample to the twin.
+
+    Args:
+        logits: of samples, (n, classes).
+        twins: of the samples' twins, (n, classes).
+    Returns: (n,) in nats; 0 where both predict the same.
+    """
+    log_p, log_q = logits.float().log_softmax(dim=-1), twins.float().log_softmax(dim=-1)
+    return ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(dim=-1) / 2
+
 
 Logits = Callable[["PreTrainedModel", Mapping[str, Tensor]], Tensor]
 """A forward pass that gradients flow back from."""
