@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import blindspot
 from blindspot.agents.teachers.teacher import Case, Draft, Explanation, Hypotheses, ProgramDraft, Refutation, Teacher
+from blindspot.graphs.programs.dosing import pool_of_others
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import Cancelled, DataError
+from blindspot.storage.records import Sample
+from blindspot.tools.programs.compile import compile_program
+from blindspot.tools.programs.data import DataDescription
 from blindspot.tools.programs.vocabulary import parse_program
 
 # The label that a program names is taken for right: a classifier that still reads "negative" is then wrong.
@@ -214,3 +219,23 @@ def test_a_wrong_file_of_programs_is_one_line_before_anything_is_written(
     assert told in str(raised.value)
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "ws" / "store.duckdb").exists()
+
+
+@pytest.mark.parametrize(
+    ("program", "labels"),
+    [
+        ({**HARMLESS, "where": [{"kind": "label_is", "labels": ["positive"]}]}, {"negative"}),
+        ({**HARMLESS, "where": [{"kind": "label_is", "labels": ["positive"]}], "label": "negative"}, set()),
+        (HARMLESS, set()),
+    ],
+)
+def test_a_program_about_one_label_that_keeps_it_gives_rows_of_the_others(
+    program: dict[str, Any], labels: set[str]
+) -> None:
+    context: Any = SimpleNamespace(settings=SimpleNamespace(run=SimpleNamespace(seed=0)))
+    names = ("negative", "positive")
+    samples = [Sample(f"s{k}", "d", "train", k, {"text": f"We sat by door {k}."}, names[k % 2]) for k in range(10)]
+    data = DataDescription(("text",), names)
+    pool = pool_of_others(context, compile_program(parse_program(program), data), data, samples, 5)
+    assert {edited.label for _, edited in pool} == labels
+    assert len(pool) == (5 if labels else 0)

@@ -75,7 +75,7 @@ def add_rows(context: Context, state: State, bench: Bench) -> dict[str, Any]:
     from blindspot.graphs.shared.budgets import budget_rows
 
     wanted = to_repair(bench.programs, bench.tests)
-    rows = dose(context, state["round"], bench.version, wanted, bench.compiled, bench.tests)
+    rows = dose(context, state["round"], bench.version, wanted, bench.compiled, bench.tests, bench.data)
     context.store.add(rows)
     budget = budget_rows(context.settings, context.dataset.rows["train"])
     return {"rows added": f"{len(rows)} of {budget}"}

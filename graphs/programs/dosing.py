@@ -15,8 +15,12 @@ from blindspot.storage.records import Program, ProgramTest, Sample, SyntheticSam
 from blindspot.tools.additions.baselines import Addition, perturbed
 from blindspot.tools.additions.dose import Arm, Dose, bandit_round, proportional
 from blindspot.tools.programs.apply import distinct_variants, fill_templates
-from blindspot.tools.programs.compile import Compiled
-from blindspot.tools.programs.data import Edited
+from blindspot.tools.programs.compile import Compiled, compile_program
+from blindspot.tools.programs.conditions import LabelIs
+from blindspot.tools.programs.data import DataDescription, Edited
+
+Pool = list[tuple[str | None, Edited]]
+"""Texts that a program gives, each with the sample_id of what it was made from; None, of templates."""
 
 LEAST_ROWS = 20  # of a program that is confirmed, as far as the budget goes
 TRIED_PER_ROW = 3  # variants that a classifier is asked about for each row that is added, where fooling ones come first
@@ -29,6 +33,7 @@ def dose(
     programs: Sequence[Program],
     compiled: Mapping[str, Compiled],
     tests: Mapping[str, ProgramTest],
+    data: DataDescription,
 ) -> list[SyntheticSample]:
     """Make a round's rows: of confirmed programs by their effect, and of attacks, as the settings divide them.
 
@@ -40,7 +45,7 @@ def dose(
     written = context.store.count(SyntheticSample, run_id=context.run_id, round=number, origin="teacher")
     budget = max(0, budget_rows(settings, context.dataset.rows["train"]) - written)
     by_attacks = round(settings.method.adversarial * budget)
-    rows = program_rows(context, number, version, programs, compiled, tests, budget - by_attacks)
+    rows = program_rows(context, number, version, programs, compiled, tests, data, budget - by_attacks)
     if by_attacks:
         flips = flips_of(context, version.model_id, "validation") + flips_of(context, version.model_id, "train")
         rows += perturbed(flips, Addition(context.run_id, number, by_attacks, settings.run.seed))
@@ -54,6 +59,7 @@ def program_rows(
     programs: Sequence[Program],
     compiled: Mapping[str, Compiled],
     tests: Mapping[str, ProgramTest],
+    data: DataDescription,
     budget: int,
 ) -> list[SyntheticSample]:
     """Make the rows of programs; where one has fewer than its share, the others take the rest."""
@@ -66,14 +72,42 @@ def program_rows(
     shares = divide(context, number, tests, {key: len(pool) for key, pool in pools.items()}, budget)
     made: list[SyntheticSample] = []
     for row in programs:
-        wanted = shares.get(row.program_id, 0)
-        pool = pools[row.program_id][: tried * wanted]
-        order = fooling_first(context, version, [edited for _, edited in pool]) if tried > 1 else range(len(pool))
-        made += [
-            synthetic(context, number, row, *pool[place], position)
-            for position, place in enumerate(list(order)[:wanted])
+        wanted, pool = shares.get(row.program_id, 0), pools[row.program_id]
+        counterparts: Pool = []
+        if settings.hypotheses.balance:
+            counterparts = pool_of_others(context, compiled[row.program_id], data, samples, tried * wanted)
+        others = min(wanted // 2, len(counterparts))
+        chosen = [
+            *best_of(context, version, pool, wanted - others, tried),
+            *best_of(context, version, counterparts, others, tried),
         ]
+        made += [synthetic(context, number, row, *one, position) for position, one in enumerate(chosen)]
     return made
+
+
+def best_of(context: Context, version: OnDemand, pool: Pool, wanted: int, tried: int) -> Pool:
+    """Take as many of a pool as are wanted: of `tried` times as many, those that fool the version first."""
+    first = pool[: tried * wanted]
+    if tried == 1 or not first:
+        return first
+    order = fooling_first(context, version, [edited for _, edited in first])
+    return [first[place] for place in order[:wanted]]
+
+
+def pool_of_others(
+    context: Context, compiled: Compiled, data: DataDescription, samples: Sequence[Sample], most: int
+) -> Pool:
+    """What a program that keeps labels would make of the labels that it leaves out.
+
+    Added in equal number, these rows keep its edits from becoming a sign of the label that it is about.
+    """
+    program = compiled.program
+    conditions = [part for part in program.where if isinstance(part, LabelIs)]
+    if compiled.label is not None or not conditions:
+        return []
+    where = tuple(part for part in program.where if not isinstance(part, LabelIs))
+    left_out = [sample for sample in samples if not all(sample.label in part.labels for part in conditions)]
+    return pool_of(context, compile_program(program.model_copy(update={"where": where}), data), left_out, most)
 
 
 def divide(
@@ -104,9 +138,7 @@ def divide(
     return proportional(doses, budget, floor=floor)
 
 
-def pool_of(
-    context: Context, compiled: Compiled, samples: Sequence[Sample], most: int
-) -> list[tuple[str | None, Edited]]:
+def pool_of(context: Context, compiled: Compiled, samples: Sequence[Sample], most: int) -> Pool:
     """What a program can give, at most so many texts, each with the sample that it was made from; in a random order."""
     seed = context.settings.run.seed
     if compiled.templates:

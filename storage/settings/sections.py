@@ -237,6 +237,7 @@ class HypothesesSection(Section):
     revise: bool = True
     dose: Literal["proportional", "bandit", "even"] = "proportional"
     prefer: Literal["fooling", "any"] = "fooling"
+    balance: bool = True
 
 
 class CompareSection(Section):
