@@ -334,7 +334,7 @@ def test_what_is_no_teacher_is_refused_before_anything_is_written(settings: Tabl
         with pytest.raises(errors.SettingsError, match=message):
             blindspot.run(settings, teacher=teacher, show="none")
     settings["method"] = {"name": "none"}
-    with pytest.raises(errors.SettingsError, match="object:shouting was given, and no setting names it"):
+    with pytest.raises(errors.SettingsError, match="object:shouting was given, but no setting names it"):
         blindspot.run(settings, teacher=Shouting(), show="none")
     with pytest.raises(errors.SettingsError, match="object cannot call tools"):
         blindspot.run(settings, overrides={"method.name": "teacher", "teacher.autonomy": "probing"}, teacher=Shouting())

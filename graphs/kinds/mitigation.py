@@ -81,9 +81,11 @@ def build_mitigation() -> StateGraph[State, Context, Any, Any]:
 
 
 def scripted_or_decided(after: str) -> Callable[[State, Runtime[Context]], str]:
-    """Go on with the next phase of the script, or let the teacher decide."""
+    """Go on with the next phase of the script, or let the teacher decide; what it taught as programs is run at once."""
 
     def route(state: State, runtime: Runtime[Context]) -> str:
+        if after == "programs" and runs_programs(runtime.context.settings):
+            return after
         return "decide" if runtime.context.settings.teacher.autonomy == "autonomous" else after
 
     return route

@@ -18,7 +18,7 @@ from blindspot.tools.programs.apply import applies, edit_rows, fill_templates
 from blindspot.tools.programs.compile import Compiled
 from blindspot.tools.programs.data import DataDescription, Edited
 from blindspot.tools.text.vocabulary import Vocabulary
-from blindspot.tools.uu import Mask, are_uus
+from blindspot.tools.uu import Mask, are_uus, is_confident
 
 if TYPE_CHECKING:
     from blindspot.tools.programs.data import Neighbours
@@ -144,4 +144,4 @@ def predict_edited(context: Context, version: OnDemand, texts: Sequence[Edited])
         )
         confidence[start : start + len(some)] = confidences
         predicted[start : start + len(some)] = np.asarray(probabilities).argmax(axis=1)
-    return predicted != expected, confidence >= context.settings.run.tau
+    return predicted != expected, is_confident(confidence, context.settings.run.tau)
