@@ -12,10 +12,10 @@ import pytest
 
 import blindspot
 from blindspot.agents.teachers.teacher import Case, Draft, Explanation, Hypotheses, ProgramDraft, Refutation, Teacher
-from blindspot.graphs.programs.dosing import pool_of_others
+from blindspot.graphs.programs.dosing import divide, pool_of_others
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import Cancelled, DataError
-from blindspot.storage.records import Sample
+from blindspot.storage.records import ProgramTest, Sample
 from blindspot.tools.programs.compile import compile_program
 from blindspot.tools.programs.data import DataDescription
 from blindspot.tools.programs.vocabulary import parse_program
@@ -239,3 +239,16 @@ def test_a_program_about_one_label_that_keeps_it_gives_rows_of_the_others(
     pool = pool_of_others(context, compile_program(parse_program(program), data), data, samples, 5)
     assert {edited.label for _, edited in pool} == labels
     assert len(pool) == (5 if labels else 0)
+
+
+def test_templates_get_no_more_than_programs_of_the_same_effect() -> None:
+    hypotheses = SimpleNamespace(dose="proportional")
+    context: Any = SimpleNamespace(settings=SimpleNamespace(run=SimpleNamespace(seed=0), hypotheses=hypotheses))
+
+    def test_of(key: str, applied: int, rows: int) -> ProgramTest:
+        return ProgramTest(key, "m", "r", 1, rows, applied, 0, applied // 2, 0.5, 0.4, 0.6, 0.0, 0.0, "confirmed", 0, 0)
+
+    tests = {"edits": test_of("edits", 100, 800), "texts": test_of("texts", 200, 200)}
+    available = {"edits": 10_000, "texts": 10_000}
+    assert divide(context, 1, tests, available, 1000, {"texts"}) == {"edits": 500, "texts": 500}
+    assert divide(context, 1, {"texts": tests["texts"]}, {"texts": 300}, 1000, {"texts"}) == {"texts": 300}

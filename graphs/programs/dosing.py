@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from statistics import median
 
 import numpy as np
 
@@ -69,7 +70,8 @@ def program_rows(
     samples = context.samples("train")
     tried = TRIED_PER_ROW if settings.hypotheses.prefer == "fooling" else 1
     pools = {row.program_id: pool_of(context, compiled[row.program_id], samples, tried * budget) for row in programs}
-    shares = divide(context, number, tests, {key: len(pool) for key, pool in pools.items()}, budget)
+    templates = {key for key in pools if compiled[key].templates}
+    shares = divide(context, number, tests, {key: len(pool) for key, pool in pools.items()}, budget, templates)
     made: list[SyntheticSample] = []
     for row in programs:
         wanted, pool = shares.get(row.program_id, 0), pools[row.program_id]
@@ -111,7 +113,12 @@ def pool_of_others(
 
 
 def divide(
-    context: Context, number: int, tests: Mapping[str, ProgramTest], available: Mapping[str, int], budget: int
+    context: Context,
+    number: int,
+    tests: Mapping[str, ProgramTest],
+    available: Mapping[str, int],
+    budget: int,
+    templates: Collection[str] = (),
 ) -> dict[str, int]:
     """Divide a budget of rows among programs, as the settings say.
 
@@ -120,10 +127,12 @@ def divide(
 
     Args:
         tests, available: test and number of different texts, by program_id.
+        templates: the programs of templates: no sample says how much they cover, so they count as the median program.
     Returns: program_id -> rows.
     """
     how = context.settings.hypotheses.dose
-    coverage = {key: tests[key].applied / max(1, tests[key].rows) for key in available}
+    covered = {key: tests[key].applied / max(1, tests[key].rows) for key in available if key not in templates}
+    coverage = dict.fromkeys(templates, median(covered.values()) if covered else 1.0) | covered
     if how == "bandit":
         arms = [
             Arm(key, capacity, tests[key].uus_with, tests[key].applied, coverage[key])
