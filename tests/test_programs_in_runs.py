@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,11 +14,13 @@ import pytest
 import blindspot
 from blindspot.agents.teachers.teacher import Case, Draft, Explanation, Hypotheses, ProgramDraft, Refutation, Teacher
 from blindspot.graphs.programs.dosing import divide, pool_of_others
+from blindspot.graphs.programs.trials import try_programs
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import Cancelled, DataError
 from blindspot.storage.records import ProgramTest, Sample
 from blindspot.tools.programs.compile import compile_program
 from blindspot.tools.programs.data import DataDescription
+from blindspot.tools.programs.files import read_programs
 from blindspot.tools.programs.vocabulary import parse_program
 
 # The label that a program names is taken for right: a classifier that still reads "negative" is then wrong.
@@ -146,6 +149,40 @@ def test_a_teacher_states_programs_and_revises_refuted_ones_once(
     ]
     verdicts = dict(read(tmp_path / "ws", "SELECT kind, verdict FROM hypothesis_log WHERE verdict IS NOT NULL"))
     assert verdicts == {"abstraction": "confirmed", "extrapolation": "confirmed"}
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [(os.mkfifo, "is not a regular file"), (os.mkdir, "is a folder"), (None, "no such file; hypotheses.file names")],
+)
+def test_what_is_no_file_of_programs_is_refused_before_it_is_read(
+    make: Callable[[Path], None] | None, told: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "programs.jsonl"
+    if make:
+        make(file)
+    with pytest.raises(DataError, match=told):
+        read_programs(file)
+
+
+def test_revised_programs_are_tried_beside_the_trials_that_were_made(
+    small_run: dict[str, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[list[str]] = []
+
+    def counted(context: Any, version: Any, programs: Any, ground: Any) -> Any:
+        tried.append(list(programs))
+        return try_programs(context, version, programs, ground)
+
+    monkeypatch.setattr("blindspot.graphs.programs.bench.try_programs", counted)
+    table = settings_of(
+        small_run, tmp_path / "ws", method={"share": 0.25}, teacher={"writes": "programs"}, select={"most": 2}
+    )
+    blindspot.run(table, teacher=Formal(), show="none")
+    first, second, *_ = tried
+    assert first
+    assert second
+    assert not set(first) & set(second)
 
 
 def test_random_programs_are_drawn_and_tested(small_run: dict[str, dict[str, Any]], tmp_path: Path) -> None:

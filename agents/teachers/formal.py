@@ -97,7 +97,7 @@ def programs_question(case: Case, hypotheses: Hypotheses, n: int) -> Question:
 
 
 def revision_question(case: Case, refutation: Refutation) -> Question:
-    """Ask for another program in the place of a refuted one."""
+    """Ask for another program instead of a refuted one."""
     test = {
         "kind": refutation.kind,
         "hypothesis": refutation.hypothesis,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from blindspot.graphs.context import Context, State
 from blindspot.graphs.nodes.calibrate import fit_on_validation
 from blindspot.graphs.phase_result import PhaseResult
-from blindspot.graphs.programs.retesting import retest
 from blindspot.graphs.shared.attacks import attack_once
 from blindspot.graphs.shared.draws import draw_samples
 from blindspot.graphs.shared.fooling import predict_known, predict_repaired
@@ -42,6 +41,7 @@ def evaluate(context: Context, state: State, report: Report) -> PhaseResult:
 
     What a verdict weighs besides is measured here too: blind spots, UUs that came and went, calibration, forgetting.
     """
+    from blindspot.graphs.programs.bench import retest
     from blindspot.tools.metrics.evaluate import differences, figures, known_uus
     from blindspot.tools.metrics.verdict_evidence import beside_calibration, repaired_kept, turnover
 

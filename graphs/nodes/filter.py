@@ -38,7 +38,7 @@ def filter_round(context: Context, state: State, report: Report) -> PhaseResult:
     rows = context.store.rows(SyntheticSample, run_id=context.run_id, round=number)
     written = [row for row in rows if row.origin in FILTERED]
     if not written:
-        untaught = ", which no teacher wrote" if rows else ""
+        untaught = ", which need no filter" if rows else ""
         return PhaseResult({}, {"accepted": f"{len(rows)} of {len(rows)}{untaught}"})
     earlier = [sample for sample in accepted_samples(context) if sample.round < number]
     compared, counts = compared_with(context, number, report)

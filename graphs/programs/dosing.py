@@ -8,6 +8,7 @@ from statistics import median
 import numpy as np
 
 from blindspot.graphs.context import Context
+from blindspot.graphs.programs.bench import Bench
 from blindspot.graphs.programs.trials import predict_edited
 from blindspot.graphs.shared.budgets import budget_rows
 from blindspot.graphs.shared.flips import flips_of
@@ -27,73 +28,51 @@ LEAST_ROWS = 20  # of a program that is confirmed, as far as the budget goes
 TRIED_PER_ROW = 3  # variants that a classifier is asked about for each row that is added, where fooling ones come first
 
 
-def dose(
-    context: Context,
-    number: int,
-    version: OnDemand,
-    programs: Sequence[Program],
-    compiled: Mapping[str, Compiled],
-    tests: Mapping[str, ProgramTest],
-    data: DataDescription,
-) -> list[SyntheticSample]:
-    """Make a round's rows: of confirmed programs by their effect, and of attacks, as the settings divide them.
-
-    Args:
-        programs: those that are given rows.
-        compiled, tests: by program_id.
-    """
-    settings = context.settings
+def dose(context: Context, number: int, bench: Bench) -> list[SyntheticSample]:
+    """Make a round's rows: of the programs to repair by their effect, and of attacks, as the settings divide them."""
+    settings, version = context.settings, bench.version
     written = context.store.count(SyntheticSample, run_id=context.run_id, round=number, origin="teacher")
     budget = max(0, budget_rows(settings, context.dataset.rows["train"]) - written)
     by_attacks = round(settings.method.adversarial * budget)
-    rows = program_rows(context, number, version, programs, compiled, tests, data, budget - by_attacks)
+    rows = program_rows(context, number, bench, budget - by_attacks)
     if by_attacks:
         flips = flips_of(context, version.model_id, "validation") + flips_of(context, version.model_id, "train")
         rows += perturbed(flips, Addition(context.run_id, number, by_attacks, settings.run.seed))
     return rows
 
 
-def program_rows(
-    context: Context,
-    number: int,
-    version: OnDemand,
-    programs: Sequence[Program],
-    compiled: Mapping[str, Compiled],
-    tests: Mapping[str, ProgramTest],
-    data: DataDescription,
-    budget: int,
-) -> list[SyntheticSample]:
+def program_rows(context: Context, number: int, bench: Bench, budget: int) -> list[SyntheticSample]:
     """Make the rows of programs; where one has fewer than its share, the others take the rest."""
-    if not programs or not budget:
+    if not (programs := bench.to_repair) or not budget:
         return []
-    settings = context.settings
-    samples = context.samples("train")
+    settings, version, samples = context.settings, bench.version, context.samples("train")
     tried = TRIED_PER_ROW if settings.hypotheses.prefer == "fooling" else 1
-    pools = {row.program_id: pool_of(context, compiled[row.program_id], samples, tried * budget) for row in programs}
-    templates = {key for key in pools if compiled[key].templates}
-    shares = divide(context, number, tests, {key: len(pool) for key, pool in pools.items()}, budget, templates)
+    compiled = {row.program_id: bench.compiled[row.program_id] for row in programs}
+    available = {key: len(pool_of(context, one, samples, budget)) for key, one in compiled.items()}
+    templates = {key for key, one in compiled.items() if one.templates}
+    shares = divide(context, number, bench.tests, available, budget, templates)
     made: list[SyntheticSample] = []
     for row in programs:
-        wanted, pool = shares.get(row.program_id, 0), pools[row.program_id]
+        one, wanted = compiled[row.program_id], shares[row.program_id]
         counterparts: Pool = []
         if settings.hypotheses.balance:
-            counterparts = pool_of_others(context, compiled[row.program_id], data, samples, tried * wanted)
+            counterparts = pool_of_others(context, one, bench.data, samples, tried * wanted)
         others = min(wanted // 2, len(counterparts))
+        pool = pool_of(context, one, samples, tried * (wanted - others))
         chosen = [
-            *best_of(context, version, pool, wanted - others, tried),
-            *best_of(context, version, counterparts, others, tried),
+            *best_of(context, version, pool, wanted - others),
+            *best_of(context, version, counterparts[: tried * others], others),
         ]
-        made += [synthetic(context, number, row, *one, position) for position, one in enumerate(chosen)]
+        made += [synthetic(context, number, row, *text, position) for position, text in enumerate(chosen)]
     return made
 
 
-def best_of(context: Context, version: OnDemand, pool: Pool, wanted: int, tried: int) -> Pool:
-    """Take as many of a pool as are wanted: of `tried` times as many, those that fool the version first."""
-    first = pool[: tried * wanted]
-    if tried == 1 or not first:
-        return first
-    order = fooling_first(context, version, [edited for _, edited in first])
-    return [first[place] for place in order[:wanted]]
+def best_of(context: Context, version: OnDemand, pool: Pool, wanted: int) -> Pool:
+    """Take as many of a pool as are wanted; where it holds more, those that fool the version first."""
+    if len(pool) <= wanted:
+        return pool
+    order = fooling_first(context, version, [edited for _, edited in pool])
+    return [pool[place] for place in order[:wanted]]
 
 
 def pool_of_others(

@@ -9,7 +9,7 @@ import numpy as np
 
 from blindspot.graphs.context import Context
 from blindspot.graphs.programs.trials import Ground, Trial
-from blindspot.storage.records import Program, ProgramTest
+from blindspot.storage.records import ProgramTest
 from blindspot.tools.metrics.program_tests import (
     EditedOutcomes,
     JudgedProgram,
@@ -111,8 +111,3 @@ def newest_tests(rows: Sequence[ProgramTest]) -> dict[str, ProgramTest]:
     for row in sorted(rows, key=lambda row: (row.round, row.verdict not in FIRST)):
         newest[row.program_id] = row
     return newest
-
-
-def to_repair(programs: Sequence[Program], tests: Mapping[str, ProgramTest]) -> list[Program]:
-    """The programs that are given rows: those confirmed, and those still open on the version that is repaired."""
-    return [row for row in programs if row.program_id in tests and tests[row.program_id].verdict in STILL_OPEN]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,9 +18,6 @@ from blindspot.tools.programs.compile import Compiled
 from blindspot.tools.programs.data import DataDescription, Edited
 from blindspot.tools.text.vocabulary import Vocabulary
 from blindspot.tools.uu import Mask, are_uus, is_confident
-
-if TYPE_CHECKING:
-    from blindspot.tools.programs.data import Neighbours
 
 TEMPLATE_TEXTS = 200  # made of the templates of one program
 PREDICTED_TOGETHER = 512  # texts, between two looks at whether to stop
@@ -59,21 +55,16 @@ class Trial:
 
 def describe_data(context: Context) -> DataDescription:
     """What programs may speak of in this run's data set; telling words are those of its training split."""
+    from blindspot.tools.attack.neighbours import nearest_words
+
     samples = context.samples("train")
     vocabulary = Vocabulary((sample.label, "\n".join(sample.fields.values())) for sample in samples)
     return DataDescription(
         fields=tuple(context.dataset.fields),
         labels=tuple(context.dataset.labels),
         vocabulary=vocabulary,
-        neighbours=neighbours(),
+        neighbours=nearest_words(),
     )
-
-
-def neighbours() -> Neighbours | None:
-    """The words that mean nearly the same, from the word vectors that attacks read; None where they are not here."""
-    from blindspot.tools.attack.neighbours import nearest_words
-
-    return nearest_words()
 
 
 def ground_of(context: Context, version: OnDemand) -> Ground:
@@ -131,17 +122,16 @@ def predict_edited(context: Context, version: OnDemand, texts: Sequence[Edited])
     Returns: which are wrong, which are confident, (n,) each.
     Raises: Cancelled.
     """
-    names, labels = context.dataset.fields, context.dataset.labels
-    expected = np.array([labels.index(edited.label) for edited in texts], dtype=np.int64)
-    predicted = np.zeros(len(texts), dtype=np.int64)
+    wrong = np.zeros(len(texts), dtype=np.bool_)
     confidence = np.zeros(len(texts))
     for start in range(0, len(texts), PREDICTED_TOGETHER):
         if context.cancelled():
             raise Cancelled("stopped while programs were tried")
         some = texts[start : start + PREDICTED_TOGETHER]
-        _, confidences, probabilities = version.classifier.predict_labels(
-            [tuple(edited.fields[name] for name in names) for edited in some]
+        predicted, confidences, _ = version.classifier.predict_labels(
+            [tuple(edited.fields[name] for name in context.dataset.fields) for edited in some]
         )
-        confidence[start : start + len(some)] = confidences
-        predicted[start : start + len(some)] = np.asarray(probabilities).argmax(axis=1)
-    return predicted != expected, is_confident(confidence, context.settings.run.tau)
+        part = slice(start, start + len(some))
+        wrong[part] = [label != edited.label for label, edited in zip(predicted, some, strict=True)]
+        confidence[part] = confidences
+    return wrong, is_confident(confidence, context.settings.run.tau)

@@ -25,20 +25,24 @@ def budget_rows(settings: Settings, rows_train: int) -> int:
         return 0
     if settings.method.share is not None:
         return max(1, round(settings.method.share * rows_train))
-    uus = max(1, round(settings.select.share * rows_train))
-    return 2 * min(uus, settings.select.most or uus) * settings.teacher.samples_per_hypothesis
+    return 2 * shared_uus(settings, rows_train) * settings.teacher.samples_per_hypothesis
 
 
 def budget_uus(settings: Settings, rows_train: int) -> int:
     """How many UUs of a round are selected: to be shown to the teacher, or relabelled; other baselines take none."""
     rows, most = budget_rows(settings, rows_train), settings.select.most
     if settings.method.name == "teacher" and settings.teacher.writes == "programs":  # a few give any number of rows
-        uus = max(1, round(settings.select.share * rows_train))
-        return min(uus, most or uus)
+        return shared_uus(settings, rows_train)
     if settings.method.name == "teacher":
         uus = math.ceil(rows / (2 * settings.teacher.samples_per_hypothesis))  # an abstraction and an extrapolation
         return min(uus, most or uus)
     return rows if settings.method.name == "relabel" else 0
+
+
+def shared_uus(settings: Settings, rows_train: int) -> int:
+    """The UUs of a round by `select.share` of the training rows and `select.most`."""
+    uus = max(1, round(settings.select.share * rows_train))
+    return min(uus, settings.select.most or uus)
 
 
 def most_selected(context: Context) -> int:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blindspot.agents.teachers.teacher import Refutation, Teacher
-from blindspot.graphs.context import Context, State
+from blindspot.graphs.context import Context
+from blindspot.graphs.programs.bench import Bench
 from blindspot.graphs.programs.trials import Trial
 from blindspot.graphs.shared.references import least_of_all
 from blindspot.graphs.teaching.formalise import origin_of, program_row
@@ -23,14 +23,7 @@ from blindspot.tools.progress import Report
 EXAMPLES_SHOWN = 5  # of each sort
 
 
-async def revise_refuted(
-    context: Context,
-    state: State,
-    programs: Sequence[Program],
-    trials: Mapping[str, Trial],
-    tests: Mapping[str, ProgramTest],
-    report: Report,
-) -> int:
+async def revise_refuted(context: Context, number: int, bench: Bench, report: Report) -> int:
     """Have the teacher revise the programs of this round that were refuted, each once.
 
     Returns: how many new programs there are.
@@ -40,17 +33,17 @@ async def revise_refuted(
     revised = {row.revised_from_id for row in rows}
     refuted = [
         row
-        for row in programs
-        if row.round == state["round"]
+        for row in bench.programs
+        if row.round == number
         and row.hypothesis_id
         and not row.revised_from_id
         and row.program_id not in revised
-        and tests[row.program_id].verdict == "refuted"
+        and bench.tests[row.program_id].verdict == "refuted"
     ]
     if not refuted:
         return 0
-    teacher = await asyncio.to_thread(open_teacher, context, state["model_id"])
-    teacher.begin_round(context.run_id, state["round"])
+    teacher = await asyncio.to_thread(open_teacher, context, bench.version.model_id)
+    teacher.begin_round(context.run_id, number)
     least = await asyncio.to_thread(least_of_all, context)
     waiting: list[Pending] = []
     done = count = 0
@@ -58,13 +51,14 @@ async def revise_refuted(
     async def revise_one(row: Program) -> None:
         nonlocal done, count
         try:
-            written = await revise_program(context, teacher, row, trials[row.program_id], tests[row.program_id], least)
+            trial, test = bench.trials[row.program_id], bench.tests[row.program_id]
+            written = await revise_program(context, teacher, row, trial, test, least)
             count += written  # not `count += await …`: that would lose what others add meanwhile
         except Pending as error:
             waiting.append(error)
         except (MalformedAnswer, Unanswered, BudgetSpent) as error:
             message = f"program {row.program_id} was not revised: {error}"
-            await asyncio.to_thread(context.tell, state["round"], "programs", message, level="warning")
+            await asyncio.to_thread(context.tell, number, "programs", message, level="warning")
         done += 1
         report(done, len(refuted))
 
@@ -73,7 +67,7 @@ async def revise_refuted(
     finally:
         await teacher.aclose()
     if waiting and not context.skip_unanswered:
-        await pause(context, state["round"], waiting)
+        await pause(context, number, waiting)
     return count
 
 

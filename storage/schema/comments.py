@@ -258,7 +258,8 @@ COMMENTS: Comments = {
             "call_id": "Identifies the call.",
             "run_id": RUN,
             "round": ROUND,
-            "phase": "abstract, extrapolate, generate or decide (the next step of an autonomous run).",
+            "phase": "abstract, extrapolate, generate, formalise or revise (programs), or decide (the next step of an "
+            "autonomous run).",
             "uu_id": "The UU it is about (uus); empty text where it is about none.",
             "cache_key": "Hash of the whole question; the same question is paid for once.",
             "teacher": "Who was asked, as a spec.",

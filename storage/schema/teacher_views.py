@@ -161,7 +161,7 @@ TEACHER_SPEND = View(
     {
         "run_id": RUN,
         "round": ROUND,
-        "phase": "abstract, extrapolate, generate or decide.",
+        "phase": "abstract, extrapolate, generate, formalise, revise or decide.",
         "teacher": "Who was asked, as a spec.",
         "model": "The model that answered, as its provider names it.",
         "calls": "Questions, answers out of the cache included.",

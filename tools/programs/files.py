@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from blindspot.storage.errors import DataError, MalformedAnswer
+from blindspot.tools.data.formats import check_regular
 from blindspot.tools.programs.vocabulary import Program, parse_program
 
 MOST_BYTES = 16 * 2**20
@@ -18,11 +19,12 @@ def read_programs(file: Path) -> list[Program]:
     Raises: DataError, with the file, the program's number and what is wrong with it.
     """
     try:
-        if not file.is_file():
-            raise DataError(f"{file}: no such file; hypotheses.file names a JSON list of programs, or one a line")
+        check_regular(file)
         if file.stat().st_size > MOST_BYTES:
             raise DataError(f"{file}: larger than {MOST_BYTES // 2**20} MiB; programs are small")
         text = file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"{file}: no such file; hypotheses.file names a JSON list of programs, or one a line") from None
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
