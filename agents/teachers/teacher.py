@@ -96,8 +96,9 @@ class Teacher(Protocol):
 
     spec: str
 
-    def begin_round(self, run_id: str, number: int) -> None:
+    def begin_round(self, run_id: str, number: int) -> None:  # noqa: ARG002 - may be left as it is
         """Say in which run and round (from 1) the next questions are asked."""
+        return
 
     async def abstract(self, case: Case) -> Explanation:
         """Explain this UU by a pattern that covers closely related ones."""
@@ -118,3 +119,4 @@ class Teacher(Protocol):
 
     async def aclose(self) -> None:
         """Release connections."""
+        return
