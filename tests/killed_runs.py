@@ -27,6 +27,7 @@ from typing import Any
 
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
+from blindspot.api import RunEnd
 from blindspot.cli import main
 from blindspot.cli.commands.run import carry_out
 from blindspot.cli.show.display import Show
@@ -34,7 +35,7 @@ from blindspot.graphs.context import Progress
 from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import Run
-from blindspot.storage.settings.sections import check_settings
+from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.store import store
 from blindspot.storage.store.store_file import StoreFile
 
@@ -46,7 +47,8 @@ WRITES = (
     (AsyncSqliteSaver, "aput"),
     (AsyncSqliteSaver, "aput_writes"),
 )
-FILE, MOMENT, KIND = [*sys.argv[1:], "mitigation"][:3]
+FILE, MOMENT = sys.argv[1:3]
+KIND: Any = [*sys.argv[3:], "mitigation"][0]  # of run
 
 
 def give_up_privileges() -> None:
@@ -91,12 +93,21 @@ def watch(last: int) -> None:
 
 def deeds(code: str = "") -> Iterator[None]:
     """What befalls the run: once."""
-    yield exec(code, {}) if code else die()
+    if code:
+        exec(code, {})
+    else:
+        die()
+    yield
 
 
-def work(outer: Show, cancelled: Callable[[], bool]) -> Run:
+def work(outer: Show, cancelled: Callable[[], bool]) -> RunEnd:
     """Start the run, or go on with it."""
     settings = check_settings(json.loads(Path(FILE).read_text()), where="killed run")
+    return RunEnd(run_of(settings, outer, cancelled), Path(settings.run.workspace))
+
+
+def run_of(settings: Settings, outer: Show, cancelled: Callable[[], bool]) -> Run:
+    """Start the run, or go on with it. Returns: its row."""
     phase, count, *code = json.loads(MOMENT) or ("never", 0)
     deed = deeds(*code)
     if phase == "point":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,14 @@ from blindspot.cli.show.alike import merge
 from blindspot.storage import records as rec
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.schema.statement import examples_of, statement_of
+from blindspot.storage.schema.tables import Record
 from blindspot.storage.store.store import Store
+from support.commands import Cli
 
+KINDS: tuple[rec.HypothesisKind, ...] = ("abstraction", "extrapolation")
 START = datetime(2026, 1, 2)
 RUN = rec.Run("run-1", "r", "finished", {}, 0, "openai:m", "dat-1", 0.65, {}, START, original_model_id="mdl-0")
 READ = "Slang, here {0}, is read literally."
-
-Cli = Callable[..., Any]
 
 
 def ask(expression: str, text: str) -> Any:
@@ -75,13 +76,13 @@ def test_any_text_has_a_statement_which_says_the_same_as_the_text(texts: list[st
             assert restated == stated
 
 
-def taught(texts: Sequence[tuple[str, str]], *, teacher: str = "openai:m") -> list[rec.Record]:
+def taught(texts: Sequence[tuple[str, str]], *, teacher: str = "openai:m") -> list[Record]:
     """A round about as many UUs as there are (abstraction, extrapolation), the first half of which it repairs."""
-    rows: list[rec.Record] = [
+    rows: list[Record] = [
         RUN,
         rec.Round("run-1", 1, "mdl-0", START, "mdl-1", True, "took the new model", START),
         *(
-            rec.ModelVersion(f"mdl-{i}", "run-1", i, None, "x", f"models/{i}", 1, 0, {}, None, 1.0, START)
+            rec.ModelVersion(f"mdl-{i}", "run-1", i, None, "original", f"models/{i}", 1, 0, {}, None, 1.0, START)
             for i in (0, 1)
         ),
     ]
@@ -94,7 +95,7 @@ def taught(texts: Sequence[tuple[str, str]], *, teacher: str = "openai:m") -> li
                 "mdl-1", f"smp-{number}", "sample", "pos", "pos" if 2 * number < len(texts) else "neg", 0.9, (0.1, 0.9)
             ),
         ]
-        for kind, text in zip(("abstraction", "extrapolation"), about, strict=True):
+        for kind, text in zip(KINDS, about, strict=True):
             key = f"hyp-{teacher}-{number}-{kind}"
             rows += [
                 rec.Hypothesis(key, "run-1", 1, uu, kind, None, text, f"because {number}", teacher, None, START),

@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -25,23 +25,22 @@ from blindspot.graphs.preflight.source import source_of
 from blindspot.graphs.running.run import new_run, start_run
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import StoreError
-from blindspot.storage.records import Dataset, Event, ModelVersion, Prediction, Run, Sample, make_id
-from blindspot.storage.schema.tables import TABLES
+from blindspot.storage.records import Attack, Dataset, Event, ModelVersion, Prediction, Run, Sample, Uu, make_id
+from blindspot.storage.schema.tables import TABLES, Record
 from blindspot.storage.settings.sections import check_settings
 from blindspot.storage.store.store import Store
 from blindspot.storage.transfer.delete import plan_deletion
 from blindspot.storage.workspace import Workspace, size_of
 from blindspot.tools.data.planted import write_dataset
+from support.commands import Cli
+from support.whole_run import whole_run
+from support.workspaces import contents, fill
 
-Rows = list[Any]
-Make = Callable[..., Rows]
 
-
-def fill(folder: Path, *runs: Rows) -> None:
+def make_workspace(folder: Path, *runs: Iterable[Record]) -> None:
     """Make a workspace with the rows of runs, weights for each of their model versions, and a checkpoint of each."""
+    fill(folder, *runs)
     with Store.open(folder) as store:
-        store.add([record for rows in runs for record in rows])
-        store.publish()
         for version in store.rows(ModelVersion):
             (folder / version.folder).mkdir(parents=True)
             (folder / version.folder / "model.safetensors").write_bytes(b"weights")
@@ -67,28 +66,21 @@ def threads(folder: Path) -> set[str]:
     return {thread for (thread,) in rows}
 
 
-def contents(folder: Path) -> dict[str, Rows]:
-    with Store.open(folder) as store:
-        return {table.name: store.rows(kind) for kind, table in TABLES.items()}
-
-
 def weights(folder: Path) -> set[str]:
     return {path.name for path in (folder / "models").iterdir()}
 
 
-def run_of(rows: Rows) -> Run:
+def run_of(rows: Sequence[Record]) -> Run:
     (run,) = (row for row in rows if isinstance(row, Run))
     return run
 
 
-def test_a_deleted_run_takes_its_rows_weights_and_checkpoints_along_and_nothing_else(
-    whole_run: Make, tmp_path: Path, cli: Callable[..., Any]
-) -> None:
+def test_a_deleted_run_takes_its_rows_weights_and_checkpoints_along_and_nothing_else(tmp_path: Path, cli: Cli) -> None:
     gone, stays = whole_run("gone-1"), whole_run("stays-1", begun_s=9)
     about = next(row for row in stays if isinstance(row, Prediction))  # another's model version, of a text that goes
     both = replace(about, subject_id=make_id("atk", "gone-1", 0), subject_kind="attack")
-    fill(tmp_path / "alone", stays)
-    fill(tmp_path / "ws", gone, [*stays, both])
+    make_workspace(tmp_path / "alone", stays)
+    make_workspace(tmp_path / "ws", gone, [*stays, both])
     said = cli("delete", "gone-1", "--yes", "-w", "ws")
     assert said.code == 0, said.err
     assert "gone-1: deleted" in said.out
@@ -99,9 +91,9 @@ def test_a_deleted_run_takes_its_rows_weights_and_checkpoints_along_and_nothing_
         assert results.query("SELECT run_id FROM runs")[1] == [("stays-1",)]
 
 
-def test_shared_rows_go_with_the_last_run_that_needs_them(whole_run: Make, tmp_path: Path) -> None:
+def test_shared_rows_go_with_the_last_run_that_needs_them(tmp_path: Path) -> None:
     runs = [whole_run(f"cell-{number}", begun_s=number, study_id="study-1") for number in (1, 2)]
-    fill(tmp_path, *runs)
+    make_workspace(tmp_path, *runs)
     with Store.open(tmp_path) as store:
         delete_runs(store, plan_deletion(store, ["cell-1"]))
         assert [store.count(kind) for kind in (Dataset, Sample)] == [1, 2]
@@ -111,12 +103,12 @@ def test_shared_rows_go_with_the_last_run_that_needs_them(whole_run: Make, tmp_p
         assert {table.name: store.count(kind) for kind, table in TABLES.items() if store.count(kind)} == {}
 
 
-def test_samples_that_another_data_sets_run_names_stay(whole_run: Make, tmp_path: Path) -> None:
+def test_samples_that_another_data_sets_run_names_stay(tmp_path: Path) -> None:
     """A split that two data sets share stands in the store once, under the first of them."""
     first, second = whole_run("run-1", rows=3), whole_run("run-2", begun_s=9, dataset_id=make_id("ds", "second"))
     named = make_id("smp", make_id("ds", "shared"), 2)
-    fill(tmp_path, first, [replace(row, sample_id=named) if hasattr(row, "sample_id") and not isinstance(row, Sample)
-                           else row for row in second])  # fmt: skip
+    second = [replace(row, sample_id=named) if isinstance(row, (Attack, Uu)) else row for row in second]
+    make_workspace(tmp_path, first, second)
     with Store.open(tmp_path) as store:
         delete_runs(store, plan_deletion(store, ["run-1"]))
         kept = store.rows(Sample, dataset_id=make_id("ds", "shared"))
@@ -124,9 +116,9 @@ def test_samples_that_another_data_sets_run_names_stay(whole_run: Make, tmp_path
         assert store.count(Dataset) == 2
 
 
-def test_a_run_whose_model_others_repair_goes_only_along_with_them(whole_run: Make, tmp_path: Path) -> None:
+def test_a_run_whose_model_others_repair_goes_only_along_with_them(tmp_path: Path) -> None:
     cells = [whole_run(f"cell-{number}", begun_s=number, origin_id="origin-1") for number in (1, 2)]
-    fill(tmp_path, whole_run("origin-1"), *cells)
+    make_workspace(tmp_path, whole_run("origin-1"), *cells)
     before = contents(tmp_path)
     with Store.open(tmp_path) as store:
         with pytest.raises(StoreError, match="origin-1 trained the model version that cell-2 repaired; delete"):
@@ -139,7 +131,7 @@ def test_a_run_whose_model_others_repair_goes_only_along_with_them(whole_run: Ma
         assert store.count(Run) == 0
 
 
-def test_weights_that_another_version_shares_or_that_were_brought_along_stay(whole_run: Make, tmp_path: Path) -> None:
+def test_weights_that_another_version_shares_or_that_were_brought_along_stay(tmp_path: Path) -> None:
     brought = tmp_path / "elsewhere" / "classifier"
     brought.mkdir(parents=True)
     gone, stays = whole_run("gone-1", rows=4), whole_run("stays-1", begun_s=9, rows=1)
@@ -161,8 +153,8 @@ def test_weights_that_another_version_shares_or_that_were_brought_along_stay(who
     assert weights(tmp_path / "ws") == {Path(shared.folder).name}
 
 
-def test_deleting_asks_first(whole_run: Make, tmp_path: Path, cli: Callable[..., Any]) -> None:
-    fill(tmp_path / "ws", whole_run())
+def test_deleting_asks_first(tmp_path: Path, cli: Cli) -> None:
+    make_workspace(tmp_path / "ws", whole_run())
     before = contents(tmp_path / "ws")
     refused = cli("delete", "run-1", "-w", "ws")
     assert (refused.code, refused.out) == (2, "")
@@ -179,10 +171,8 @@ with Store.open(Path(sys.argv[1])):
 """
 
 
-def test_nothing_is_deleted_or_vacuumed_while_a_run_is_on(
-    whole_run: Make, tmp_path: Path, cli: Callable[..., Any]
-) -> None:
-    fill(tmp_path / "ws", whole_run(status="running"))
+def test_nothing_is_deleted_or_vacuumed_while_a_run_is_on(tmp_path: Path, cli: Cli) -> None:
+    make_workspace(tmp_path / "ws", whole_run(status="running"))
     size = size_of(tmp_path / "ws")
     command = [sys.executable, "-c", HOLDER, str(tmp_path / "ws")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
@@ -228,11 +218,11 @@ def killed(folder: Path, what: str, moment: str) -> None:
     assert ended.returncode == -signal.SIGKILL, moment
 
 
-def test_a_deletion_that_is_killed_can_be_repeated(whole_run: Make, tmp_path: Path, cli: Callable[..., Any]) -> None:
-    fill(tmp_path / "alone", whole_run("stays-1"))
+def test_a_deletion_that_is_killed_can_be_repeated(tmp_path: Path, cli: Cli) -> None:
+    make_workspace(tmp_path / "alone", whole_run("stays-1"))
     for number, moment in enumerate(("c_return rename", "call delete_rows", "return delete_rows")):
         folder = tmp_path / f"ws-{number}"
-        fill(folder, whole_run("gone-1"), whole_run("stays-1"))
+        make_workspace(folder, whole_run("gone-1"), whole_run("stays-1"))
         killed(folder, "gone-1", moment)
         again = cli("delete", "gone-1", "--yes", "-w", folder)
         assert again.code == (2 if moment.startswith("return") else 0), again.err  # it is gone already
@@ -255,14 +245,12 @@ def shape(folder: Path) -> list[Any]:
         return [connection.execute(query).fetchall() for query in queries]
 
 
-def test_vacuum_makes_the_files_smaller_and_keeps_every_row_comment_view_and_key(
-    whole_run: Make, tmp_path: Path, cli: Callable[..., Any]
-) -> None:
+def test_vacuum_makes_the_files_smaller_and_keeps_every_row_comment_view_and_key(tmp_path: Path, cli: Cli) -> None:
     ws = tmp_path / "ws"
     many = [
         Event(f"evt-{n:05d}", "big-1", 1, datetime(2026, 1, 1), "attack", "info", f"{n} " * 50) for n in range(9000)
     ]
-    fill(ws, whole_run("big-1"), many, whole_run("stays-1", begun_s=9))
+    make_workspace(ws, whole_run("big-1"), many, whole_run("stays-1", begun_s=9))
     assert cli("delete", "big-1", "--yes", "-w", "ws").code == 0
     rows, was = contents(ws), shape(ws)
     sizes = [size_of(path) for path in (Workspace(ws).store, Workspace(ws).results)]
@@ -281,9 +269,9 @@ def test_vacuum_makes_the_files_smaller_and_keeps_every_row_comment_view_and_key
     assert re.search(r"store\.duckdb: [\d,]+ -> [\d,]+ bytes", cli("vacuum", "-w", "ws").out)
 
 
-def test_vacuum_removes_what_killed_processes_left_and_nothing_that_is_needed(whole_run: Make, tmp_path: Path) -> None:
+def test_vacuum_removes_what_killed_processes_left_and_nothing_that_is_needed(tmp_path: Path) -> None:
     stopped, finished = whole_run("stopped-1", status="stopped"), whole_run("finished-1")
-    fill(tmp_path, stopped, finished)
+    make_workspace(tmp_path, stopped, finished)
     gone = replace(run_of(finished), run_id="gone-1")
     add_checkpoints(tmp_path, [gone])
     for name in (make_id("mod", "nobody"), f"{make_id('mod', 'nobody')}.partial", "my-own-model"):
@@ -294,8 +282,8 @@ def test_vacuum_removes_what_killed_processes_left_and_nothing_that_is_needed(wh
     assert threads(tmp_path) == {thread_of(run_of(stopped))}
 
 
-def test_a_vacuum_that_is_killed_leaves_a_whole_store(whole_run: Make, tmp_path: Path) -> None:
-    fill(tmp_path, whole_run("run-1", status="stopped"))
+def test_a_vacuum_that_is_killed_leaves_a_whole_store(tmp_path: Path) -> None:
+    make_workspace(tmp_path, whole_run("run-1", status="stopped"))
     rows = contents(tmp_path)
     for moment in ("call rewrite", "c_call replace", "c_return replace"):
         killed(tmp_path, "vacuum", moment)
@@ -305,10 +293,8 @@ def test_a_vacuum_that_is_killed_leaves_a_whole_store(whole_run: Make, tmp_path:
     assert not list(tmp_path.glob("*.new*"))
 
 
-def test_runs_are_listed_with_what_they_are_and_what_they_take(
-    whole_run: Make, tmp_path: Path, cli: Callable[..., Any]
-) -> None:
-    fill(
+def test_runs_are_listed_with_what_they_are_and_what_they_take(tmp_path: Path, cli: Cli) -> None:
+    make_workspace(
         tmp_path / "ws",
         whole_run("taught-1", kind="mitigation", method="teacher", teacher="rules"),
         whole_run("base-1", begun_s=1, kind="mitigation", method="relabel", teacher="none", status="stopped"),
@@ -338,9 +324,9 @@ def settings_of(folder: Path, **sections: dict[str, Any]) -> dict[str, Any]:
     return {name: table.get(name, {}) | sections.get(name, {}) for name in (*table, *sections)}
 
 
-def test_a_new_run_never_takes_the_number_of_one_that_is_there(whole_run: Make, tmp_path: Path) -> None:
+def test_a_new_run_never_takes_the_number_of_one_that_is_there(tmp_path: Path) -> None:
     settings = check_settings(settings_of(tmp_path), where="test")
-    fill(tmp_path, *(whole_run(f"tiny-{number}", begun_s=number) for number in (1, 2, 3)))
+    make_workspace(tmp_path, *(whole_run(f"tiny-{number}", begun_s=number) for number in (1, 2, 3)))
     with Store.open(tmp_path) as store:
         delete_runs(store, plan_deletion(store, ["tiny-2"]))
         source, (dataset, *_) = source_of(settings), store.rows(Dataset)

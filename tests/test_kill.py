@@ -19,6 +19,8 @@ import pytest
 
 from blindspot.graphs.kinds.mitigation import PHASES
 from blindspot.storage.analysts.results import Results
+from support.processes import WarmPython
+from support.runs import Table
 
 KILLED_RUNS = Path(__file__).with_name("killed_runs.py")
 TOLD = -1
@@ -71,7 +73,7 @@ def untimed(value: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def whole(warm_python: Any, small_run: dict[str, dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Place:
+def whole(warm_python: WarmPython, small_run: Table, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """A run that nobody disturbed."""
     place = Place(warm_python, small_run, tmp_path_factory.mktemp("whole"))
     ended = place.run()
@@ -80,7 +82,7 @@ def whole(warm_python: Any, small_run: dict[str, dict[str, Any]], tmp_path_facto
 
 
 @pytest.fixture
-def place(warm_python: Any, small_run: dict[str, dict[str, Any]], tmp_path: Path) -> Place:
+def place(warm_python: WarmPython, small_run: Table, tmp_path: Path) -> Place:
     return Place(warm_python, small_run, tmp_path)
 
 

@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -38,24 +37,12 @@ from blindspot.storage.transfer.manifest import read_manifest, sha256_of
 from blindspot.storage.transfer.outgoing import export_runs
 from blindspot.storage.transfer.ownership import CONDITIONS
 from blindspot.storage.workspace import Workspace
-
-Rows = list[Any]
-Make = Callable[..., Rows]
-
-
-def fill(folder: Path, *runs: Rows) -> None:
-    with Store.open(folder) as store:
-        store.add([record for rows in runs for record in rows])
-        store.publish()
+from support.commands import Cli
+from support.whole_run import whole_run
+from support.workspaces import contents, fill
 
 
-def contents(folder: Path) -> dict[str, Rows]:
-    """Every row of a store, by table."""
-    with Store.open(folder) as store:
-        return {table.name: store.rows(kind) for kind, table in TABLES.items()}
-
-
-def by_table(*runs: Rows) -> dict[str, Rows]:
+def by_table(*runs: list[Record]) -> dict[str, list[Any]]:
     found: dict[str, dict[object, Record]] = {table.name: {} for table in TABLES.values()}
     for record in (record for rows in runs for record in rows):
         table = TABLES[type(record)]
@@ -81,7 +68,7 @@ def test_every_table_is_a_runs_own_or_has_a_condition() -> None:
     assert without == set(CONDITIONS)
 
 
-def test_a_run_comes_into_another_workspace_with_every_row_and_key(whole_run: Make, tmp_path: Path) -> None:
+def test_a_run_comes_into_another_workspace_with_every_row_and_key(tmp_path: Path) -> None:
     mine, other = whole_run("mine-1", rows=3), whole_run("other-1", begun_s=9, dataset_id=make_id("ds", "another"))
     fill(tmp_path / "there", mine, other)
     folder = export(tmp_path / "there", tmp_path / "out", "mine-1")
@@ -96,9 +83,7 @@ def test_a_run_comes_into_another_workspace_with_every_row_and_key(whole_run: Ma
         assert results.query("SELECT run_id FROM runs ORDER BY started_at")[1] == [("mine-1",), ("here-1",)]
 
 
-def test_bringing_a_run_in_twice_changes_nothing_and_exports_are_the_same_bytes(
-    whole_run: Make, tmp_path: Path
-) -> None:
+def test_bringing_a_run_in_twice_changes_nothing_and_exports_are_the_same_bytes(tmp_path: Path) -> None:
     fill(tmp_path / "there", whole_run())
     first, second = (export(tmp_path / "there", tmp_path / name) for name in ("one", "two"))
     bring(tmp_path / "here", first)
@@ -111,7 +96,7 @@ def test_bringing_a_run_in_twice_changes_nothing_and_exports_are_the_same_bytes(
     assert [sha256_of(again / name) for name in names] == [sha256_of(first / name) for name in names]
 
 
-def test_a_cell_of_a_study_takes_the_run_it_repairs_and_the_study_along(whole_run: Make, tmp_path: Path) -> None:
+def test_a_cell_of_a_study_takes_the_run_it_repairs_and_the_study_along(tmp_path: Path) -> None:
     origin = whole_run("origin-1", kind="original")
     cells = [whole_run(f"cell-{n}", begun_s=n, study_id="study-1", origin_id="origin-1") for n in (1, 2)]
     fill(tmp_path / "there", origin, *cells, whole_run("lone-1", begun_s=7))
@@ -128,7 +113,7 @@ def test_a_cell_of_a_study_takes_the_run_it_repairs_and_the_study_along(whole_ru
         export(tmp_path / "there", tmp_path / "nothing", "nope")
 
 
-def test_a_prefix_takes_the_figures_of_a_study_along(whole_run: Make, tmp_path: Path) -> None:
+def test_a_prefix_takes_the_figures_of_a_study_along(tmp_path: Path) -> None:
     fill(tmp_path / "there", whole_run("origin-1", kind="original"), whole_run("cell-1", study_id="study-1"))
     folder = export(tmp_path / "there", tmp_path / "out", "study-1")
     bring(tmp_path / "here", folder, "anna")
@@ -136,7 +121,7 @@ def test_a_prefix_takes_the_figures_of_a_study_along(whole_run: Make, tmp_path: 
     assert ours == [replace(row, study_id="anna-study-1") for row in theirs] != []
 
 
-def test_a_study_that_was_extended_is_brought_up_to_date(whole_run: Make, tmp_path: Path) -> None:
+def test_a_study_that_was_extended_is_brought_up_to_date(tmp_path: Path) -> None:
     there, here = tmp_path / "there", tmp_path / "here"
     fill(there, whole_run("cell-1", study_id="study-1"))
     bring(here, export(there, tmp_path / "early", "study-1"))
@@ -153,13 +138,13 @@ def test_a_study_that_was_extended_is_brought_up_to_date(whole_run: Make, tmp_pa
     assert contents(here) == contents(there)
 
 
-def test_an_export_may_lie_in_a_folder_that_looks_like_a_partition(whole_run: Make, tmp_path: Path) -> None:
+def test_an_export_may_lie_in_a_folder_that_looks_like_a_partition(tmp_path: Path) -> None:
     fill(tmp_path / "there", whole_run())
     bring(tmp_path / "here", export(tmp_path / "there", tmp_path / "run_id=zzz" / "split=test"))
     assert contents(tmp_path / "here") == contents(tmp_path / "there")
 
 
-def test_samples_of_a_split_that_two_data_sets_share_come_along(whole_run: Make, tmp_path: Path) -> None:
+def test_samples_of_a_split_that_two_data_sets_share_come_along(tmp_path: Path) -> None:
     """They stand in the store under the data set that was there first."""
     first, second = whole_run("run-1"), whole_run("run-2", begun_s=9, dataset_id=make_id("ds", "second"))
     shared = [row for row in first if isinstance(row, Sample)]
@@ -171,9 +156,7 @@ def test_samples_of_a_split_that_two_data_sets_share_come_along(whole_run: Make,
     assert {row.dataset_id for row in found["samples"]} == {row.dataset_id for row in found["datasets"]}
 
 
-def test_another_run_of_that_name_is_refused_in_a_line_and_comes_in_under_a_prefix(
-    whole_run: Make, tmp_path: Path, cli: Callable[..., Any]
-) -> None:
+def test_another_run_of_that_name_is_refused_in_a_line_and_comes_in_under_a_prefix(tmp_path: Path, cli: Cli) -> None:
     fill(tmp_path / "there", whole_run())
     fill(tmp_path / "here", whole_run(begun_s=50))
     before = contents(tmp_path / "here")
@@ -193,7 +176,7 @@ def test_another_run_of_that_name_is_refused_in_a_line_and_comes_in_under_a_pref
     }
 
 
-def test_a_prefix_changes_every_reference_to_a_key_with_it(whole_run: Make, tmp_path: Path) -> None:
+def test_a_prefix_changes_every_reference_to_a_key_with_it(tmp_path: Path) -> None:
     weights = make_id("mod", "cell-1", 0)
     there = tmp_path / "there"
     parts = (whole_run("origin-1"), whole_run("cell-1", begun_s=1, study_id="study-1", origin_id="origin-1"))
@@ -219,7 +202,7 @@ def test_a_prefix_changes_every_reference_to_a_key_with_it(whole_run: Make, tmp_
         assert version is not None
         assert version.folder == f"models/{version.model_id}"
         assert (store.workspace.folder / version.folder / "model.safetensors").read_bytes() == b"weights"
-        call, uu = (store.rows(kind, run_id=run.run_id)[0] for kind in (ToolCall, Uu))
+        call, uu = store.rows(ToolCall, run_id=run.run_id)[0], store.rows(Uu, run_id=run.run_id)[0]
         assert call.arguments["model_id"] in store.values(ModelVersion, "model_id", run_id=run.run_id)
         assert set(call.arguments["before"]) <= set(store.values(Uu, "uu_id", run_id=run.run_id))
         assert uu.attack_id is not None
@@ -241,7 +224,7 @@ def test_a_prefix_changes_every_reference_to_a_key_with_it(whole_run: Make, tmp_
 
 
 @pytest.mark.parametrize("prefix", ["", "a b", "../x", "-x"])
-def test_a_prefix_that_is_no_name_is_refused(whole_run: Make, tmp_path: Path, prefix: str) -> None:
+def test_a_prefix_that_is_no_name_is_refused(tmp_path: Path, prefix: str) -> None:
     fill(tmp_path / "there", whole_run())
     folder = export(tmp_path / "there", tmp_path / "out")
     if prefix:
@@ -251,7 +234,7 @@ def test_a_prefix_that_is_no_name_is_refused(whole_run: Make, tmp_path: Path, pr
         assert bring(tmp_path / "here", folder, prefix)[0].run_id == "run-1"
 
 
-def test_only_finished_runs_get_another_name(whole_run: Make, tmp_path: Path) -> None:
+def test_only_finished_runs_get_another_name(tmp_path: Path) -> None:
     fill(tmp_path / "there", whole_run(status="stopped"))
     folder = export(tmp_path / "there", tmp_path / "out")
     with pytest.raises(StoreError, match="run-1 is stopped: only runs that are finished"):
@@ -259,7 +242,7 @@ def test_only_finished_runs_get_another_name(whole_run: Make, tmp_path: Path) ->
     assert bring(tmp_path / "here", folder)[0].what == "new"
 
 
-def test_a_run_that_went_on_is_brought_up_to_date_and_never_back(whole_run: Make, tmp_path: Path) -> None:
+def test_a_run_that_went_on_is_brought_up_to_date_and_never_back(tmp_path: Path) -> None:
     there, here = tmp_path / "there", tmp_path / "here"
     fill(there, whole_run(rows=2, status="stopped"))
     early = export(there, tmp_path / "early")
@@ -276,7 +259,7 @@ def test_a_run_that_went_on_is_brought_up_to_date_and_never_back(whole_run: Make
     assert contents(here) == contents(there)
 
 
-def test_a_run_that_went_on_in_both_workspaces_stays_as_it_is_here(whole_run: Make, tmp_path: Path) -> None:
+def test_a_run_that_went_on_in_both_workspaces_stays_as_it_is_here(tmp_path: Path) -> None:
     there, here = tmp_path / "there", tmp_path / "here"
     fill(there, whole_run(status="stopped"))
     bring(here, export(there, tmp_path / "early"))
@@ -292,7 +275,7 @@ def test_a_run_that_went_on_in_both_workspaces_stays_as_it_is_here(whole_run: Ma
     assert contents(here) == before
 
 
-def test_answers_cleared_from_a_cache_do_not_make_another_run(whole_run: Make, tmp_path: Path) -> None:
+def test_answers_cleared_from_a_cache_do_not_make_another_run(tmp_path: Path) -> None:
     fill(tmp_path / "there", whole_run())
     folder = export(tmp_path / "there", tmp_path / "out")
     bring(tmp_path / "here", folder)
@@ -331,7 +314,7 @@ def older_export(store: Path, folder: Path, version: int) -> list[str]:
 
 
 @pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
-def test_an_export_of_an_older_version_is_upgraded(whole_run: Make, tmp_path: Path, version: int) -> None:
+def test_an_export_of_an_older_version_is_upgraded(tmp_path: Path, version: int) -> None:
     fill(tmp_path / "there", whole_run(kind="mitigation", method="teacher"))
     tables = older_export(Workspace(tmp_path / "there").results, tmp_path / "out", version)
     bring(tmp_path / "here", tmp_path / "out")
@@ -356,9 +339,7 @@ def mend(folder: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_what_is_newer_or_not_whole_is_refused_in_one_line(
-    whole_run: Make, tmp_path: Path, cli: Callable[..., Any]
-) -> None:
+def test_what_is_newer_or_not_whole_is_refused_in_one_line(tmp_path: Path, cli: Cli) -> None:
     fill(tmp_path / "there", whole_run())
     fill(tmp_path / "here", whole_run("here-1"))
     before = contents(tmp_path / "here")
@@ -415,7 +396,7 @@ def agree(folder: Path, table: str) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
-def test_an_older_published_file_is_not_exported_as_a_newer_one(tmp_path: Path, cli: Callable[..., Any]) -> None:
+def test_an_older_published_file_is_not_exported_as_a_newer_one(tmp_path: Path, cli: Cli) -> None:
     with duckdb.connect(str(tmp_path / "store.duckdb")) as old:
         old.execute(NOTES)
         MIGRATIONS[0](old)
@@ -429,9 +410,7 @@ def test_an_older_published_file_is_not_exported_as_a_newer_one(tmp_path: Path, 
     assert "no run or study yet" in cli("export", "--parquet", "out", "-w", tmp_path).err
 
 
-def test_weights_travel_whole_and_are_not_copied_over_those_that_are_there(
-    whole_run: Make, tmp_path: Path, cli: Callable[..., Any]
-) -> None:
+def test_weights_travel_whole_and_are_not_copied_over_those_that_are_there(tmp_path: Path, cli: Cli) -> None:
     fill(tmp_path / "there", whole_run())
     ids = [make_id("mod", "run-1", number) for number in range(2)]
     inner = tmp_path / "there" / "models" / ids[0]
@@ -455,7 +434,7 @@ def test_weights_travel_whole_and_are_not_copied_over_those_that_are_there(
     assert all(path.stat().st_mode & 0o077 == 0 for path in (tmp_path / "out").rglob("*") if path.is_file())
 
 
-def test_a_run_that_is_on_can_be_exported_and_nothing_imported_beside_it(whole_run: Make, tmp_path: Path) -> None:
+def test_a_run_that_is_on_can_be_exported_and_nothing_imported_beside_it(tmp_path: Path) -> None:
     fill(tmp_path / "ws", whole_run(status="running"))
     code = "import sys; from pathlib import Path; from blindspot.storage.store.store import Store\n"
     code += "store = Store.open(Path(sys.argv[1])); print('open', flush=True); input()"
@@ -490,7 +469,7 @@ with Store.open(Path(sys.argv[1])) as store:
 """
 
 
-def test_an_import_that_is_killed_leaves_all_rows_or_none_and_can_be_repeated(whole_run: Make, tmp_path: Path) -> None:
+def test_an_import_that_is_killed_leaves_all_rows_or_none_and_can_be_repeated(tmp_path: Path) -> None:
     there = tmp_path / "there"
     fill(there, whole_run(rows=30))
     weights = there / "models" / make_id("mod", "run-1", 0)
