@@ -34,6 +34,8 @@ from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.settings.study_cells import load_study
 from blindspot.storage.store.store import Store
 from blindspot.tools.data.planted import generate_reviews, write_dataset
+from support.processes import WarmPython
+from support.teacher_server import TeacherServer
 
 ROWS = {"train": 240, "validation": 100, "test": 120}
 LIMIT = 20
@@ -148,11 +150,11 @@ def is_decision(body: Mapping[str, Any]) -> bool:
 
 def steps_before(body: Mapping[str, Any], limit: int) -> int:
     """How many steps a teacher had asked for before this question."""
-    turns = sum(message["role"] == "assistant" for message in body["messages"])
+    turns = len([message for message in body["messages"] if message["role"] == "assistant"])
     return limit - int(state_in(text_of(body["messages"][0]))["left"]["steps"]) + turns
 
 
-def teach(server: Any, choose: Callable[[int], Step | str], limit: int = LIMIT) -> None:
+def teach(server: TeacherServer, choose: Callable[[int], Step | str], limit: int = LIMIT) -> None:
     """Have the server answer as a teacher that chooses by the number of the step: equal questions, equal answers."""
 
     async def respond(request: web.Request) -> web.StreamResponse:
@@ -181,7 +183,7 @@ def reviews_for(prompt: str) -> list[dict[str, Any]]:
     return [{"reasoning": "as planted", "fields": {"text": row.text}, "label": row.label} for row in reviews]
 
 
-def decisions(server: Any) -> list[Any]:
+def decisions(server: TeacherServer) -> list[Any]:
     """The questions for a decision that arrived."""
     return [asked for asked in server.asked if is_decision(asked.body)]
 
@@ -190,7 +192,7 @@ def by_course(course: Sequence[Step]) -> Callable[[int], Step]:
     return lambda step: course[step]
 
 
-async def run_with(model: Path, data: Path, folder: Path, server: Any, **changes: dict[str, Any]) -> Run:
+async def run_with(model: Path, data: Path, folder: Path, server: TeacherServer, **changes: dict[str, Any]) -> Run:
     (folder / "data").symlink_to(data)
     teacher = {"spec": server.spec("openai"), **changes.pop("teacher", {})}
     settings = make_settings(model, folder, teacher=teacher, **changes)
@@ -218,7 +220,7 @@ def tables(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 async def test_a_run_takes_the_steps_and_knobs_that_its_teacher_chooses(
-    provider: str, tuned: Path, data: Path, tmp_path: Path, teacher_server: Any
+    provider: str, tuned: Path, data: Path, tmp_path: Path, teacher_server: TeacherServer
 ) -> None:
     teach(teacher_server, by_course(COURSE))
     run = await run_with(tuned, data, tmp_path, teacher_server, teacher={"spec": teacher_server.spec(provider)})
@@ -258,7 +260,7 @@ async def test_a_run_takes_the_steps_and_knobs_that_its_teacher_chooses(
 
 
 async def test_attacks_that_a_study_shares_are_there_to_be_asked_for(
-    tuned: Path, data: Path, tmp_path: Path, teacher_server: Any
+    tuned: Path, data: Path, tmp_path: Path, teacher_server: TeacherServer
 ) -> None:
     teach(teacher_server, by_course(SHORT))
     (tmp_path / "study.toml").write_text(
@@ -290,7 +292,7 @@ async def test_attacks_that_a_study_shares_are_there_to_be_asked_for(
 
 
 async def test_a_run_killed_at_any_step_ends_with_the_rows_of_one_that_was_not_and_buys_nothing_twice(
-    tuned: Path, data: Path, tmp_path: Path, teacher_server: Any, warm_python: Any
+    tuned: Path, data: Path, tmp_path: Path, teacher_server: TeacherServer, warm_python: WarmPython
 ) -> None:
     teach(teacher_server, by_course(COURSE))
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -311,7 +313,7 @@ async def test_a_run_killed_at_any_step_ends_with_the_rows_of_one_that_was_not_a
 
 
 async def test_without_its_checkpoints_a_run_whose_steps_were_chosen_is_refused_in_one_line(
-    tuned: Path, data: Path, tmp_path: Path, teacher_server: Any, warm_python: Any
+    tuned: Path, data: Path, tmp_path: Path, teacher_server: TeacherServer, warm_python: WarmPython
 ) -> None:
     teach(teacher_server, by_course(COURSE))
     (tmp_path / "data").symlink_to(data)
@@ -330,7 +332,7 @@ async def test_without_its_checkpoints_a_run_whose_steps_were_chosen_is_refused_
 
 
 async def test_what_a_teacher_is_shown_does_not_depend_on_the_test_split(
-    tuned: Path, data: Path, tmp_path: Path, teacher_server: Any
+    tuned: Path, data: Path, tmp_path: Path, teacher_server: TeacherServer
 ) -> None:
     teach(teacher_server, by_course(SHORT))
     plain, swapped = tmp_path / "plain", tmp_path / "swapped"
@@ -352,7 +354,7 @@ async def test_what_a_teacher_is_shown_does_not_depend_on_the_test_split(
 
 
 async def test_at_the_limit_of_steps_a_run_ends_and_says_so(
-    tuned: Path, data: Path, tmp_path: Path, teacher_server: Any
+    tuned: Path, data: Path, tmp_path: Path, teacher_server: TeacherServer
 ) -> None:
     limit = 5  # reached with the retraining: what it trained is still measured
     teach(teacher_server, by_course(SHORT), limit)
@@ -366,7 +368,7 @@ async def test_at_the_limit_of_steps_a_run_ends_and_says_so(
 
 
 async def test_a_teacher_may_stop_and_its_reason_is_kept(
-    tuned: Path, data: Path, tmp_path: Path, teacher_server: Any
+    tuned: Path, data: Path, tmp_path: Path, teacher_server: TeacherServer
 ) -> None:
     stop = ("stop", {"reason": " the budget\nis better spent elsewhere "})
     teach(teacher_server, by_course([("attack", {"recipe": "input-reduction", "goal": "confident"}), stop]))
@@ -381,7 +383,7 @@ async def test_a_teacher_may_stop_and_its_reason_is_kept(
 
 
 async def test_a_model_version_that_is_kept_begins_another_round(
-    tuned: Path, data: Path, tmp_path: Path, teacher_server: Any
+    tuned: Path, data: Path, tmp_path: Path, teacher_server: TeacherServer
 ) -> None:
     course = (("attack", {"recipe": "natural"}), ("select", {"count": 40}), *SHORT[2:], ("stop", {"reason": "enough"}))
     retrained = {"epochs": 8, "learning_rate": 3e-3, "synthetic_weight": 3.0}
@@ -402,7 +404,7 @@ async def test_a_model_version_that_is_kept_begins_another_round(
 
 
 async def test_a_teacher_that_only_talks_gets_the_scripted_order(
-    tuned: Path, data: Path, tmp_path: Path, teacher_server: Any
+    tuned: Path, data: Path, tmp_path: Path, teacher_server: TeacherServer
 ) -> None:
     teach(teacher_server, lambda _: "I would attack first.", limit=60)
     run = await run_with(tuned, data, tmp_path, teacher_server, teacher={"steps": 60})
@@ -422,7 +424,7 @@ async def test_a_teacher_that_only_talks_gets_the_scripted_order(
 
 
 async def test_when_the_budget_is_spent_the_scripted_order_ends_the_run(
-    tuned: Path, data: Path, tmp_path: Path, teacher_server: Any
+    tuned: Path, data: Path, tmp_path: Path, teacher_server: TeacherServer
 ) -> None:
     teach(teacher_server, by_course([("attack", {"recipe": "natural"})]))
     run = await run_with(tuned, data, tmp_path, teacher_server, teacher={"max_calls": 1})

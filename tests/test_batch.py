@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from blindspot.agents.batch.question_files import OpenQuestion, write_questions
 from blindspot.agents.chat import Endpoint, Message
 from blindspot.agents.spec import TeacherSpec
 from blindspot.storage.errors import SettingsError, TeacherError
+from support.commands import Cli
+from support.teacher_server import Behaviour
 
 KEY = "sk-test-0123456789abcdef"
 ENDPOINT = Endpoint("", None, 5.0, 0.3, 400)
@@ -58,7 +60,7 @@ class BatchServer:
         return app
 
     @web.middleware
-    async def misbehave(self, request: web.Request, handler: Any) -> web.StreamResponse:
+    async def misbehave(self, request: web.Request, handler: Behaviour) -> web.StreamResponse:
         self.keys |= {
             request.headers.get("X-Api-Key", ""),
             request.headers.get("Authorization", "").removeprefix("Bearer "),
@@ -71,7 +73,9 @@ class BatchServer:
         if self.cut and request.path.endswith(("/results", "/content")):
             half = web.StreamResponse(headers={"Content-Length": "10000"})
             await half.prepare(request)
-            await half.write(answer.body[: len(answer.body) - 9])
+            assert isinstance(answer, web.Response)
+            assert isinstance(answer.body, bytes)
+            await half.write(answer.body[:-9])
             assert request.transport is not None
             request.transport.close()
             return half
@@ -111,7 +115,10 @@ class BatchServer:
             for asked in self.batches[batch_id]:
                 text = asked["body"]["messages"][-1]["content"]
                 said = {"role": "assistant", "content": f"to {text}"}
-                body = {"model": "small-1-dated", "choices": [{"message": said, "finish_reason": "stop"}]}
+                body: dict[str, Any] = {
+                    "model": "small-1-dated",
+                    "choices": [{"message": said, "finish_reason": "stop"}],
+                }
                 body["usage"] = {"prompt_tokens": 11, "completion_tokens": 7}
                 line = {"id": "r", "custom_id": asked["custom_id"], "response": {"status_code": 200, "body": body}}
                 if "expire" in text:
@@ -142,7 +149,12 @@ class BatchServer:
         lines = []
         for asked in self.batches[request.match_info["id"]]:
             text = asked["params"]["messages"][-1]["content"]
-            message = {"type": "message", "role": "assistant", "model": "small-1-dated", "stop_reason": "end_turn"}
+            message: dict[str, Any] = {
+                "type": "message",
+                "role": "assistant",
+                "model": "small-1-dated",
+                "stop_reason": "end_turn",
+            }
             message |= {"content": [{"type": "text", "text": f"to {text}"}]}
             message |= {"usage": {"input_tokens": 11, "output_tokens": 7}}
             result = {"type": "expired"} if "expire" in text else {"type": "succeeded", "message": message}
@@ -168,11 +180,6 @@ async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BatchServer]:
     server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     yield server
     await runner.cleanup()
-
-
-@pytest.fixture(params=["openai", "anthropic"])
-def provider(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 def asked(folder: Path, *texts: str) -> dict[str, str]:
@@ -288,7 +295,7 @@ async def test_a_server_that_is_not_there_has_taken_nothing(server: BatchServer,
 
 @pytest.mark.parametrize("option", [("--again",), ("--adopt", "batch_1")])
 def test_what_guards_a_lost_batch_stays_until_the_operator_agrees_to_the_price(
-    tmp_path: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, option: tuple[str, ...]
+    tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, option: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     keys = list(asked(tmp_path, "one", "two").values())
@@ -345,7 +352,7 @@ async def test_two_submits_at_once_buy_the_questions_once(server: BatchServer, p
     ended = await asyncio.gather(
         *(batch.submit(tmp_path, server.spec(provider)) for _ in range(2)), return_exceptions=True
     )
-    assert sorted(type(each) for each in ended if isinstance(each, Exception)) == [TeacherError]
+    assert [type(each) for each in ended if isinstance(each, Exception)] == [TeacherError]
     assert len(server.batches) == 1
 
 
@@ -358,7 +365,7 @@ async def test_a_damaged_record_is_told_before_anything_is_bought(server: BatchS
 
 
 async def test_the_commands_tell_how_far_the_batches_are(
-    server: BatchServer, provider: str, tmp_path: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    server: BatchServer, provider: str, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
         monkeypatch.setenv(name, KEY)  # the fixture `cli` takes keys away
@@ -381,9 +388,7 @@ async def test_the_commands_tell_how_far_the_batches_are(
     assert "no answer to 1 of its questions" in said
 
 
-def test_what_may_cost_much_is_not_bought_unasked(
-    tmp_path: Path, cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_may_cost_much_is_not_bought_unasked(tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     asked(tmp_path / "q", *(f"question {number}" for number in range(2_000)))
     ended = cli("batch", "submit", f"file:{tmp_path}/q", "--teacher", "openai:gpt-4")

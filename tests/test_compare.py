@@ -35,6 +35,12 @@ from blindspot.tools.data.planted import generate_reviews, write_dataset
 from blindspot.tools.metrics.statistics import share_interval
 from blindspot.tools.metrics.teacher_comparison import Taught, bought_for, count_taught
 from blindspot.tools.training.retrain import Example, Training, Weights, retrain
+from support.commands import Cli
+from support.processes import WarmPython
+from support.runs import Table
+from support.teacher_server import TeacherServer
+
+MakeTable = Callable[..., Table]
 
 LABELS = ("negative", "positive")
 UUS = 5
@@ -45,8 +51,6 @@ TABLES = (
     "synthetic_samples", "teacher_calls", "tool_calls", "teacher_comparisons",
 )  # fmt: skip
 TIMES = ("seconds", "created_at", "started_at", "finished_at", "settings", "latency_s")
-
-Cli = Callable[..., Any]  # the fixture `cli` of conftest.py
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +73,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def table(tuned: Path, data: Path, tmp_path: Path) -> Callable[..., dict[str, dict[str, Any]]]:
+def table(tuned: Path, data: Path, tmp_path: Path) -> MakeTable:
     """Makes the settings of a comparison of some teachers, in a workspace of the test's own."""
 
-    def make(*teachers: str, **changes: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        made: dict[str, dict[str, Any]] = {
+    def make(*teachers: str, **changes: dict[str, Any]) -> Table:
+        made: Table = {
             "run": {"name": "compare", "workspace": str(tmp_path / "ws")},
             "data": {"path": str(data), "task": "sentiment of reviews"},
             "classifier": {"model": str(tuned), "fine_tune": False, "max_tokens": 64, "device": "cpu"},
@@ -91,7 +95,7 @@ def table(tuned: Path, data: Path, tmp_path: Path) -> Callable[..., dict[str, di
     return make
 
 
-def teach_well(server: Any, *, repeating: str = "") -> None:
+def teach_well(server: TeacherServer, *, repeating: str = "") -> None:
     """Let the server answer every question in its form.
 
     Args:
@@ -147,7 +151,9 @@ def tables(workspace: Path) -> dict[str, list[tuple[Any, ...]]]:
     return {name: read(workspace, f"SELECT {wanted} FROM {name} ORDER BY ALL") for name in TABLES}
 
 
-async def test_every_teacher_explains_the_same_uus_and_is_filtered_alone(teacher_server, table, tmp_path: Path) -> None:
+async def test_every_teacher_explains_the_same_uus_and_is_filtered_alone(
+    teacher_server: TeacherServer, table: MakeTable, tmp_path: Path
+) -> None:
     teach_well(teacher_server, repeating="/v1/messages")
     openai, anthropic = teacher_server.spec("openai"), teacher_server.spec("anthropic")
     run = await compare(table(openai, anthropic, "rules"))
@@ -168,12 +174,12 @@ async def test_every_teacher_explains_the_same_uus_and_is_filtered_alone(teacher
     assert (rows[anthropic].accepted, rows[anthropic].near_duplicates) == (1, 2 * UUS - 1)
     for spec in (openai, anthropic):
         assert (rows[spec].calls, rows[spec].tokens_in, rows[spec].tokens_out) == (20, 20 * 11, 20 * 7)
-        assert rows[spec].latency_s > 0
+        assert (rows[spec].latency_s or 0) > 0
     assert (rows["rules"].calls, rows["rules"].cost_usd, rows["rules"].latency_s) == (0, 0.0, None)
 
 
 async def test_a_sample_fools_where_the_model_contradicts_the_teacher_with_confidence(
-    teacher_server, table, tmp_path: Path
+    teacher_server: TeacherServer, table: MakeTable, tmp_path: Path
 ) -> None:
     teach_well(teacher_server)
     await compare(table(teacher_server.spec("openai"), "rules", run={"tau": 0.9}))
@@ -188,9 +194,12 @@ async def test_a_sample_fools_where_the_model_contradicts_the_teacher_with_confi
     assert 0 < rows[teacher_server.spec("openai")].fooling < 2 * UUS
 
 
-async def test_a_teacher_that_fails_is_recorded_and_the_others_go_on(teacher_server, table, tmp_path: Path) -> None:
+async def test_a_teacher_that_fails_is_recorded_and_the_others_go_on(
+    teacher_server: TeacherServer, table: MakeTable, tmp_path: Path
+) -> None:
     teach_well(teacher_server)
     good, refuse = teacher_server.respond, teacher_server.refuse(401, "this key was revoked")
+    assert good is not None
 
     async def behave(request: web.Request) -> web.StreamResponse:
         return await (refuse if request.path == "/v1/messages" else good)(request)
@@ -212,7 +221,7 @@ async def test_a_teacher_that_fails_is_recorded_and_the_others_go_on(teacher_ser
 
 
 async def test_a_comparison_of_which_no_teacher_can_be_used_fails_and_can_be_resumed(
-    teacher_server, table, tmp_path: Path
+    teacher_server: TeacherServer, table: MakeTable, tmp_path: Path
 ) -> None:
     teacher_server.respond = teacher_server.refuse(401, "this key was revoked")
     openai, anthropic = teacher_server.spec("openai"), teacher_server.spec("anthropic")
@@ -228,7 +237,7 @@ async def test_a_comparison_of_which_no_teacher_can_be_used_fails_and_can_be_res
 
 
 async def test_the_caps_are_those_of_the_run_and_every_model_gets_the_same_part(
-    teacher_server, table, tmp_path: Path
+    teacher_server: TeacherServer, table: MakeTable, tmp_path: Path
 ) -> None:
     teach_well(teacher_server)
     openai, anthropic = teacher_server.spec("openai"), teacher_server.spec("anthropic")
@@ -244,13 +253,15 @@ async def test_the_caps_are_those_of_the_run_and_every_model_gets_the_same_part(
 @pytest.mark.parametrize(
     ("autonomy", "others"), [("scripted", "scripted"), ("probing", "probing"), ("autonomous", "probing")]
 )
-def test_no_teacher_of_a_comparison_decides_what_comes_next(table, autonomy: str, others: str) -> None:
+def test_no_teacher_of_a_comparison_decides_what_comes_next(table: MakeTable, autonomy: str, others: str) -> None:
     settings = check_settings(table("rules", "openai:a", teacher={"autonomy": autonomy}), where="test")
     assert settings_for(settings, "openai:a").teacher.autonomy == others
     assert settings_for(settings, "rules").teacher.autonomy == "scripted"
 
 
-async def test_answers_that_the_cache_has_count_as_they_were_bought(teacher_server, table, tmp_path: Path) -> None:
+async def test_answers_that_the_cache_has_count_as_they_were_bought(
+    teacher_server: TeacherServer, table: MakeTable, tmp_path: Path
+) -> None:
     teach_well(teacher_server)
     openai = teacher_server.spec("openai")
     await compare(table(openai, "rules"))
@@ -268,7 +279,7 @@ MOMENTS = [("teach", 6), ("filter", 0), ("compare", -1)]
 
 
 async def test_a_killed_comparison_ends_with_the_rows_of_one_that_was_not(
-    teacher_server, warm_python, table, tmp_path: Path
+    teacher_server: TeacherServer, warm_python: WarmPython, table: MakeTable, tmp_path: Path
 ) -> None:
     teach_well(teacher_server)
     teachers = (teacher_server.spec("openai"), teacher_server.spec("anthropic"), "rules")
@@ -283,7 +294,9 @@ async def test_a_killed_comparison_ends_with_the_rows_of_one_that_was_not(
     assert sum(twice.values()) <= 2  # of each model the one that was in flight when it was killed
 
 
-async def test_a_stopped_comparison_says_so_and_goes_on(teacher_server, table, tmp_path: Path) -> None:
+async def test_a_stopped_comparison_says_so_and_goes_on(
+    teacher_server: TeacherServer, table: MakeTable, tmp_path: Path
+) -> None:
     teach_well(teacher_server)
     teacher_server.delay_s = 0.02
     caps = {"concurrency": 1, "max_calls": 2 * QUESTIONS}  # each has what it needs, whatever the other has bought
@@ -312,7 +325,9 @@ def answer_questions(folder: Path) -> int:
     return len(asked)
 
 
-async def test_teachers_that_wait_for_files_hold_up_no_other(teacher_server, table, tmp_path: Path) -> None:
+async def test_teachers_that_wait_for_files_hold_up_no_other(
+    teacher_server: TeacherServer, table: MakeTable, tmp_path: Path
+) -> None:
     teach_well(teacher_server)
     folders = [tmp_path / "mine", tmp_path / "hers"]
     specs = [f"file:{folder}" for folder in folders]
@@ -336,7 +351,7 @@ async def test_teachers_that_wait_for_files_hold_up_no_other(teacher_server, tab
     assert len(teacher_server.asked) == QUESTIONS
 
 
-async def test_without_uus_nothing_is_asked(teacher_server, table, tmp_path: Path) -> None:
+async def test_without_uus_nothing_is_asked(teacher_server: TeacherServer, table: MakeTable, tmp_path: Path) -> None:
     settings = table(teacher_server.spec("openai"), "rules", run={"tau": 1.0}, attack={"recipes": [], "samples": 0})
     assert (await compare(settings)).stop_reason == "no UUs were found to teach about"
     assert not teacher_server.asked
@@ -363,7 +378,7 @@ def write(table: dict[str, dict[str, Any]], file: Path) -> None:
 
 
 @pytest.fixture
-async def servers_loop(teacher_server) -> asyncio.AbstractEventLoop:  # noqa: ARG001 - which is on this loop
+async def servers_loop(teacher_server: TeacherServer) -> asyncio.AbstractEventLoop:  # noqa: ARG001 - which is on this loop
     return asyncio.get_running_loop()
 
 
@@ -380,7 +395,12 @@ def serving(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
 
 
 def test_the_command_prints_json_or_a_table(
-    teacher_server, servers_loop, table, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    teacher_server: TeacherServer,
+    servers_loop: asyncio.AbstractEventLoop,
+    table: MakeTable,
+    tmp_path: Path,
+    cli: Cli,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
@@ -413,7 +433,9 @@ def test_the_command_prints_json_or_a_table(
     assert f"abstraction of {openai}  Negated dislike" in cli("hypotheses", "again-1", "-w", "ws").out
 
 
-def test_a_comparison_that_may_cost_much_is_confirmed_first(cli: Cli, table, tmp_path: Path, monkeypatch) -> None:
+def test_a_comparison_that_may_cost_much_is_confirmed_first(
+    cli: Cli, table: MakeTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     write(table(teacher={"autonomy": "autonomous"}), tmp_path / "mitigation.toml")
     priced = [f"teacher.{name}=1e6" for name in ("usd_per_million_in", "usd_per_million_out")]
@@ -440,7 +462,7 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("options", "said"), MISTAKES)
 def test_a_mistake_is_one_line_and_leaves_nothing_behind(
-    cli: Cli, table, tmp_path: Path, options: list[str], said: str
+    cli: Cli, table: MakeTable, tmp_path: Path, options: list[str], said: str
 ) -> None:
     write(table(), tmp_path / "mitigation.toml")
     answer = cli("compare-teachers", "mitigation.toml", *options)
@@ -450,7 +472,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing_behind(
     assert [path.name for path in tmp_path.iterdir()] == ["mitigation.toml"]
 
 
-def test_the_same_comparison_is_not_begun_twice(cli: Cli, table, tmp_path: Path) -> None:
+def test_the_same_comparison_is_not_begun_twice(cli: Cli, table: MakeTable, tmp_path: Path) -> None:
     settings = check_settings(table("rules", "openai:m", run={"name": "compare"}), where="test")
     write(table("rules", "openai:m"), tmp_path / "mitigation.toml")
     run = rec.Run("compare-1", "compare", "stopped", settings.model_dump(mode="json"), 0, "rules, openai:m", "dat-1",

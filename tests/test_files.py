@@ -27,6 +27,9 @@ from blindspot.storage.errors import Cancelled, SettingsError, TeacherError, Wai
 from blindspot.storage.records import Run
 from blindspot.storage.settings.sections import check_settings
 from blindspot.tools.data.planted import write_dataset
+from support.commands import Cli
+from support.processes import WarmPython
+from support.teacher_server import TeacherServer
 
 UUS = 4
 ENDPOINT = Endpoint("", None, 5.0, None, 400)
@@ -323,7 +326,7 @@ UNNAMED = (
 
 
 async def test_three_passes_give_the_rows_of_a_straight_run_and_so_does_a_replay(
-    setting: Setting, teacher_server, tmp_path: Path
+    setting: Setting, teacher_server: TeacherServer, tmp_path: Path
 ) -> None:
     async def behave(request: Any) -> Any:
         return await teacher_server.say(json.dumps(good_answer(await request.json())))(request)
@@ -504,7 +507,7 @@ for os.environ["WHEN"] in ("asked", "written"):
 
 
 def test_a_run_killed_before_and_after_its_questions_are_written_loses_and_doubles_none(
-    setting: Setting, warm_python: Any, tmp_path: Path
+    setting: Setting, warm_python: WarmPython, tmp_path: Path
 ) -> None:
     ended = warm_python.run("-c", KILLED, json.dumps(setting.table), setting.folder, folder=tmp_path)
     assert (ended.code, ended.out) == (0, "0\n1\n"), ended.err
@@ -518,7 +521,7 @@ def test_a_run_killed_before_and_after_its_questions_are_written_loses_and_doubl
     assert setting.read("SELECT count(*) FROM hypotheses") == [(UUS,)]
 
 
-def test_the_command_line_says_what_to_do_and_exits_with_3(setting: Setting, cli: Callable[..., Any]) -> None:
+def test_the_command_line_says_what_to_do_and_exits_with_3(setting: Setting, cli: Cli) -> None:
     here = Path.cwd()
     setting.table["teacher"]["spec"] = "file:asked"  # begins at the current folder, also for a resume from elsewhere
     toml = here / "settings.toml"

@@ -22,11 +22,7 @@ from blindspot.agents.teachers.opening import open_provider
 from blindspot.graphs.teaching.teachers import limits_of
 from blindspot.storage.errors import MalformedAnswer, TeacherError
 from blindspot.storage.settings.sections import TeacherSection
-
-
-@pytest.fixture(params=["openai", "anthropic"])
-def provider(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+from support.teacher_server import Behaviour, TeacherServer
 
 
 async def ask(spec: str) -> Reply:
@@ -37,7 +33,7 @@ async def ask(spec: str) -> Reply:
         await provider.aclose()
 
 
-def sending(body: bytes, status: int = 200, **headers: str) -> Any:
+def sending(body: bytes, status: int = 200, **headers: str) -> Behaviour:
     """Send bytes as they are."""
 
     async def behave(_: web.Request) -> web.StreamResponse:
@@ -48,7 +44,9 @@ def sending(body: bytes, status: int = 200, **headers: str) -> Any:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_no_redirect_takes_a_question_to_another_host(teacher_server, provider: str, status: int) -> None:
+async def test_no_redirect_takes_a_question_to_another_host(
+    teacher_server: TeacherServer, provider: str, status: int
+) -> None:
     teacher_server.then(sending(b"", status, Location=f"{teacher_server.url}/v1/messages?to=elsewhere"))
     with pytest.raises(TeacherError, match=rf"answered {status}, a redirect to .*elsewhere: .*name it by @BASE_URL"):
         await ask(teacher_server.spec(provider))
@@ -73,7 +71,7 @@ UNREADABLE = {
 @pytest.mark.parametrize("case", UNREADABLE)
 @pytest.mark.parametrize("status", [200, 500])
 async def test_no_more_of_a_body_is_read_than_an_answer_may_have(
-    teacher_server, provider: str, case: str, status: int
+    teacher_server: TeacherServer, provider: str, case: str, status: int
 ) -> None:
     body, packing, told = UNREADABLE[case]
     teacher_server.then(sending(body, status, Content_Encoding=packing))
@@ -84,9 +82,12 @@ async def test_no_more_of_a_body_is_read_than_an_answer_may_have(
     assert time.monotonic() - began < 5
 
 
-async def test_a_packed_answer_is_read_and_only_what_can_be_bounded_is_asked_for(teacher_server, provider: str) -> None:
+async def test_a_packed_answer_is_read_and_only_what_can_be_bounded_is_asked_for(
+    teacher_server: TeacherServer, provider: str
+) -> None:
     async def pack(request: web.Request) -> web.StreamResponse:
         response = await teacher_server.say("because")(request)
+        assert isinstance(response.body, bytes)
         return await sending(gzip.compress(response.body), Content_Encoding="gzip")(request)
 
     teacher_server.then(pack)
@@ -94,7 +95,7 @@ async def test_a_packed_answer_is_read_and_only_what_can_be_bounded_is_asked_for
     assert teacher_server.asked[0].headers["Accept-Encoding"] == "gzip"
 
 
-async def test_a_charset_that_is_no_charset_is_ignored(teacher_server, provider: str) -> None:
+async def test_a_charset_that_is_no_charset_is_ignored(teacher_server: TeacherServer, provider: str) -> None:
     for status in (200, 401):
         teacher_server.then(sending(b'{"error": "no"}', status, Content_Type="application/json; charset=hex_codec"))
         with pytest.raises((Unavailable, TeacherError), match="unreadable answer" if status == 200 else "401: no"):
@@ -150,7 +151,9 @@ def test_objects_are_found_as_if_every_brace_were_tried(text: str) -> None:
 STEERING = "\x1b]0;owned\x07 \x1b[2J\x1b[31mno\x1b[0m \x9b1m\u202eme\u200b \x1bP1$r\x1b\\ \x00\x08end \x1b]8;;http://x"
 
 
-async def test_no_word_of_a_server_steers_a_terminal_a_log_or_the_store(teacher_server, provider: str) -> None:
+async def test_no_word_of_a_server_steers_a_terminal_a_log_or_the_store(
+    teacher_server: TeacherServer, provider: str
+) -> None:
     page = sending(STEERING.encode())
     teacher_server.then(teacher_server.refuse(401, STEERING), teacher_server.refuse(500, STEERING), page)
     for _ in range(3):
@@ -162,7 +165,9 @@ async def test_no_word_of_a_server_steers_a_terminal_a_log_or_the_store(teacher_
 
 
 @pytest.mark.parametrize("opening", ["\x1b]0;", "\x1b]8;;", "\x1bP", "\x1b^", "\x1b_", "\x1bX"])
-async def test_a_sequence_that_never_ends_hides_no_word(teacher_server, provider: str, opening: str) -> None:
+async def test_a_sequence_that_never_ends_hides_no_word(
+    teacher_server: TeacherServer, provider: str, opening: str
+) -> None:
     for message in (f"{opening}no credit left", f"no {opening}credit\x1b[0m left", f"no {opening}credit {opening}left"):
         teacher_server.then(teacher_server.refuse(401, message))
         with pytest.raises(TeacherError) as caught:
@@ -197,7 +202,7 @@ UNUSUAL: dict[str, tuple[Any, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("case", UNUSUAL)
-async def test_an_unusual_answer_is_read(teacher_server, provider: str, case: str) -> None:
+async def test_an_unusual_answer_is_read(teacher_server: TeacherServer, provider: str, case: str) -> None:
     content, changes = UNUSUAL[case]
     teacher_server.then(teacher_server.send(body_of(provider, content, **changes)))
     reply = await ask(teacher_server.spec(provider))
@@ -248,7 +253,7 @@ def as_events(objects: list[dict[str, Any]], *, line: str = "\n", last: str = "d
 @pytest.mark.parametrize("line", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("last", ["data: [DONE]\n\n", "data: [DONE]", ""])
 async def test_an_answer_that_is_streamed_unasked_is_read(
-    teacher_server, provider: str, media_type: str, line: str, last: str
+    teacher_server: TeacherServer, provider: str, media_type: str, line: str, last: str
 ) -> None:
     body = as_events(streamed(provider), line=line, last=last if provider == "openai" else "")
     teacher_server.then(sending(body, Content_Type=media_type))
@@ -265,7 +270,7 @@ NO_COUNTS: list[Any] = [NULLS, {}, None, [], 7, {"input_tokens": None, "prompt_t
 
 @pytest.mark.parametrize("usage", NO_COUNTS)
 async def test_counts_of_a_stream_are_kept_where_a_later_event_has_none(
-    teacher_server, provider: str, usage: Any
+    teacher_server: TeacherServer, provider: str, usage: Any
 ) -> None:
     objects = streamed(provider)
     later = chunk({}, usage=usage) if provider == "openai" else {**objects[-1], "usage": usage}
@@ -295,7 +300,9 @@ BAD_STREAMS = {
 
 
 @pytest.mark.parametrize("case", BAD_STREAMS)
-async def test_a_stream_that_is_no_answer_is_told_in_one_line(teacher_server, provider: str, case: str) -> None:
+async def test_a_stream_that_is_no_answer_is_told_in_one_line(
+    teacher_server: TeacherServer, provider: str, case: str
+) -> None:
     teacher_server.then(sending(BAD_STREAMS[case](streamed(provider)), Content_Type="text/event-stream"))
     told = "more than 16 MiB" if case == "is far too large" else "unreadable (stream|answer)"
     with pytest.raises(Unavailable, match=told) as caught:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,9 @@ from blindspot.storage.records import Dataset, Fields, Prediction, Run, Sample, 
 from blindspot.storage.settings.sections import Settings, TeacherSection, check_settings
 from blindspot.storage.store.store import Store
 from blindspot.tools.data.planted import write_dataset
+from support.teacher_server import TeacherServer
+
+Explain = Callable[..., Awaitable[Explanation]]
 
 CASE = Case(
     uu_id="uu-1",
@@ -93,13 +96,8 @@ class WordProbes:
         """There is nothing to close."""
 
 
-@pytest.fixture(params=["openai", "anthropic"])
-def provider(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture
-def store(tmp_path: Path):
+def store(tmp_path: Path) -> Iterator[Store]:
     with Store.open(tmp_path / "probed") as opened:
         yield opened
 
@@ -110,7 +108,7 @@ def probes(store: Store) -> WordProbes:
 
 
 @pytest.fixture
-def explain(teacher_server, provider, store, probes) -> Callable[..., Any]:
+def explain(teacher_server: TeacherServer, provider: str, store: Store, probes: WordProbes) -> Explain:
     """Has a probing teacher explain the case in a pass of its own, as a resumed run would."""
     teacher_server.default = EXPLAINED
 
@@ -144,7 +142,9 @@ def offers_tools(body: dict[str, Any]) -> bool:
     return "tools" in body and body.get("tool_choice") != {"type": "none"}
 
 
-async def test_a_hypothesis_comes_with_what_its_tests_showed(teacher_server, explain, store, probes) -> None:
+async def test_a_hypothesis_comes_with_what_its_tests_showed(
+    teacher_server: TeacherServer, explain: Explain, store: Store, probes: WordProbes
+) -> None:
     teacher_server.then(
         teacher_server.use_tools(("classify", labelled("It is not bad.", "A fine film.")), text="Let me test that."),
         teacher_server.use_tools(("attack", {"fields": {"text": "Lovely."}, "label": "positive"})),
@@ -179,12 +179,14 @@ async def test_a_hypothesis_comes_with_what_its_tests_showed(teacher_server, exp
     assert used[0].arguments == labelled("It is not bad.", "A fine film.")
 
 
-async def test_a_teacher_that_calls_no_tool_has_no_evidence(explain, store) -> None:
+async def test_a_teacher_that_calls_no_tool_has_no_evidence(explain: Explain, store: Store) -> None:
     assert (await explain()).evidence is None
     assert store.rows(ToolCall) == []
 
 
-async def test_at_the_limit_tools_are_taken_away_and_it_has_to_answer(teacher_server, explain, probes) -> None:
+async def test_at_the_limit_tools_are_taken_away_and_it_has_to_answer(
+    teacher_server: TeacherServer, explain: Explain, probes: WordProbes
+) -> None:
     async def insist(request: web.Request) -> web.StreamResponse:
         body = await request.json()
         text = f"It is not bad, {len(body['messages'])}."
@@ -206,7 +208,7 @@ async def test_at_the_limit_tools_are_taken_away_and_it_has_to_answer(teacher_se
 
 
 async def test_of_calls_asked_for_at_once_those_beyond_the_limit_are_not_done(
-    teacher_server, explain, store, probes
+    teacher_server: TeacherServer, explain: Explain, store: Store, probes: WordProbes
 ) -> None:
     asked = [("classify", labelled(f"Not bad, {number}.")) for number in range(3)]
     teacher_server.then(teacher_server.use_tools(*asked))
@@ -221,7 +223,9 @@ async def test_of_calls_asked_for_at_once_those_beyond_the_limit_are_not_done(
     assert len(store.rows(ToolCall)) == 3  # all that it asked for
 
 
-async def test_without_a_limit_to_share_the_extrapolation_is_asked_without_tools(teacher_server, explain) -> None:
+async def test_without_a_limit_to_share_the_extrapolation_is_asked_without_tools(
+    teacher_server: TeacherServer, explain: Explain
+) -> None:
     assert (await explain(limit=1, abstraction=ABSTRACTION)).text
     (asked,) = teacher_server.asked
     assert "tools" not in asked.body
@@ -244,7 +248,13 @@ async def test_without_a_limit_to_share_the_extrapolation_is_asked_without_tools
     ],
 )
 async def test_what_a_model_gets_wrong_comes_back_to_it_and_counts(
-    teacher_server, explain, store, probes, name: str, arguments: dict[str, Any], reason: str
+    teacher_server: TeacherServer,
+    explain: Explain,
+    store: Store,
+    probes: WordProbes,
+    name: str,
+    arguments: dict[str, Any],
+    reason: str,
 ) -> None:
     teacher_server.then(teacher_server.use_tools((name, arguments)))
     explanation = await explain(limit=4)
@@ -259,7 +269,9 @@ async def test_what_a_model_gets_wrong_comes_back_to_it_and_counts(
 
 
 @pytest.mark.parametrize("provider", ["openai"], indirect=True)
-async def test_arguments_that_are_no_json_come_back_too(teacher_server, explain, store) -> None:
+async def test_arguments_that_are_no_json_come_back_too(
+    teacher_server: TeacherServer, explain: Explain, store: Store
+) -> None:
     teacher_server.then(teacher_server.use_tools(("classify", '{"texts": [')))
     await explain()
     assert "Invalid JSON" in results_in(teacher_server.asked[1].body)[0]["error"]
@@ -267,14 +279,18 @@ async def test_arguments_that_are_no_json_come_back_too(teacher_server, explain,
     assert row.arguments == {"unreadable": '{"texts": ['}
 
 
-async def test_a_call_that_was_cut_off_is_asked_for_again_and_not_done(teacher_server, explain, probes) -> None:
+async def test_a_call_that_was_cut_off_is_asked_for_again_and_not_done(
+    teacher_server: TeacherServer, explain: Explain, probes: WordProbes
+) -> None:
     teacher_server.then(teacher_server.use_tools(("classify", labelled("Not b")), cut_off=True))
     assert (await explain()).evidence is None
     assert probes.asked == []
     assert "in the middle of a tool call" in json.dumps(teacher_server.asked[1].body["messages"][-1])
 
 
-async def test_a_tool_that_is_asked_for_when_none_is_offered_is_no_answer(teacher_server, explain, probes) -> None:
+async def test_a_tool_that_is_asked_for_when_none_is_offered_is_no_answer(
+    teacher_server: TeacherServer, explain: Explain, probes: WordProbes
+) -> None:
     teacher_server.then(
         teacher_server.use_tools(("classify", labelled("Not bad."))),
         teacher_server.use_tools(("classify", labelled("Not bad either."))),
@@ -284,7 +300,7 @@ async def test_a_tool_that_is_asked_for_when_none_is_offered_is_no_answer(teache
     assert len(teacher_server.asked) == 3
 
 
-async def test_only_different_texts_of_its_own_count_as_probes(teacher_server, explain) -> None:
+async def test_only_different_texts_of_its_own_count_as_probes(teacher_server: TeacherServer, explain: Explain) -> None:
     own = ("Not bad.", "Not bad.", CASE.perturbed["text"], CASE.original["text"])  # type: ignore[index]
     attack = ("attack", {"fields": {"text": "Fine."}, "label": "positive"})
     teacher_server.then(teacher_server.use_tools(("classify", labelled(*own)), ("classify", labelled("Not bad."))))
@@ -296,7 +312,9 @@ async def test_only_different_texts_of_its_own_count_as_probes(teacher_server, e
     }  # fmt: skip
 
 
-async def test_one_text_is_compared_with_the_one_that_misleads_the_classifier(teacher_server, explain, probes) -> None:
+async def test_one_text_is_compared_with_the_one_that_misleads_the_classifier(
+    teacher_server: TeacherServer, explain: Explain, probes: WordProbes
+) -> None:
     teacher_server.then(
         teacher_server.use_tools(
             ("check_similarity", {"fields": {"text": "A."}}),
@@ -308,7 +326,9 @@ async def test_one_text_is_compared_with_the_one_that_misleads_the_classifier(te
     assert results_in(teacher_server.asked[1].body)[0] == {"meaning": 0.62, "characters": 0.31, "calls_left": 3}
 
 
-async def test_a_resumed_run_buys_nothing_and_probes_nothing_again(teacher_server, explain, store, probes) -> None:
+async def test_a_resumed_run_buys_nothing_and_probes_nothing_again(
+    teacher_server: TeacherServer, explain: Explain, store: Store, probes: WordProbes
+) -> None:
     teacher_server.then(teacher_server.use_tools(("classify", labelled("Not bad.", "Fine.")), ("nonsense", {})))
     first = await explain()
     rows = store.rows(ToolCall), store.rows(TeacherCall)
@@ -319,7 +339,9 @@ async def test_a_resumed_run_buys_nothing_and_probes_nothing_again(teacher_serve
     assert (store.rows(ToolCall), store.rows(TeacherCall)) == rows
 
 
-async def test_a_conversation_that_broke_goes_on_where_it_was(teacher_server, explain, probes) -> None:
+async def test_a_conversation_that_broke_goes_on_where_it_was(
+    teacher_server: TeacherServer, explain: Explain, probes: WordProbes
+) -> None:
     refuse = teacher_server.refuse(401, "bad key")
     teacher_server.then(teacher_server.use_tools(("classify", labelled("Not bad."))), refuse)
     with pytest.raises(TeacherError, match="bad key"):
@@ -332,7 +354,9 @@ async def test_a_conversation_that_broke_goes_on_where_it_was(teacher_server, ex
     assert teacher_server.asked[2].body == teacher_server.asked[1].body
 
 
-async def test_a_recorded_conversation_can_be_replayed(teacher_server, explain, store, tmp_path: Path) -> None:
+async def test_a_recorded_conversation_can_be_replayed(
+    teacher_server: TeacherServer, explain: Explain, store: Store, tmp_path: Path
+) -> None:
     teacher_server.then(teacher_server.use_tools(("classify", labelled("Not bad.")), text="Let me see."))
     first = await explain()
     calls = [asdict(call) | {"created_at": str(call.created_at)} for call in store.rows(TeacherCall)]
@@ -342,7 +366,9 @@ async def test_a_recorded_conversation_can_be_replayed(teacher_server, explain, 
     assert len(teacher_server.asked) == 2
 
 
-async def test_the_last_bits_of_a_confidence_do_not_change_what_is_asked(teacher_server, explain, probes) -> None:
+async def test_the_last_bits_of_a_confidence_do_not_change_what_is_asked(
+    teacher_server: TeacherServer, explain: Explain, probes: WordProbes
+) -> None:
     teacher_server.then(teacher_server.use_tools(("classify", labelled("Not bad."))))
     await explain()
     probes.confidence += 1e-7
@@ -392,7 +418,7 @@ def nothing(_: Progress) -> None:
     """Show nothing."""
 
 
-def probing_well(server) -> Callable[[web.Request], Any]:
+def probing_well(server: TeacherServer) -> Callable[[web.Request], Any]:
     """Use every tool once while there are any, then explain; write samples when asked to."""
     review = "The soup was insane and the pool was sick, not gonna lie."
     uses = (
@@ -430,7 +456,7 @@ PROBED = (
 
 @pytest.mark.parametrize("provider", ["anthropic"], indirect=True)
 async def test_a_whole_run_with_a_probing_teacher_that_is_stopped_and_goes_on(
-    teacher_server, classifier, provider, tmp_path: Path
+    teacher_server: TeacherServer, classifier: tuple[Path, Path], provider: str, tmp_path: Path
 ) -> None:
     teacher_server.respond = probing_well(teacher_server)
     teacher = {"spec": teacher_server.spec(provider), "autonomy": "probing"}
@@ -466,7 +492,9 @@ async def test_a_whole_run_with_a_probing_teacher_that_is_stopped_and_goes_on(
         assert read(broken, sql) == read(whole, sql)
 
 
-async def test_the_tools_ask_the_model_version_they_were_made_for(teacher_server, classifier, tmp_path: Path) -> None:
+async def test_the_tools_ask_the_model_version_they_were_made_for(
+    teacher_server: TeacherServer, classifier: tuple[Path, Path], tmp_path: Path
+) -> None:
     teacher_server.respond = probing_well(teacher_server)
     settings = make_settings(*classifier, tmp_path, {"spec": teacher_server.spec("openai"), "autonomy": "probing"})
     with pytest.raises(Cancelled):
@@ -506,7 +534,7 @@ async def test_the_tools_ask_the_model_version_they_were_made_for(teacher_server
 @pytest.mark.parametrize("spec", ["rules", "file:answers"])
 @pytest.mark.parametrize("autonomy", ["probing", "autonomous"])
 def test_a_teacher_that_cannot_call_tools_is_refused_before_anything_is_written(
-    classifier, tmp_path: Path, spec: str, autonomy: str
+    classifier: tuple[Path, Path], tmp_path: Path, spec: str, autonomy: str
 ) -> None:
     settings = make_settings(*classifier, tmp_path, {"spec": spec, "autonomy": autonomy})
     with pytest.raises(

@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from email.utils import formatdate
 from functools import partial
-from typing import Any
 
 import pytest
 from aiohttp import web
@@ -23,16 +22,12 @@ from blindspot.agents.teachers.opening import open_provider
 from blindspot.graphs.teaching.teachers import check_teacher, limits_of
 from blindspot.storage.errors import TeacherError
 from blindspot.storage.settings.sections import TeacherSection
+from support.teacher_server import TeacherServer
 
 KEY = "sk-test-0123456789abcdef"
 PLAIN_KEY = "0123456789-not-of-the-usual-form"
 PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
 QUESTION = {"custom_id": "q-1", "body": {"messages": [], "max_completion_tokens": 9}}
-
-
-@pytest.fixture(params=["openai", "anthropic"])
-def provider(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +114,7 @@ def test_a_batch_tells_of_unusable_proxies_too(provider: str, monkeypatch: pytes
 
 
 async def test_a_provider_that_was_opened_outside_the_event_loop_answers_in_it(
-    teacher_server: Any, provider: str
+    teacher_server: TeacherServer, provider: str
 ) -> None:
     made = await asyncio.to_thread(partial(opened, teacher_server.spec(provider)))
     for _ in range(2):
@@ -168,7 +163,7 @@ def test_no_part_of_a_key_is_left_where_a_message_is_cut(before: int) -> None:
 
 
 async def test_an_answer_that_echoes_the_key_is_told_without_any_part_of_it(
-    teacher_server: Any, provider: str, monkeypatch: pytest.MonkeyPatch
+    teacher_server: TeacherServer, provider: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"{provider.upper()}_API_KEY", PLAIN_KEY)
     words = f"{'x' * (MESSAGE_CHARACTERS - 10)} {PLAIN_KEY}"
@@ -182,7 +177,9 @@ async def test_an_answer_that_echoes_the_key_is_told_without_any_part_of_it(
 
 
 @pytest.mark.parametrize("body", [r'{"error": {"message": "half \ud83d"}}', "[" * 100_000])
-async def test_any_words_of_a_refusal_can_be_told_and_stored(teacher_server: Any, provider: str, body: str) -> None:
+async def test_any_words_of_a_refusal_can_be_told_and_stored(
+    teacher_server: TeacherServer, provider: str, body: str
+) -> None:
     async def refuse(_: web.Request) -> web.StreamResponse:
         return web.Response(text=body, status=401, content_type="application/json")
 
@@ -202,7 +199,7 @@ def test_what_stands_in_for_a_key_is_not_blotted_out_of_words(key: str) -> None:
 
 
 @pytest.mark.parametrize("body", [r'{"text": "\ud83d"}', r'"\ude00"'])
-async def test_half_a_character_is_no_answer(teacher_server: Any, provider: str, body: str) -> None:
+async def test_half_a_character_is_no_answer(teacher_server: TeacherServer, provider: str, body: str) -> None:
     content = f'{{"role": "assistant", "type": "text", "text": "\\ud83d", "content": {body}}}'
     whole = f'{{"model": "m", "usage": {{}}, "content": [{content}], "choices": [{{"message": {content}}}]}}'
     teacher_server.then(teacher_server.send(whole))

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,8 +15,9 @@ from blindspot.agents.chat import Message, Reply, Tool, ToolResult, ToolUse
 from blindspot.graphs.teaching.cache import clear_cache
 from blindspot.graphs.teaching.call_log import StoredCalls
 from blindspot.storage.errors import SettingsError, Unanswered
-from blindspot.storage.records import Run, TeacherCall, now
+from blindspot.storage.records import Run, RunStatus, TeacherCall, now
 from blindspot.storage.store.store import Store
+from support.commands import Cli
 
 USE = ToolUse("use-1", "classify", '{"texts": ["a"]}')
 ASKED = Question("abstract", "uu-1", "Why?", "hash", tools=(Tool("classify", "labels", {"type": "object"}),))
@@ -32,7 +31,7 @@ PROBED = Question(
 AGAIN = (Message("user", "Else?"), Message("assistant", "{"), Message("user", "It is cut off."))
 
 
-def run_row(run_id: str, status: str) -> Run:
+def run_row(run_id: str, status: RunStatus) -> Run:
     return Run(run_id, "r", status, {}, 0, "openai:m", "data-1", 0.65, {}, now())
 
 
@@ -57,7 +56,7 @@ async def record(workspace: Path, *runs: str, spec: str = "openai:m") -> None:
 
 
 @pytest.fixture
-def exported(cli: Callable[..., Any], tmp_path: Path) -> Path:
+def exported(cli: Cli, tmp_path: Path) -> Path:
     asyncio.run(record(tmp_path / "ws", "r-1"))
     ended = cli("export", "--calls", "calls.jsonl", "-w", "ws")
     assert (ended.code, "5 calls of r-1" in ended.out) == (0, True)
@@ -101,16 +100,14 @@ def test_what_is_no_regular_file_is_not_replayed(tmp_path: Path) -> None:
             ReplayProvider(path)
 
 
-def test_export_writes_the_named_run_and_tells_the_others_where_there_is_none(
-    exported: Path, cli: Callable[..., Any]
-) -> None:
+def test_export_writes_the_named_run_and_tells_the_others_where_there_is_none(exported: Path, cli: Cli) -> None:
     assert cli("export", "r-1", "--calls", "-", "-w", "ws").out == exported.read_text()
     assert {json.loads(line)["run_id"] for line in exported.read_text().splitlines()} == {"r-1"}
     ended = cli("export", "r-9", "--calls", "x", "-w", "ws")
     assert (ended.code, "no calls of r-9; runs that asked a teacher: r-1" in ended.err) == (2, True)
 
 
-async def hit(workspace: Path, run_id: str, status: str) -> None:
+async def hit(workspace: Path, run_id: str, status: RunStatus) -> None:
     """Have a run find the answer of an earlier one."""
     with Store.open(workspace) as store:
         store.put(run_row(run_id, status))
@@ -128,7 +125,7 @@ async def find(workspace: Path, *keys: str) -> list[bool]:
         return [await StoredCalls(store, "openai:m").find(key) is not None for key in keys]
 
 
-def test_the_cache_tells_what_it_holds_and_what_it_saved(cli: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_cache_tells_what_it_holds_and_what_it_saved(cli: Cli, tmp_path: Path) -> None:
     asyncio.run(record(tmp_path / "ws", "r-1"))
     asyncio.run(hit(tmp_path / "ws", "r-2", "finished"))
     (row,) = json.loads(cli("cache", "-w", "ws", "--json").out)
@@ -139,7 +136,7 @@ def test_the_cache_tells_what_it_holds_and_what_it_saved(cli: Callable[..., Any]
     assert "0.5000" in cli("cache", "-w", "ws").out
 
 
-def test_cleared_answers_are_not_found_and_stay_as_rows(cli: Callable[..., Any], tmp_path: Path) -> None:
+def test_cleared_answers_are_not_found_and_stay_as_rows(cli: Cli, tmp_path: Path) -> None:
     workspace = tmp_path / "ws"
     asyncio.run(record(workspace, "r-1"))
     assert asyncio.run(find(workspace, "k1", "k2", "k3")) == [True, True, True]

@@ -10,7 +10,7 @@ import pytest
 from blindspot.agents.teachers.rules import RulesTeacher
 from blindspot.agents.teachers.teacher import Case, Explanation
 from blindspot.storage.errors import MalformedAnswer
-from blindspot.storage.records import Fields, Sample
+from blindspot.storage.records import Fields, HypothesisKind, Sample
 from blindspot.tools.data.planted import FAMILY, generate_reviews
 from blindspot.tools.programs.apply import edit_rows
 from blindspot.tools.programs.compile import compile_program
@@ -55,7 +55,8 @@ async def test_words_that_training_lacks_are_named_and_brought_into_other_sample
     extrapolation = await teacher.extrapolate(uu, abstraction)
     assert "“sick”" in abstraction.text
     assert abstraction.text != extrapolation.text
-    for kind, hypothesis in (("abstraction", abstraction), ("extrapolation", extrapolation)):
+    by_kind: dict[HypothesisKind, Explanation] = {"abstraction": abstraction, "extrapolation": extrapolation}
+    for kind, hypothesis in by_kind.items():
         drafts = await teacher.generate(uu, hypothesis, kind, 5)
         assert len(drafts) == 5
         assert {draft.label for draft in drafts} == {"positive"}
@@ -140,7 +141,7 @@ async def test_training_samples_without_words_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize("kind", ["abstraction", "extrapolation"])
-async def test_the_same_case_gives_the_same_samples(kind: str) -> None:
+async def test_the_same_case_gives_the_same_samples(kind: HypothesisKind) -> None:
     uu = case({"text": "The story is nuts. It took me about twenty hours."})
     twice = [await reviews_teacher().generate(uu, Explanation("x", "y", None), kind, 4) for _ in range(2)]
     assert twice[0] == twice[1]

@@ -16,12 +16,15 @@ from aiohttp import web
 
 from blindspot.agents.providers.peer import Peer
 from blindspot.tools.data.planted import generate_reviews
+from support.processes import WarmPython
+from support.runs import Table
+from support.teacher_server import TeacherServer
 
 KEY = "0123456789-not/of-the+usual=form"
 COMMAND = "import sys; from blindspot.cli.main import main; sys.exit(main())"
 
 
-def echo(server: Any) -> None:
+def echo(server: TeacherServer) -> None:
     """Have the server teach well, and put the key into all that it sends: texts, names, arguments, errors, headers."""
     statuses = chain((529, 400), repeat(200))
 
@@ -39,7 +42,7 @@ def echo(server: Any) -> None:
         sample = {"reasoning": told, "fields": {"text": f"{review.text} {key}"}, "label": review.label}
         if body.get("tools") and len(body["messages"]) == 1:
             texts = [{"fields": {"text": f"{told} {review.text}"}, "label": review.label}]
-            made = await server.use_tools(("classify", {"texts": texts}), (key, {key: key}), text=told)(request)
+            made: Any = await server.use_tools(("classify", {"texts": texts}), (key, {key: key}), text=told)(request)
         elif '"samples"' in prompt:
             made = await server.say(json.dumps({"samples": [sample]}))(request)
         else:
@@ -64,7 +67,7 @@ def rows_in(path: Path) -> str:
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 async def test_a_key_that_a_provider_repeats_everywhere_is_nowhere_to_be_found(
-    provider: str, teacher_server: Any, warm_python: Any, small_run: dict[str, dict[str, Any]], tmp_path: Path
+    provider: str, teacher_server: TeacherServer, warm_python: WarmPython, small_run: Table, tmp_path: Path
 ) -> None:
     echo(teacher_server)
     spec = teacher_server.spec(provider)

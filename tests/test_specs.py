@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,6 +15,7 @@ from blindspot.agents.spec import TeacherSpec
 from blindspot.agents.teachers.opening import open_provider
 from blindspot.storage.errors import SettingsError, TeacherError, Unanswered
 from blindspot.storage.settings.file import load_settings
+from support.commands import Cli
 
 LIMITS = CallLimits(
     requests_per_minute=100,
@@ -161,7 +160,7 @@ def test_an_unknown_teacher_is_told_with_the_known_and_the_installed_ones() -> N
         TeacherSpec.parse("rules:x")
 
 
-def test_only_teachers_with_a_batch_api_are_given_batches(cli: Callable[..., Any]) -> None:
+def test_only_teachers_with_a_batch_api_are_given_batches(cli: Cli) -> None:
     ended = cli("batch", "submit", ".", "--teacher", "rules")
     assert (ended.code, ended.err.count("\n")) == (2, 1)
     assert "only openai:MODEL[@BASE_URL] and anthropic:MODEL[@BASE_URL] have a batch API" in ended.err

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from blindspot.agents.batch.replay import ReplayProvider
 from blindspot.agents.calls.caller import Caller, CallLimits
 from blindspot.agents.calls.ledger import Ledger, Price
 from blindspot.agents.calls.log import Occasion, Question, reply_of
-from blindspot.agents.chat import Endpoint, Reply
+from blindspot.agents.chat import Endpoint, Message, Reply, Tool
 from blindspot.agents.spec import TeacherSpec
 from blindspot.agents.teachers.answers import read_explanation, read_samples
 from blindspot.agents.teachers.language_model import LanguageModelTeacher
@@ -29,6 +29,10 @@ from blindspot.agents.teachers.opening import open_language_model
 from blindspot.agents.teachers.teacher import Case, Explanation
 from blindspot.storage.errors import BudgetSpent, MalformedAnswer, Pending, SettingsError, TeacherError, Unanswered
 from blindspot.storage.records import TeacherCall
+from support.teacher_server import Behaviour, TeacherServer
+
+WithTeacher = Callable[..., Awaitable[Any]]
+"""Runs a function with a teacher."""
 
 CASE = Case(
     uu_id="uu-1",
@@ -114,13 +118,8 @@ def samples(*labels: str, **fields: str) -> str:
     return json.dumps({"samples": [{"reasoning": "r", "fields": fields, "label": label} for label in labels]})
 
 
-@pytest.fixture(params=["openai", "anthropic"])
-def provider(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture
-async def with_teacher(teacher_server, provider):
+async def with_teacher(teacher_server: TeacherServer, provider: str) -> WithTeacher:
     """Runs a function with a teacher in round 1 of run-1, and closes the teacher."""
 
     async def run(
@@ -146,7 +145,9 @@ async def abstract(teacher: LanguageModelTeacher) -> Explanation:
     return await teacher.abstract(CASE)
 
 
-async def test_a_good_answer_becomes_an_explanation_and_a_record(teacher_server, with_teacher, provider) -> None:
+async def test_a_good_answer_becomes_an_explanation_and_a_record(
+    teacher_server: TeacherServer, with_teacher: WithTeacher, provider: str
+) -> None:
     log = MemoryLog()
     explanation = await with_teacher(abstract, log=log)
     assert explanation.text == "Negated dislike reads as dislike."
@@ -160,7 +161,9 @@ async def test_a_good_answer_becomes_an_explanation_and_a_record(teacher_server,
     assert "Not one dull minute." in call.prompt
 
 
-async def test_settings_of_the_call_reach_the_provider(teacher_server, with_teacher) -> None:
+async def test_settings_of_the_call_reach_the_provider(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
     await with_teacher(abstract, replace(LIMITS, temperature=0.3))
     body = teacher_server.asked[0].body
     assert body["model"] == "small-1"
@@ -170,12 +173,16 @@ async def test_settings_of_the_call_reach_the_provider(teacher_server, with_teac
     assert "temperature" not in teacher_server.asked[1].body
 
 
-async def test_an_extrapolation_is_asked_from_the_abstraction(teacher_server, with_teacher) -> None:
+async def test_an_extrapolation_is_asked_from_the_abstraction(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
     await with_teacher(lambda teacher: teacher.extrapolate(CASE, ABSTRACTION))
     assert ABSTRACTION.text in teacher_server.asked[0].body["messages"][0]["content"]
 
 
-async def test_drafts_come_with_exactly_the_fields_in_their_order(teacher_server, with_teacher) -> None:
+async def test_drafts_come_with_exactly_the_fields_in_their_order(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
     fields = {"text": " There was not a weak scene. ", "title": "The Pier"}
     teacher_server.then(teacher_server.say(samples("positive", "negative", "positive", **fields)))
     drafts = await with_teacher(lambda teacher: teacher.generate(CASE, ABSTRACTION, "abstraction", 2))
@@ -184,7 +191,7 @@ async def test_drafts_come_with_exactly_the_fields_in_their_order(teacher_server
     assert drafts[0].call_id == drafts[1].call_id
 
 
-FAULTS = {
+FAULTS: dict[str, Callable[[TeacherServer], Behaviour]] = {
     "429": lambda server: server.refuse(429),
     "500": lambda server: server.refuse(500),
     "overloaded": lambda server: server.refuse(529),
@@ -200,7 +207,9 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_a_fault_that_passes_costs_only_another_request(teacher_server, with_teacher, fault: str) -> None:
+async def test_a_fault_that_passes_costs_only_another_request(
+    teacher_server: TeacherServer, with_teacher: WithTeacher, fault: str
+) -> None:
     await with_teacher(abstract)  # an SDK imports much of itself in its first request
     teacher_server.asked.clear()
     teacher_server.then(FAULTS[fault](teacher_server))
@@ -212,7 +221,9 @@ async def test_a_fault_that_passes_costs_only_another_request(teacher_server, wi
 
 
 @pytest.mark.parametrize("fault", ["500", "dropped", "slow drip", "page of HTML"])
-async def test_a_fault_that_stays_ends_in_one_line_for_the_operator(teacher_server, with_teacher, fault: str) -> None:
+async def test_a_fault_that_stays_ends_in_one_line_for_the_operator(
+    teacher_server: TeacherServer, with_teacher: WithTeacher, fault: str
+) -> None:
     teacher_server.then(*[FAULTS[fault](teacher_server)] * 2)
     log = MemoryLog()
     with pytest.raises(TeacherError, match=r"attempt 2, the last") as caught:
@@ -225,7 +236,9 @@ async def test_a_fault_that_stays_ends_in_one_line_for_the_operator(teacher_serv
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
-async def test_a_refusal_is_final_and_tells_what_the_provider_said(teacher_server, with_teacher, status: int) -> None:
+async def test_a_refusal_is_final_and_tells_what_the_provider_said(
+    teacher_server: TeacherServer, with_teacher: WithTeacher, status: int
+) -> None:
     teacher_server.then(teacher_server.refuse(status, "the model small-1 is not for you"))
     log = MemoryLog()
     with pytest.raises(TeacherError, match=rf"answered {status}: the model small-1 is not for you") as caught:
@@ -248,14 +261,18 @@ def kinds(results: list[Any]) -> list[type]:
     return [type(result) for result in results]
 
 
-async def test_questions_in_a_row_that_nobody_was_reached_for_end_it_for_all(teacher_server, with_teacher) -> None:
+async def test_questions_in_a_row_that_nobody_was_reached_for_end_it_for_all(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
     fail, good = teacher_server.refuse(503, "maintenance"), teacher_server.say(EXPLAINED)
     teacher_server.then(*[fail] * 4, good, *[fail] * 5)
     results = await with_teacher(lambda teacher: ask_in_turn(teacher, *range(10)), replace(LIMITS, attempts=1))
     assert kinds(results) == [Unanswered] * 4 + [Explanation] + [Unanswered] * 4 + [TeacherError]
 
 
-async def test_declines_end_it_for_all_only_where_they_are_all_there_ever_was(teacher_server, with_teacher) -> None:
+async def test_declines_end_it_for_all_only_where_they_are_all_there_ever_was(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
     good = teacher_server.say(EXPLAINED)
     teacher_server.respond = teacher_server.refuse(400, "no model of this name")
     log = MemoryLog()
@@ -278,7 +295,7 @@ def comparable(log: MemoryLog) -> list[TeacherCall]:
 
 @pytest.mark.parametrize("killed_after", range(6))
 async def test_a_run_killed_at_any_request_and_resumed_buys_each_once_also_what_was_in_vain(
-    teacher_server, with_teacher, killed_after: int
+    teacher_server: TeacherServer, with_teacher: WithTeacher, killed_after: int
 ) -> None:
     no, good = teacher_server.say("no"), teacher_server.say(EXPLAINED)
     decline = teacher_server.refuse(422, "against our rules")
@@ -310,7 +327,9 @@ async def test_a_run_killed_at_any_request_and_resumed_buys_each_once_also_what_
     assert len(teacher_server.asked) == asked
 
 
-async def test_a_later_run_and_a_round_after_this_ask_anew_what_was_in_vain(teacher_server, with_teacher) -> None:
+async def test_a_later_run_and_a_round_after_this_ask_anew_what_was_in_vain(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
     log = MemoryLog()
     teacher_server.then(*[teacher_server.say("no")] * 3)
     with pytest.raises(MalformedAnswer):
@@ -319,7 +338,9 @@ async def test_a_later_run_and_a_round_after_this_ask_anew_what_was_in_vain(teac
     assert len(teacher_server.asked) == 4
 
 
-async def test_more_attempts_go_on_where_the_earlier_ones_ended(teacher_server, with_teacher) -> None:
+async def test_more_attempts_go_on_where_the_earlier_ones_ended(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
     log = MemoryLog()
     teacher_server.then(*[teacher_server.say("no")] * 3)
     with pytest.raises(MalformedAnswer):
@@ -330,7 +351,9 @@ async def test_more_attempts_go_on_where_the_earlier_ones_ended(teacher_server, 
     assert len(teacher_server.asked) == 3
 
 
-async def test_a_question_that_nobody_was_reached_for_is_asked_again(teacher_server, with_teacher) -> None:
+async def test_a_question_that_nobody_was_reached_for_is_asked_again(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
     log = MemoryLog()
     teacher_server.then(teacher_server.say("no"), teacher_server.refuse(500))
     with pytest.raises(Unanswered, match="attempt 2, the last"):
@@ -377,7 +400,7 @@ async def test_calls_that_a_file_did_not_record_end_nothing_for_the_others(tmp_p
         assert len(log.calls) == 10
 
 
-async def cancelled_in_flight(teacher: LanguageModelTeacher, server) -> asyncio.Task[Explanation]:
+async def cancelled_in_flight(teacher: LanguageModelTeacher, server: TeacherServer) -> asyncio.Task[Explanation]:
     """Ask, and cancel once the request has arrived."""
     asking = asyncio.create_task(teacher.abstract(CASE))
     while not server.asked:
@@ -386,7 +409,9 @@ async def cancelled_in_flight(teacher: LanguageModelTeacher, server) -> asyncio.
     return asking
 
 
-async def test_a_request_in_flight_outlives_one_cancellation_and_is_recorded(teacher_server, with_teacher) -> None:
+async def test_a_request_in_flight_outlives_one_cancellation_and_is_recorded(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
     teacher_server.delay_s = 0.3
     log = MemoryLog()
 
@@ -401,7 +426,9 @@ async def test_a_request_in_flight_outlives_one_cancellation_and_is_recorded(tea
     assert len(teacher_server.asked) == 1
 
 
-async def test_a_second_cancellation_ends_a_request_at_once(teacher_server, with_teacher) -> None:
+async def test_a_second_cancellation_ends_a_request_at_once(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
     teacher_server.then(teacher_server.drip)
     log = MemoryLog()
 
@@ -419,7 +446,9 @@ async def test_a_second_cancellation_ends_a_request_at_once(teacher_server, with
     assert (await with_teacher(abstract, log=log, caps=Caps(price=Price(1.0, 2.0)))).text
 
 
-async def test_one_cancellation_ends_a_pause_that_the_provider_asked_for(teacher_server, with_teacher) -> None:
+async def test_one_cancellation_ends_a_pause_that_the_provider_asked_for(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
     teacher_server.then(teacher_server.refuse(429, "slow down", {"Retry-After": "300"}))
 
     async def use(teacher: LanguageModelTeacher) -> None:
@@ -434,15 +463,18 @@ async def test_one_cancellation_ends_a_pause_that_the_provider_asked_for(teacher
     await with_teacher(use, replace(LIMITS, concurrency=1))
 
 
-async def test_an_account_without_credit_is_a_refusal_not_a_rate(teacher_server, with_teacher) -> None:
-    body = {"error": {"message": "You exceeded your quota", "code": "insufficient_quota"}}
-    teacher_server.then(teacher_server.refuse(429, body))
+async def test_an_account_without_credit_is_a_refusal_not_a_rate(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
+    teacher_server.then(teacher_server.refuse(429, "You exceeded your quota", code="insufficient_quota"))
     with pytest.raises(TeacherError, match="no credit left"):
         await with_teacher(abstract)
     assert len(teacher_server.asked) == 1
 
 
-async def test_a_pause_longer_than_the_setting_is_cut_short_and_tried_again(teacher_server, with_teacher) -> None:
+async def test_a_pause_longer_than_the_setting_is_cut_short_and_tried_again(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
     teacher_server.then(*[teacher_server.refuse(429, "slow down", {"Retry-After": "7200"})] * 2)
     assert (await with_teacher(abstract, replace(LIMITS, longest_pause_s=0.3))).text
     first, second, third = (asked.at for asked in teacher_server.asked)
@@ -450,14 +482,16 @@ async def test_a_pause_longer_than_the_setting_is_cut_short_and_tried_again(teac
     assert 0.3 <= third - second < 1
 
 
-async def test_refusals_use_up_no_attempts(teacher_server, with_teacher) -> None:
+async def test_refusals_use_up_no_attempts(teacher_server: TeacherServer, with_teacher: WithTeacher) -> None:
     teacher_server.then(*[teacher_server.refuse(429)] * 5, teacher_server.refuse(529), teacher_server.refuse(500))
     log = MemoryLog()
     assert (await with_teacher(abstract, replace(LIMITS, attempts=2, backoff_s=1e-4), log)).text
     assert [call.attempts for call in log.calls.values()] == [2]
 
 
-async def test_a_provider_that_only_refuses_is_given_up_after_some_time(teacher_server, with_teacher) -> None:
+async def test_a_provider_that_only_refuses_is_given_up_after_some_time(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
     teacher_server.respond = teacher_server.refuse(429, "come back tomorrow", {"Retry-After": "86400"})
     log = MemoryLog()
 
@@ -473,7 +507,9 @@ async def test_a_provider_that_only_refuses_is_given_up_after_some_time(teacher_
     assert 0.6 <= asked[-1] - asked[0] < 2
 
 
-async def test_a_provider_that_refuses_some_answers_the_others_in_the_end(teacher_server, with_teacher) -> None:
+async def test_a_provider_that_refuses_some_answers_the_others_in_the_end(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
     good, refuse = teacher_server.say(EXPLAINED), teacher_server.refuse(429)
     teacher_server.then(*[refuse, refuse, good] * 12)
 
@@ -484,7 +520,9 @@ async def test_a_provider_that_refuses_some_answers_the_others_in_the_end(teache
     assert all(explanation.text for explanation in await with_teacher(use, limits))
 
 
-async def test_no_key_reaches_an_error_or_a_record(teacher_server, with_teacher, provider: str) -> None:
+async def test_no_key_reaches_an_error_or_a_record(
+    teacher_server: TeacherServer, with_teacher: WithTeacher, provider: str
+) -> None:
     key = os.environ[f"{provider.upper()}_API_KEY"]
     log = MemoryLog()
     for fault in (
@@ -503,7 +541,7 @@ async def test_no_key_reaches_an_error_or_a_record(teacher_server, with_teacher,
     assert key in repr(teacher_server.asked[0].headers)  # it was really sent
 
 
-async def test_retry_after_pauses_every_caller(teacher_server, with_teacher) -> None:
+async def test_retry_after_pauses_every_caller(teacher_server: TeacherServer, with_teacher: WithTeacher) -> None:
     teacher_server.then(teacher_server.refuse(429, headers={"Retry-After": "0.6"}))
 
     async def use(teacher: LanguageModelTeacher) -> None:
@@ -520,7 +558,9 @@ async def test_retry_after_pauses_every_caller(teacher_server, with_teacher) -> 
     assert min(asked.at for asked in rest) - first.at >= 0.55
 
 
-async def test_no_more_requests_are_in_flight_than_allowed(teacher_server, with_teacher) -> None:
+async def test_no_more_requests_are_in_flight_than_allowed(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
     teacher_server.delay_s = 0.05
 
     async def use(teacher: LanguageModelTeacher) -> None:
@@ -531,7 +571,9 @@ async def test_no_more_requests_are_in_flight_than_allowed(teacher_server, with_
     assert teacher_server.most_in_flight == 3
 
 
-async def test_a_malformed_answer_goes_back_with_the_reason(teacher_server, with_teacher) -> None:
+async def test_a_malformed_answer_goes_back_with_the_reason(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
     teacher_server.then(teacher_server.say("Let me think."), teacher_server.say('{"reasoning": "r"}'))
     log = MemoryLog()
     assert (await with_teacher(abstract, log=log)).text
@@ -545,7 +587,9 @@ async def test_a_malformed_answer_goes_back_with_the_reason(teacher_server, with
     assert all(call.tokens_out == 7 for call in log.calls.values())
 
 
-async def test_answers_that_stay_malformed_fail_this_question_only(teacher_server, with_teacher) -> None:
+async def test_answers_that_stay_malformed_fail_this_question_only(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
     teacher_server.then(*[teacher_server.say("no")] * 3)
     log = MemoryLog()
 
@@ -558,20 +602,26 @@ async def test_answers_that_stay_malformed_fail_this_question_only(teacher_serve
     assert len(log.calls) == 4
 
 
-async def test_an_answer_without_a_word_can_be_asked_again(teacher_server, with_teacher) -> None:
+async def test_an_answer_without_a_word_can_be_asked_again(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
     teacher_server.then(teacher_server.say(""))
     await with_teacher(abstract)
     assert all(message["content"].strip() for message in teacher_server.asked[1].body["messages"])
     assert "it is empty" in teacher_server.asked[1].body["messages"][2]["content"]
 
 
-async def test_an_answer_that_was_cut_off_is_asked_to_be_briefer(teacher_server, with_teacher) -> None:
+async def test_an_answer_that_was_cut_off_is_asked_to_be_briefer(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
     teacher_server.then(teacher_server.say('{"reasoning": "It all began', cut_off=True))
     await with_teacher(abstract)
     assert "cut off at 400 tokens" in teacher_server.asked[1].body["messages"][2]["content"]
 
 
-async def test_an_answer_in_the_log_is_not_bought_again(teacher_server, with_teacher) -> None:
+async def test_an_answer_in_the_log_is_not_bought_again(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
     log = MemoryLog()
     teacher_server.then(teacher_server.say("Let me think."))  # the answer needs a second request
     bought = await with_teacher(abstract, log=log)
@@ -587,7 +637,9 @@ async def test_an_answer_in_the_log_is_not_bought_again(teacher_server, with_tea
     assert (hit.run_id, hit.cache_hit, hit.cost_usd, hit.tokens_in, hit.tokens_out) == ("run-2", True, 0.0, 0, 0)
 
 
-async def test_without_a_cache_only_the_answers_of_the_run_itself_are_used(teacher_server, with_teacher) -> None:
+async def test_without_a_cache_only_the_answers_of_the_run_itself_are_used(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
     log = MemoryLog()
     await with_teacher(abstract, log=log)
     limits = replace(LIMITS, use_cache=False)
@@ -597,7 +649,9 @@ async def test_without_a_cache_only_the_answers_of_the_run_itself_are_used(teach
     assert [call.run_id for call in log.calls.values()] == ["run-1", "run-2"]
 
 
-async def test_a_question_that_is_asked_twice_at_once_is_bought_once(teacher_server, with_teacher) -> None:
+async def test_a_question_that_is_asked_twice_at_once_is_bought_once(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
     teacher_server.delay_s = 0.1
     log = MemoryLog()
 
@@ -616,7 +670,7 @@ async def test_a_question_that_is_asked_twice_at_once_is_bought_once(teacher_ser
 
 
 async def test_an_answer_is_recorded_with_its_price_and_a_request_that_may_have_been_billed_too(
-    teacher_server, with_teacher
+    teacher_server: TeacherServer, with_teacher: WithTeacher
 ) -> None:
     log, caps = MemoryLog(), Caps(price=Price(1.0, 2.0), max_usd=1.0)
     await with_teacher(abstract, log=log, caps=caps)
@@ -628,12 +682,18 @@ async def test_an_answer_is_recorded_with_its_price_and_a_request_that_may_have_
     _, late, answered = log.calls.values()
     assert "no answer within 0.5 s" in str(late.error)
     assert (late.reply, late.attempts) == (None, 2)
+    assert late.cost_usd is not None
+    assert call.cost_usd is not None
     assert late.cost_usd > 400 * 2.0 / 1e6  # at most: an answer as long as allowed
     assert answered.cost_usd == call.cost_usd
-    assert log.bought("run-1") == (2, pytest.approx(2 * call.cost_usd + late.cost_usd))
+    bought, usd = log.bought("run-1")
+    assert bought == 2
+    assert usd == pytest.approx(2 * call.cost_usd + late.cost_usd)
 
 
-async def test_the_cap_on_money_holds_in_flight_after_faults_and_after_a_resume(teacher_server, with_teacher) -> None:
+async def test_the_cap_on_money_holds_in_flight_after_faults_and_after_a_resume(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
     teacher_server.delay_s = 0.02
     teacher_server.then(teacher_server.drop, teacher_server.say("malformed"), teacher_server.truncate)
 
@@ -656,7 +716,7 @@ async def test_the_cap_on_money_holds_in_flight_after_faults_and_after_a_resume(
 class PendingProvider:
     """Answers nothing now."""
 
-    async def complete(self, messages, tools=()) -> Reply:
+    async def complete(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> Reply:
         raise Pending(f"{len(messages)} {len(tools)}")
 
     async def aclose(self) -> None:
@@ -675,7 +735,9 @@ async def test_a_question_that_waits_for_its_answer_leaves_no_row_and_holds_no_m
     ledger.check(1)
 
 
-async def test_another_question_or_setting_is_not_taken_from_the_log(teacher_server, with_teacher) -> None:
+async def test_another_question_or_setting_is_not_taken_from_the_log(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
     log = MemoryLog()
     await with_teacher(abstract, log=log)
     await with_teacher(abstract, replace(LIMITS, temperature=1.0), log)
@@ -685,7 +747,9 @@ async def test_another_question_or_setting_is_not_taken_from_the_log(teacher_ser
     assert len({call.cache_key for call in log.calls.values()}) == 4
 
 
-async def test_the_cap_on_bought_answers_holds_in_flight_and_after_a_resume(teacher_server, with_teacher) -> None:
+async def test_the_cap_on_bought_answers_holds_in_flight_and_after_a_resume(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
     teacher_server.delay_s = 0.05
     log = MemoryLog()
     caps = Caps(max_calls=3)
@@ -705,7 +769,9 @@ async def test_the_cap_on_bought_answers_holds_in_flight_and_after_a_resume(teac
     assert len(teacher_server.asked) == 4
 
 
-async def test_a_request_that_brought_nothing_does_not_count_as_bought(teacher_server, with_teacher) -> None:
+async def test_a_request_that_brought_nothing_does_not_count_as_bought(
+    teacher_server: TeacherServer, with_teacher: WithTeacher
+) -> None:
     teacher_server.then(teacher_server.refuse(500), teacher_server.drop)
     assert (await with_teacher(abstract, caps=Caps(max_calls=1))).text
 
@@ -758,7 +824,9 @@ def test_an_answer_nested_without_end_is_malformed_not_a_crash() -> None:
 
 
 @given(before=st.text(), reasoning=st.text(min_size=1), hypothesis=st.text(min_size=1), after=st.text())
-def test_whatever_a_reply_holds_it_is_read_or_called_malformed(before, reasoning, hypothesis, after) -> None:
+def test_whatever_a_reply_holds_it_is_read_or_called_malformed(
+    before: str, reasoning: str, hypothesis: str, after: str
+) -> None:
     answer = json.dumps({"reasoning": reasoning, "hypothesis": hypothesis})
     try:
         read = read_explanation(f"{before}\n{answer}\n{after}")
@@ -844,7 +912,9 @@ def test_a_missing_key_is_told_before_anything_is_asked(provider: str, monkeypat
 
 
 @pytest.mark.parametrize("provider", ["openai"], indirect=True)
-async def test_a_server_of_ones_own_needs_no_key(teacher_server, with_teacher, monkeypatch) -> None:
+async def test_a_server_of_ones_own_needs_no_key(
+    teacher_server: TeacherServer, with_teacher: WithTeacher, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
     assert (await with_teacher(abstract)).text
     assert teacher_server.asked[0].headers["Authorization"] == "Bearer none"
@@ -869,7 +939,7 @@ def counted(provider: str, tokens_in: Any, tokens_out: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("tokens", [(2**63, 7), (11, 2**63), (-5, 7), (11, -(10**5000 > 0)), (11, 0), (0, 7), ("x", 7)])
 async def test_counts_that_cannot_be_are_replaced_by_the_most_there_can_be_and_told_once(
-    teacher_server, with_teacher, provider: str, tokens: tuple[Any, Any]
+    teacher_server: TeacherServer, with_teacher: WithTeacher, provider: str, tokens: tuple[Any, Any]
 ) -> None:
     teacher_server.then(*[teacher_server.say_with(EXPLAINED, usage=counted(provider, *tokens))] * 2)
     log, caps = MemoryLog(), Caps(price=Price(1.0, 1.0))
@@ -887,14 +957,14 @@ async def test_counts_that_cannot_be_are_replaced_by_the_most_there_can_be_and_t
     assert len(warning) < 400
 
 
-async def test_plausible_counts_are_taken_as_they_are(with_teacher) -> None:
+async def test_plausible_counts_are_taken_as_they_are(with_teacher: WithTeacher) -> None:
     log = MemoryLog()
     await with_teacher(abstract, log=log)
     assert [(call.tokens_in, call.tokens_out) for call in log.calls.values()] == [(11, 7)]
     assert log.warnings == []
 
 
-REFUSED = {
+REFUSED: dict[str, list[dict[str, Any]]] = {
     "openai": [
         {"choices": [{"message": {"content": None, "refusal": "I won't."}, "finish_reason": "stop"}]},
         {"choices": [{"message": {"content": "half a", "refusal": None}, "finish_reason": "content_filter"}]},
@@ -909,7 +979,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", range(3))
 async def test_a_refusal_is_paid_for_and_not_asked_again(
-    teacher_server, with_teacher, provider: str, case: int
+    teacher_server: TeacherServer, with_teacher: WithTeacher, provider: str, case: int
 ) -> None:
     cases = REFUSED[provider]
     teacher_server.respond = teacher_server.say_with("x", **cases[case % len(cases)])
@@ -926,7 +996,9 @@ async def test_a_refusal_is_paid_for_and_not_asked_again(
     assert len(teacher_server.asked) == 6
 
 
-async def test_a_refusal_stays_one_in_its_round_and_others_go_on(teacher_server, with_teacher, provider) -> None:
+async def test_a_refusal_stays_one_in_its_round_and_others_go_on(
+    teacher_server: TeacherServer, with_teacher: WithTeacher, provider: str
+) -> None:
     log = MemoryLog()
     teacher_server.then(teacher_server.say(EXPLAINED), teacher_server.say_with("x", **REFUSED[provider][0]))
     for _ in range(2):

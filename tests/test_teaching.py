@@ -6,11 +6,13 @@ import asyncio
 import json
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from aiohttp import web
 
@@ -27,15 +29,14 @@ from blindspot.storage.records import Dataset, Run, TeacherCall, now
 from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.store.store import Store
 from blindspot.tools.data.planted import write_dataset
+from support.processes import WarmPython
+from support.teacher_server import Behaviour, TeacherServer
+
+MakeSettings = Callable[..., Settings]
 
 ROWS = {"train": 160, "validation": 80, "test": 60}
 UUS = 6
 QUESTIONS = 4  # about each UU: two hypotheses, samples after both
-
-
-@pytest.fixture(params=["openai", "anthropic"])
-def provider(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def classifier(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
 
 
 @pytest.fixture
-def settings(teacher_server, classifier, tmp_path: Path) -> Callable[..., Settings]:
+def settings(teacher_server: TeacherServer, classifier: tuple[Path, Path], tmp_path: Path) -> MakeSettings:
     """Makes the settings of a run that the server teaches well, unless a test makes it misbehave."""
     teacher_server.respond = well(teacher_server)
     data, model = classifier
@@ -80,7 +81,7 @@ def make_settings(data: Path, model: Path, folder: Path, spec: str, **changes: d
     return check_settings(table, where="test")
 
 
-def well(server) -> Callable[[web.Request], Any]:
+def well(server: TeacherServer) -> Behaviour:
     """Answer whatever is asked in its own form."""
 
     async def behave(request: web.Request) -> web.StreamResponse:
@@ -94,7 +95,7 @@ def well(server) -> Callable[[web.Request], Any]:
     return behave
 
 
-def failing(server, behaviour, *, when: Callable[[str], bool]) -> None:
+def failing(server: TeacherServer, behaviour: Behaviour, *, when: Callable[[str], bool]) -> None:
     """Let the server misbehave on the prompts that `when` picks."""
     good = well(server)
 
@@ -114,7 +115,7 @@ def prompt_of(body: dict[str, Any]) -> str:
     return str(body["messages"][0]["content"])
 
 
-def prompts(server) -> Counter[str]:
+def prompts(server: TeacherServer) -> Counter[str]:
     return Counter(prompt_of(asked.body) for asked in server.asked)
 
 
@@ -126,7 +127,9 @@ def never() -> bool:
     return False
 
 
-async def start(settings: Settings, show=nothing, cancelled=never) -> Run:
+async def start(
+    settings: Settings, show: Callable[[Progress], None] = nothing, cancelled: Callable[[], bool] = never
+) -> Run:
     return await asyncio.to_thread(start_run, settings, show=show, cancelled=cancelled)
 
 
@@ -150,7 +153,7 @@ def taught_about(settings: Settings) -> int:
 
 
 async def test_a_language_model_teaches_a_whole_run_and_every_call_is_recorded(
-    settings, teacher_server, provider
+    settings: MakeSettings, teacher_server: TeacherServer, provider: str
 ) -> None:
     chosen = settings(provider)
     run = await start(chosen)
@@ -172,7 +175,9 @@ async def test_a_language_model_teaches_a_whole_run_and_every_call_is_recorded(
         assert read(chosen, f"select count(*) from {table} anti join teacher_calls using (call_id)") == [(0,)]
 
 
-async def test_a_run_that_breaks_while_teaching_asks_nothing_twice(settings, teacher_server, provider) -> None:
+async def test_a_run_that_breaks_while_teaching_asks_nothing_twice(
+    settings: MakeSettings, teacher_server: TeacherServer, provider: str
+) -> None:
     teacher_server.delay_s = 0.1
     chosen = settings(provider, teacher={"concurrency": 3})
 
@@ -191,7 +196,7 @@ async def test_a_run_that_breaks_while_teaching_asks_nothing_twice(settings, tea
 
 
 async def test_a_run_killed_while_teaching_asks_nothing_twice(
-    settings, teacher_server, warm_python, tmp_path: Path
+    settings: MakeSettings, teacher_server: TeacherServer, warm_python: WarmPython, tmp_path: Path
 ) -> None:
     chosen = settings("openai", teacher={"concurrency": 1})  # nothing is in flight when a UU is done
     await asyncio.to_thread(warm_python.kill_run, chosen.model_dump(mode="json"), tmp_path, ("teach", 3))
@@ -201,7 +206,9 @@ async def test_a_run_killed_while_teaching_asks_nothing_twice(
     assert set(prompts(teacher_server).values()) == {1}
 
 
-async def test_a_stop_is_heard_between_questions_and_what_is_under_way_is_kept(settings, teacher_server) -> None:
+async def test_a_stop_is_heard_between_questions_and_what_is_under_way_is_kept(
+    settings: MakeSettings, teacher_server: TeacherServer
+) -> None:
     teacher_server.delay_s = 0.4
     chosen = settings("openai", teacher={"concurrency": 2})
     with pytest.raises(Cancelled):
@@ -216,7 +223,9 @@ async def test_a_stop_is_heard_between_questions_and_what_is_under_way_is_kept(s
     assert set(prompts(teacher_server).values()) == {1}
 
 
-async def test_a_stop_is_heard_while_the_provider_asks_everyone_to_wait(settings, teacher_server) -> None:
+async def test_a_stop_is_heard_while_the_provider_asks_everyone_to_wait(
+    settings: MakeSettings, teacher_server: TeacherServer
+) -> None:
     chosen = settings("openai")
     teacher_server.respond = teacher_server.refuse(429, "slow down", {"Retry-After": "300"})
     with pytest.raises(Cancelled):
@@ -224,7 +233,9 @@ async def test_a_stop_is_heard_while_the_provider_asks_everyone_to_wait(settings
     assert 1 <= len(teacher_server.asked) <= UUS
 
 
-async def test_a_uu_whose_question_always_fails_is_skipped_and_the_others_go_on(settings, teacher_server) -> None:
+async def test_a_uu_whose_question_always_fails_is_skipped_and_the_others_go_on(
+    settings: MakeSettings, teacher_server: TeacherServer
+) -> None:
     chosen = settings("openai")
     first: list[str] = []
 
@@ -243,7 +254,9 @@ async def test_a_uu_whose_question_always_fails_is_skipped_and_the_others_go_on(
     assert read(chosen, "select attempts, reply is null from teacher_calls where error is not null") == [(2, True)]
 
 
-async def test_a_question_that_the_provider_declines_costs_its_uu_only(settings, teacher_server) -> None:
+async def test_a_question_that_the_provider_declines_costs_its_uu_only(
+    settings: MakeSettings, teacher_server: TeacherServer
+) -> None:
     chosen = settings("openai")
     unlucky: list[str] = []
 
@@ -261,7 +274,7 @@ async def test_a_question_that_the_provider_declines_costs_its_uu_only(settings,
 @pytest.mark.parametrize("words", ["I'm sorry, I can't help with that.", None])
 @pytest.mark.parametrize("uus", [2, UUS])
 async def test_a_run_in_which_all_was_refused_fails_in_one_line_and_can_be_resumed(
-    settings, teacher_server, uus: int, words: str | None
+    settings: MakeSettings, teacher_server: TeacherServer, uus: int, words: str | None
 ) -> None:
     chosen = settings("openai", select={"share": 1, "most": uus}, teacher={"attempts": 2, "concurrency": 1})
     refusal = {"choices": [{"message": {"content": None, "refusal": "I won't."}, "finish_reason": "stop"}]}
@@ -280,7 +293,7 @@ async def test_a_run_in_which_all_was_refused_fails_in_one_line_and_can_be_resum
 
 
 async def test_a_run_that_was_broken_after_many_declines_goes_on_and_ends_with_the_rows_of_one_that_was_not(
-    settings, teacher_server, tmp_path: Path
+    settings: MakeSettings, teacher_server: TeacherServer, tmp_path: Path
 ) -> None:
     cases: list[str] = []
 
@@ -313,7 +326,7 @@ async def test_a_run_that_was_broken_after_many_declines_goes_on_and_ends_with_t
 
 @pytest.mark.parametrize("uus", [2, UUS + 3])
 async def test_a_provider_that_answers_nobody_ends_the_phase_and_the_run_can_go_on(
-    settings, teacher_server, uus: int
+    settings: MakeSettings, teacher_server: TeacherServer, uus: int
 ) -> None:
     chosen = settings("openai", select={"most": uus}, teacher={"concurrency": 2})
     failing(teacher_server, teacher_server.refuse(503, "maintenance"), when=lambda _: True)
@@ -329,7 +342,7 @@ async def test_a_provider_that_answers_nobody_ends_the_phase_and_the_run_can_go_
 
 
 async def test_a_wrong_key_is_one_line_and_the_right_one_goes_on(
-    settings, teacher_server, provider, monkeypatch
+    settings: MakeSettings, teacher_server: TeacherServer, provider: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = settings(provider)
     variable = f"{provider.upper()}_API_KEY"
@@ -352,7 +365,9 @@ async def test_a_wrong_key_is_one_line_and_the_right_one_goes_on(
     assert taught_about(chosen) == UUS
 
 
-async def test_what_is_in_flight_when_the_teacher_refuses_for_good_is_kept(settings, teacher_server) -> None:
+async def test_what_is_in_flight_when_the_teacher_refuses_for_good_is_kept(
+    settings: MakeSettings, teacher_server: TeacherServer
+) -> None:
     chosen = settings("openai")
     good = well(teacher_server)
 
@@ -368,7 +383,9 @@ async def test_what_is_in_flight_when_the_teacher_refuses_for_good_is_kept(setti
     assert read(chosen, "select count(*) from teacher_calls where reply is not null") == [(UUS - 1,)]
 
 
-async def test_a_cap_on_calls_lets_the_round_go_on_with_what_was_bought(settings, teacher_server) -> None:
+async def test_a_cap_on_calls_lets_the_round_go_on_with_what_was_bought(
+    settings: MakeSettings, teacher_server: TeacherServer
+) -> None:
     chosen = settings("openai", teacher={"max_calls": 9, "concurrency": 2})
     assert (await start(chosen)).status == "finished"
     assert len(teacher_server.asked) == 9
@@ -449,7 +466,9 @@ async def test_the_answers_of_a_store_are_found_again_by_question_and_counted_by
         assert [bought_in(store, run_id) for run_id in ("a-1", "a-2", "a-4")] == [(2, 0.5), (1, 0.25), (0, 0.0)]
 
 
-async def test_the_event_loop_is_free_while_the_store_is_read_and_written(settings, teacher_server) -> None:
+async def test_the_event_loop_is_free_while_the_store_is_read_and_written(
+    settings: MakeSettings, teacher_server: TeacherServer
+) -> None:
     chosen = settings("openai", select={"most": 2})
     teacher_server.delay_s = 0.3
     with pytest.raises(Cancelled):
@@ -460,13 +479,15 @@ async def test_the_event_loop_is_free_while_the_store_is_read_and_written(settin
     class WatchedStore(Store):
         """Notes the calls that would block an event loop."""
 
-        def _cursor(self):
+        @contextmanager
+        def _cursor(self, *, check: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
             try:
                 asyncio.get_running_loop()
                 on_loop.append("blocked")
             except RuntimeError:
                 pass
-            return super()._cursor()
+            with super()._cursor(check=check) as cursor:
+                yield cursor
 
     with WatchedStore.open(Path(chosen.run.workspace)) as store:
         ((run,), (dataset,)) = store.rows(Run), store.rows(Dataset)

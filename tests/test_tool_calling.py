@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -16,6 +16,10 @@ from blindspot.agents.spec import TeacherSpec
 from blindspot.agents.teachers.opening import open_provider
 from blindspot.graphs.teaching.teachers import limits_of
 from blindspot.storage.settings.sections import TeacherSection
+from support.teacher_server import TeacherServer
+
+Complete = Callable[..., Awaitable[Reply]]
+"""Sends messages, with tools."""
 
 SCHEMA = {"type": "object", "properties": {"texts": {"type": "array"}}, "required": ["texts"]}
 CLASSIFY = Tool("classify", "Ask the classifier.", SCHEMA)
@@ -28,17 +32,12 @@ TALK = (
 )
 
 
-@pytest.fixture(params=["openai", "anthropic"])
-def provider(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.fixture
-def complete(teacher_server, provider) -> Callable[..., Any]:
+def complete(teacher_server: TeacherServer, provider: str) -> Complete:
     """Sends a conversation to the server."""
     spec = teacher_server.spec(provider)
 
-    async def send(messages=(ASKED,), tools=(CLASSIFY,)) -> Reply:
+    async def send(messages: Sequence[Message] = (ASKED,), tools: Sequence[Tool] = (CLASSIFY,)) -> Reply:
         opened = open_provider(TeacherSpec.parse(spec), limits_of(TeacherSection(spec=spec, timeout_s=5)))
         try:
             return await opened.complete(messages, tools)
@@ -48,7 +47,9 @@ def complete(teacher_server, provider) -> Callable[..., Any]:
     return send
 
 
-async def test_tools_are_offered_in_the_words_of_each_provider(teacher_server, complete, provider) -> None:
+async def test_tools_are_offered_in_the_words_of_each_provider(
+    teacher_server: TeacherServer, complete: Complete, provider: str
+) -> None:
     await complete()
     (offered,) = teacher_server.asked[0].body["tools"]
     if provider == "openai":
@@ -58,13 +59,15 @@ async def test_tools_are_offered_in_the_words_of_each_provider(teacher_server, c
     assert offered == {"name": "classify", "description": "Ask the classifier.", schema: SCHEMA}
 
 
-async def test_without_tools_none_are_spoken_of(teacher_server, complete) -> None:
+async def test_without_tools_none_are_spoken_of(teacher_server: TeacherServer, complete: Complete) -> None:
     await complete(tools=())
     assert not {"tools", "tool_choice"} & set(teacher_server.asked[0].body)
 
 
-async def test_what_a_model_asks_for_comes_with_its_words_and_what_it_took(teacher_server, complete) -> None:
-    uses = (("classify", {"texts": ["Nicht übel."]}), ("classify", {"texts": []}))
+async def test_what_a_model_asks_for_comes_with_its_words_and_what_it_took(
+    teacher_server: TeacherServer, complete: Complete
+) -> None:
+    uses: tuple[tuple[str, Any], ...] = (("classify", {"texts": ["Nicht übel."]}), ("classify", {"texts": []}))
     teacher_server.then(teacher_server.use_tools(*uses, text="Let me see."), teacher_server.use_tools(uses[0]))
     reply, wordless = await complete(), await complete()
     assert (reply.text, reply.tokens_in, reply.tokens_out, reply.cut_off) == ("Let me see.", 11, 7, False)
@@ -74,12 +77,14 @@ async def test_what_a_model_asks_for_comes_with_its_words_and_what_it_took(teach
     assert (wordless.text, len(wordless.uses)) == ("", 1)
 
 
-async def test_a_request_for_tools_that_was_cut_off_says_so(teacher_server, complete) -> None:
+async def test_a_request_for_tools_that_was_cut_off_says_so(teacher_server: TeacherServer, complete: Complete) -> None:
     teacher_server.then(teacher_server.use_tools(("classify", {}), cut_off=True))
     assert (await complete()).cut_off
 
 
-async def test_results_go_back_to_the_uses_they_belong_to(teacher_server, complete, provider) -> None:
+async def test_results_go_back_to_the_uses_they_belong_to(
+    teacher_server: TeacherServer, complete: Complete, provider: str
+) -> None:
     await complete(TALK)
     first, *rest = teacher_server.asked[0].body["messages"]
     assert first == {"role": "user", "content": "What misleads it?"}
@@ -103,7 +108,9 @@ async def test_results_go_back_to_the_uses_they_belong_to(teacher_server, comple
         ]
 
 
-async def test_turns_without_words_hold_no_empty_text(teacher_server, complete, provider) -> None:
+async def test_turns_without_words_hold_no_empty_text(
+    teacher_server: TeacherServer, complete: Complete, provider: str
+) -> None:
     silent = (ASKED, Message("assistant", "", uses=(USE,)), Message("user", "", results=(ToolResult("use-1", "{}"),)))
     await complete(silent)
     turns = teacher_server.asked[0].body["messages"]
@@ -114,7 +121,9 @@ async def test_turns_without_words_hold_no_empty_text(teacher_server, complete, 
     assert "text" not in blocks
 
 
-async def test_a_conversation_goes_on_when_tools_are_offered_no_more(teacher_server, complete, provider) -> None:
+async def test_a_conversation_goes_on_when_tools_are_offered_no_more(
+    teacher_server: TeacherServer, complete: Complete, provider: str
+) -> None:
     await complete(TALK, tools=())
     body = teacher_server.asked[0].body
     if provider == "openai":
@@ -125,7 +134,7 @@ async def test_a_conversation_goes_on_when_tools_are_offered_no_more(teacher_ser
 
 
 async def test_a_name_and_arguments_that_are_none_are_kept_and_can_be_sent_back(
-    teacher_server, complete, provider
+    teacher_server: TeacherServer, complete: Complete, provider: str
 ) -> None:
     wrong = {"x": 1} if provider == "anthropic" else '{"texts": ["Not'
     teacher_server.then(teacher_server.use_tools(("to classify!", wrong)))
@@ -152,7 +161,9 @@ async def test_a_name_and_arguments_that_are_none_are_kept_and_can_be_sent_back(
     ],
 )
 @pytest.mark.parametrize("provider", ["openai"], indirect=True)
-async def test_a_message_of_the_wrong_shape_is_no_answer(teacher_server, complete, message) -> None:
+async def test_a_message_of_the_wrong_shape_is_no_answer(
+    teacher_server: TeacherServer, complete: Complete, message: dict[str, Any]
+) -> None:
     teacher_server.then(teacher_server.send(json.dumps({"model": "m", "choices": [{"message": message}]})))
     with pytest.raises(Unavailable, match="unreadable answer"):
         await complete()
@@ -160,14 +171,18 @@ async def test_a_message_of_the_wrong_shape_is_no_answer(teacher_server, complet
 
 @pytest.mark.parametrize("block", [{"type": "tool_use", "id": "a", "input": {}}, {"type": "tool_use", "name": "f"}])
 @pytest.mark.parametrize("provider", ["anthropic"], indirect=True)
-async def test_a_block_of_the_wrong_shape_is_no_answer(teacher_server, complete, block) -> None:
+async def test_a_block_of_the_wrong_shape_is_no_answer(
+    teacher_server: TeacherServer, complete: Complete, block: dict[str, Any]
+) -> None:
     teacher_server.then(teacher_server.send(json.dumps({"model": "m", "content": [block], "usage": {}})))
     with pytest.raises(Unavailable, match="unreadable answer"):
         await complete()
 
 
 @pytest.mark.parametrize("provider", ["openai"], indirect=True)
-async def test_servers_that_leave_out_ids_content_or_arguments_are_understood(teacher_server, complete) -> None:
+async def test_servers_that_leave_out_ids_content_or_arguments_are_understood(
+    teacher_server: TeacherServer, complete: Complete
+) -> None:
     calls = [{"function": {"name": "classify"}}, {"id": "", "function": {"name": "classify", "arguments": ""}}]
     message = {"role": "assistant", "tool_calls": calls}
     teacher_server.then(teacher_server.send(json.dumps({"model": "m", "choices": [{"message": message}]})))
