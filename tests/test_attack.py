@@ -264,12 +264,18 @@ def test_rows_come_as_they_are_done_and_a_stop_keeps_them() -> None:
     assert seen == [(done, 40) for done in range(1, len(rows) + 1)]
 
 
+def words_of_numpy() -> list[int]:
+    """The state of NumPy's global generator."""
+    state: Any = np.random.get_state()
+    return list(state[1].tolist())
+
+
 def test_the_global_generators_are_left_alone() -> None:
     random.seed(3)
     np.random.seed(3)
-    before = (random.getstate(), np.random.get_state()[1].tolist())
+    before = (random.getstate(), words_of_numpy())
     attack_all(make_samples(6, ("text",)), make_plan(("text",)))
-    assert (random.getstate(), np.random.get_state()[1].tolist()) == before
+    assert (random.getstate(), words_of_numpy()) == before
 
 
 @pytest.mark.parametrize("name", ["deepwordbug", "DeepWordBugGao2018", "deepwordbug_gao_2018", "DEEP-WORD-BUG"])
@@ -386,7 +392,10 @@ def test_an_attack_for_confidence_goes_on_where_the_label_has_flipped() -> None:
         assert (row.status == "skipped") == (flips[sample_id].status == "skipped")
         assert row.queries >= flips[sample_id].queries
         assert row.status != "flipped" or row.predicted != row.label
-    found = [sum(row.status == "flipped" and row.confidence >= 0.65 for row in rows.values()) for rows in (flips, sure)]
+    found = [
+        sum(row.status == "flipped" and (row.confidence or 0) >= 0.65 for row in rows.values())
+        for rows in (flips, sure)
+    ]
     assert found[1] > found[0] > 0
 
 
@@ -487,7 +496,7 @@ def test_a_search_goes_on_where_the_judge_does_not_agree() -> None:
 def test_confidence_is_asked_of_the_judge() -> None:
     samples = make_samples(40, ("text",))
     rows = attack_judged(samples, make_plan(("text",), confidence=0.65), Coarse(), Trigrams())
-    sure = sum(row.status == "flipped" and row.confidence >= 0.65 for row in rows.values())
+    sure = sum(row.status == "flipped" and (row.confidence or 0) >= 0.65 for row in rows.values())
     alone = attack_all(samples, make_plan(("text",), confidence=0.65), Coarse())
     model = Trigrams()
     confirmed = sum(
@@ -545,7 +554,8 @@ def test_only_fields_that_may_be_changed_are(changeable: tuple[str, ...]) -> Non
     flipped = [sample for sample in samples if rows[sample.sample_id].fields]
     assert flipped
     for sample in flipped:
-        assert all(rows[sample.sample_id].fields[name] == sample.fields[name] for name in fixed)
+        texts = rows[sample.sample_id].fields or {}
+        assert all(texts[name] == sample.fields[name] for name in fixed)
     if not fixed:
         assert rows == attack_all(samples, make_plan(fields), model)
 

@@ -29,6 +29,8 @@ from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.store.store import Store
 from blindspot.tools.data.planted import generate_reviews, write_dataset
 from blindspot.tools.training.retrain import Example, Training, Weights, retrain
+from support.commands import Cli
+from support.processes import WarmPython
 
 LABELS = ("negative", "positive")
 ROWS = {"train": 40, "validation": 40, "test": 60}
@@ -37,9 +39,6 @@ TABLES = (
     "runs", "datasets", "samples", "model_versions", "predictions", "attacks", "uus", "tool_calls", "evaluations",
 )  # fmt: skip
 TIMES = ("seconds", "created_at", "started_at", "finished_at", "settings")
-
-
-Cli = Callable[..., Any]  # the fixture `cli` of conftest.py
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +216,7 @@ MOMENTS = [("prepare", 0), ("attack", 3), ("attack", 7), ("attack", -1), ("measu
 
 
 def test_a_killed_attack_ends_with_the_rows_of_one_that_was_not(
-    cli: Cli, warm_python: Any, finished: Path, tuned: Path, data: Path, tmp_path: Path
+    cli: Cli, warm_python: WarmPython, finished: Path, tuned: Path, data: Path, tmp_path: Path
 ) -> None:
     settings = make_settings(tuned, data, tmp_path / "ws").model_dump(mode="json")
     again = ("attack", "--model", tuned, "--data", data, "--samples", 12, "--device", "cpu", "-w", "ws")
@@ -268,7 +267,9 @@ ATTACK_RUN = rec.Run(
 MITIGATION = replace(ATTACK_RUN, run_id="run-1", name="run", kind="mitigation", teacher="rules", status="finished")
 
 
-def an_attack(name: str, recipe: str, status: str, confidence: float | None = None, error: str = "") -> rec.Attack:
+def an_attack(
+    name: str, recipe: str, status: rec.AttackStatus, confidence: float | None = None, error: str = ""
+) -> rec.Attack:
     """An attack on a sample of its own; "waiter" is misspelt where it flipped."""
     fields = {"text": f"[b]we liked the\x1b[2J watier {name}"} if status == "flipped" else None
     return rec.Attack(

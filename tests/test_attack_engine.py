@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,7 @@ def test_an_error_reaches_only_the_job_that_caused_it() -> None:
         except ValueError as error:
             return str(error)
 
-    results = [result for result, _ in run_jobs([lambda i=i: job(i) for i in (12, 13, 14)], together=3)]
+    results = [result for result, _ in run_jobs([partial(job, i) for i in (12, 13, 14)], together=3)]
     assert sorted(results) == ["13 is bad luck", "144", "196"]
 
 
@@ -98,7 +99,7 @@ def test_jobs_are_taken_only_when_a_seat_is_free() -> None:
         nonlocal started
         for i in range(100):
             started += 1
-            yield lambda i=i: oracle.ask([i])
+            yield partial(oracle.ask, [i])
 
     results = run_jobs(source(), together=4)
     next(results)
@@ -119,7 +120,7 @@ def test_a_stop_ends_the_jobs_in_their_own_finally_blocks() -> None:
 
     polls = iter([False] * 5)
     with pytest.raises(Cancelled):
-        list(run_jobs([lambda i=i: job(i) for i in range(6)], together=6, cancelled=lambda: next(polls, True)))
+        list(run_jobs([partial(job, i) for i in range(6)], together=6, cancelled=lambda: next(polls, True)))
     assert sorted(left) == [0, 1, 2, 3, 4, 5]
 
 
@@ -235,7 +236,7 @@ def test_few_questions_to_one_of_two_oracles_are_gathered() -> None:
             if step == number:
                 oracles[1].ask([number * 1000])
 
-    list(run_jobs([lambda i=i: job(i) for i in range(1, 49)], together=48))
+    list(run_jobs([partial(job, i) for i in range(1, 49)], together=48))
     assert sum(map(len, seldom.calls)) == 48
     assert len(seldom.calls) <= 48 / 4
 

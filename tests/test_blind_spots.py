@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from blindspot.storage.records import BlindSpot
 from blindspot.tools.metrics.blind_spots import Case, find_blind_spots, status_of, uu_cases
@@ -25,7 +26,8 @@ def encode(texts: list[str]) -> np.ndarray:
     topics = [[len(set(topic.split()) & set(words_of(text))) for topic in TOPICS] for text in texts]
     rest = [np.random.default_rng(list(text.encode())).normal(scale=0.2, size=12) for text in texts]
     vectors = np.concatenate([np.array(topics, dtype=np.float64), np.array(rest)], axis=1)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    normed: NDArray[np.float64] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return normed
 
 
 def about(topic: int, count: int, *, was: bool, now: bool, right: bool = False, first: int = 0) -> list[Case]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blindspot.graphs.shared.attacks import add_changed_words
-from blindspot.storage.records import Attack, ChangedWord, Fields, Sample
+from blindspot.storage.records import Attack, AttackStatus, ChangedWord, Fields, Sample
 from blindspot.storage.store.store import Store
 from blindspot.tools.text.changed_words import PARTS_OF_SPEECH, TOKEN, changed_words
 from blindspot.tools.text.edits import words_of
@@ -34,7 +34,8 @@ def _no_tagger(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def attack(attack_id: str, fields: Fields | None) -> Attack:
-    status, after, sure = ("flipped", "good", 0.9) if fields else ("failed", None, None)
+    status: AttackStatus = "flipped" if fields else "failed"
+    after, sure = ("good", 0.9) if fields else (None, None)
     return Attack(
         attack_id, "run-1", "mod-1", "smp-1", "test", "typos", status, fields, "bad", after, sure, "bad", 0.8, 9, 11,
         None, None, 0.5,

@@ -324,7 +324,12 @@ def test_programs_that_edit_alike_are_duplicates() -> None:
     with pytest.raises(ValueError, match="2 and 1 rows"):
         same_rows([a, b], [a])
     nineteen = [a] * 19
-    edited = {"p1": [*nineteen, b], "p2": [*nineteen, c], "p3": [c, *nineteen], "p4": [*nineteen, None]}
+    edited: dict[str, list[Edited | None]] = {
+        "p1": [*nineteen, b],
+        "p2": [*nineteen, c],
+        "p3": [c, *nineteen],
+        "p4": [*nineteen, None],
+    }
     assert duplicates(edited) == {"p2": "p1", "p4": "p1"}
     assert duplicates(edited, least=0.5) == {"p2": "p1", "p3": "p1", "p4": "p1"}
 

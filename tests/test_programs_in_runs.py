@@ -22,6 +22,7 @@ from blindspot.tools.programs.compile import compile_program
 from blindspot.tools.programs.data import DataDescription
 from blindspot.tools.programs.files import read_programs
 from blindspot.tools.programs.vocabulary import parse_program
+from support.runs import Table
 
 # The label that a program names is taken for right: a classifier that still reads "negative" is then wrong.
 FOOLS = {"where": [{"kind": "label_is", "labels": ["negative"]}], "label": "positive",
@@ -94,9 +95,7 @@ class Formal(Teacher):
         pass
 
 
-def test_programs_of_a_file_are_tested_given_rows_and_tested_again(
-    small_run: dict[str, dict[str, Any]], tmp_path: Path
-) -> None:
+def test_programs_of_a_file_are_tested_given_rows_and_tested_again(small_run: Table, tmp_path: Path) -> None:
     file = written(tmp_path, [FOOLS, HARMLESS, RARE, UNKNOWN, {"program": SAME}, TEMPLATES])
     table = settings_of(
         small_run, tmp_path / "ws", method={"name": "programs", "share": 0.5}, hypotheses={"file": file}
@@ -124,9 +123,7 @@ def test_programs_of_a_file_are_tested_given_rows_and_tested_again(
     assert all(low <= effect <= high for effect, low, high in logged)
 
 
-def test_a_teacher_states_programs_and_revises_refuted_ones_once(
-    small_run: dict[str, dict[str, Any]], tmp_path: Path
-) -> None:
+def test_a_teacher_states_programs_and_revises_refuted_ones_once(small_run: Table, tmp_path: Path) -> None:
     teacher = Formal()
     table = settings_of(
         small_run, tmp_path / "ws", method={"share": 0.25}, teacher={"writes": "programs"}, select={"most": 2}
@@ -166,7 +163,7 @@ def test_what_is_no_file_of_programs_is_refused_before_it_is_read(
 
 
 def test_revised_programs_are_tried_beside_the_trials_that_were_made(
-    small_run: dict[str, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_run: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[list[str]] = []
 
@@ -185,7 +182,7 @@ def test_revised_programs_are_tried_beside_the_trials_that_were_made(
     assert not set(first) & set(second)
 
 
-def test_random_programs_are_drawn_and_tested(small_run: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+def test_random_programs_are_drawn_and_tested(small_run: Table, tmp_path: Path) -> None:
     table = settings_of(
         small_run, tmp_path / "ws", method={"name": "random-programs", "share": 0.25}, hypotheses={"random": 12}
     )
@@ -195,7 +192,7 @@ def test_random_programs_are_drawn_and_tested(small_run: dict[str, dict[str, Any
     ]
 
 
-def test_part_of_the_rows_may_be_perturbed_texts(small_run: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+def test_part_of_the_rows_may_be_perturbed_texts(small_run: Table, tmp_path: Path) -> None:
     file = written(tmp_path, [FOOLS])
     table = settings_of(
         small_run,
@@ -210,7 +207,7 @@ def test_part_of_the_rows_may_be_perturbed_texts(small_run: dict[str, dict[str, 
     assert counts.get("adversarial", 0) <= 2
 
 
-def test_a_run_that_is_stopped_ends_with_the_same_rows(small_run: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+def test_a_run_that_is_stopped_ends_with_the_same_rows(small_run: Table, tmp_path: Path) -> None:
     file = written(tmp_path, [FOOLS, HARMLESS, TEMPLATES])
 
     def table(name: str) -> dict[str, Any]:
@@ -246,7 +243,7 @@ def test_a_run_that_is_stopped_ends_with_the_same_rows(small_run: dict[str, dict
     ],
 )
 def test_a_wrong_file_of_programs_is_one_line_before_anything_is_written(
-    text: str, told: str, small_run: dict[str, dict[str, Any]], tmp_path: Path
+    text: str, told: str, small_run: Table, tmp_path: Path
 ) -> None:
     file = tmp_path / "programs.jsonl"
     file.write_text(text)

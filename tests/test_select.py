@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blindspot.storage.errors import SettingsError
-from blindspot.storage.records import Attack, Prediction, Sample, Uu
+from blindspot.storage.records import Attack, AttackStatus, Prediction, Sample, Uu
 from blindspot.tools.additions.select import adversarial_uus, natural_uus, select_uus
 
 
@@ -22,11 +22,15 @@ def prediction(row: int, predicted: str, confidence: float) -> Prediction:
     return Prediction("m1", f"ds:validation:{row}", "sample", "good", predicted, confidence, probabilities)
 
 
-def attack(row: int, confidence: float | None = 0.9, status: str = "flipped", recipe: str = "deepwordbug") -> Attack:
+def attack(
+    row: int, confidence: float | None = 0.9, status: AttackStatus = "flipped", recipe: str = "deepwordbug"
+) -> Attack:
     fields = {"text": f"txet {row}"} if status == "flipped" else None
     predicted = "bad" if status == "flipped" else None
-    identity = (f"atk-{row}", "r", "m1", f"ds:validation:{row}", "validation", recipe, status)
-    return Attack(*identity, fields, "good", predicted, confidence, "good", 0.8, 10, 2, 1, None, 0.1)
+    return Attack(
+        f"atk-{row}", "r", "m1", f"ds:validation:{row}", "validation", recipe, status, fields, "good", predicted,
+        confidence, "good", 0.8, 10, 2, 1, None, 0.1,
+    )  # fmt: skip
 
 
 def uus(count: int) -> list[Uu]:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blindspot.storage.records import Attack
+from blindspot.storage.records import Attack, AttackStatus
 from blindspot.storage.schema import uu as sql
 from blindspot.tools.metrics.evaluate import uus_matched
 from blindspot.tools.metrics.outcomes import Outcomes
@@ -34,7 +34,7 @@ rows = st.tuples(
 )
 
 
-def attack(status: str, label: str, predicted: str | None, confidence: float | None) -> Attack:
+def attack(status: AttackStatus, label: str, predicted: str | None, confidence: float | None) -> Attack:
     return Attack(
         "atk", "run", "mdl", "smp", "test", "typos", status, None, label, predicted, confidence, predicted, confidence,
         1, 1, None, None, 0.0,
@@ -43,7 +43,7 @@ def attack(status: str, label: str, predicted: str | None, confidence: float | N
 
 @given(st.lists(rows, min_size=1, max_size=30))
 @settings(deadline=None, max_examples=50)  # each opens a database
-def test_rows_arrays_and_sql_mark_the_same_uus(drawn: list[tuple[str, str, str | None, float | None]]) -> None:
+def test_rows_arrays_and_sql_mark_the_same_uus(drawn: list[tuple[AttackStatus, str, str | None, float | None]]) -> None:
     by_row = [is_uu(label, predicted, confidence, TAU) for _, label, predicted, confidence in drawn]
     adversarial = [is_adversarial_uu(attack(*row), TAU) for row in drawn]
     with duckdb.connect() as database:

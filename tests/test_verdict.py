@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from blindspot.storage.records import BlindSpot, Evaluation
+from blindspot.storage.records import BlindSpot, BlindSpotStatus, Evaluation
 from blindspot.tools.metrics.verdict import Verdict, judge
 from blindspot.tools.metrics.verdict_parts import tell_blind_spots
 
@@ -210,7 +210,7 @@ def test_a_missing_figure_is_a_bug_and_not_a_verdict() -> None:
 # --- what is told besides ---
 
 
-def spot(number: int, status: str, before: int, after: int, *words: str) -> BlindSpot:
+def spot(number: int, status: BlindSpotStatus, before: int, after: int, *words: str) -> BlindSpot:
     return BlindSpot("run-1", 1, number, words, before, after, max(0, before - after), 0, status, 0.01)
 
 
