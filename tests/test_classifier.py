@@ -297,7 +297,10 @@ def cut_in_half(folder: Path) -> None:
 
 
 def overwrite(name: str, text: str) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).write_text(text) and None
+    def write(folder: Path) -> None:
+        (folder / name).write_text(text)
+
+    return write
 
 
 @pytest.mark.parametrize(

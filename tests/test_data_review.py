@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +15,8 @@ from blindspot.storage.analysts.results import Results
 from blindspot.tools.data.datasets import DataSource, inspect, load_split
 from blindspot.tools.data.logged_errors import LogSource, read_log
 from blindspot.tools.data.review import Notice
+from support.commands import Cli
+from support.runs import Table
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -182,9 +183,7 @@ def test_a_log_writes_whole_floats_as_the_data_set_does(tmp_path: Path) -> None:
         assert (error.predicted, error.label) == labels
 
 
-def test_a_run_tells_it_once_and_keeps_it(
-    cli: Callable[..., Any], small_run: dict[str, dict[str, Any]], tmp_path: Path
-) -> None:
+def test_a_run_tells_it_once_and_keeps_it(cli: Cli, small_run: Table, tmp_path: Path) -> None:
     rows = [(f"a fine place, number {n}", "positive" if n % 2 else "negative") for n in range(40)]
     write(tmp_path / "all.jsonl", [*rows, ("a fine place, number 3", "negative"), ('he said ""no""', "negative")])
     lines = [f"{key} = {json.dumps(value)}" for key, value in small_run["classifier"].items()]

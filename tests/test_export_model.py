@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from blindspot.tools.classifier.classifier import load_classifier
 from blindspot.tools.classifier.handover import export_classifier, export_samples, new_folder
 from blindspot.tools.data.planted import generate_reviews, write_dataset
 from blindspot.tools.training.retrain import Example, Lora, Training, Weights, retrain
+from support.commands import Cli
 
 LABELS = ("negative", "positive")
 TEXTS = [(review.text,) for review in generate_reviews(24, planted=4, seed=3, split="validation")]
@@ -50,12 +51,12 @@ def finished(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
     return folder, start_run(check_settings(table, where="test"), show=lambda _: None, cancelled=lambda: False)
 
 
-def probabilities_of(folder: Path, texts: list[tuple[str, ...]]) -> tuple[np.ndarray[Any, Any], list[str]]:
+def probabilities_of(folder: Path, texts: Sequence[tuple[str, ...]]) -> tuple[np.ndarray[Any, Any], list[str]]:
     """What plain transformers makes of texts, and the names of the classes."""
     from transformers import pipeline
 
     classify = pipeline("text-classification", model=str(folder), device="cpu", top_k=None)
-    said = classify([text for (text,) in texts], truncation=True)
+    said: Any = classify([text for (text,) in texts], truncation=True)
     names = sorted({row["label"] for row in said[0]})
     by_name = [{row["label"]: row["score"] for row in rows} for rows in said]
     return np.array([[row[name] for name in names] for row in by_name]), names
@@ -67,13 +68,13 @@ def front_matter(folder: Path) -> tuple[dict[str, Any], str]:
 
 
 def test_the_model_that_was_taken_predicts_the_same_under_plain_transformers(
-    finished: tuple[Path, Run], cli: Callable[..., Any], tmp_path: Path
+    finished: tuple[Path, Run], cli: Cli, tmp_path: Path
 ) -> None:
     folder, run = finished
     assert run.final_model_id != run.original_model_id
     ended = cli("export", "--model", tmp_path / "model", "-w", folder / "ws")
     assert ended.code == 0, ended.err
-    assert run.final_model_id in ended.out
+    assert str(run.final_model_id) in ended.out
     with Results.open(folder / "ws") as results:
         ((kept,),) = results.query("SELECT folder FROM model_versions WHERE kind = 'retrained'")[1]
     ours = load_classifier(folder / "ws" / kept, model_id="m", labels=LABELS, max_tokens=64, device="cpu")
@@ -109,7 +110,7 @@ def test_an_adapter_is_merged_with_its_head_and_cuts_as_it_was_trained(tiny_base
 
 
 def test_the_samples_load_with_datasets_and_pandas_and_tell_where_they_come_from(
-    finished: tuple[Path, Run], cli: Callable[..., Any], tmp_path: Path
+    finished: tuple[Path, Run], cli: Cli, tmp_path: Path
 ) -> None:
     import datasets
     import pandas as pd
@@ -151,7 +152,7 @@ def test_a_field_that_has_the_name_of_a_column_keeps_it(tmp_path: Path) -> None:
 
 
 def test_nothing_is_overwritten_and_a_failure_leaves_nothing(
-    finished: tuple[Path, Run], cli: Callable[..., Any], tmp_path: Path
+    finished: tuple[Path, Run], cli: Cli, tmp_path: Path
 ) -> None:
     folder, _ = finished
     (tmp_path / "full").mkdir()
@@ -175,9 +176,7 @@ def fill_half(folder: Path) -> None:
         raise RuntimeError("half way")
 
 
-def test_a_run_that_kept_its_model_has_none_to_hand_over(
-    finished: tuple[Path, Run], cli: Callable[..., Any], tmp_path: Path
-) -> None:
+def test_a_run_that_kept_its_model_has_none_to_hand_over(finished: tuple[Path, Run], cli: Cli, tmp_path: Path) -> None:
     folder, run = finished
     with Store.open(tmp_path / "ws") as store:
         store.add(

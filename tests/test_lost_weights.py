@@ -16,6 +16,7 @@ from blindspot.storage.errors import ModelError
 from blindspot.storage.settings.sections import check_settings
 from blindspot.storage.workspace import Workspace
 from blindspot.tools.classifier.weights import load_weights
+from support.runs import Table
 
 
 def after(phase: str, act: Callable[[], object]) -> Callable[[Progress], None]:
@@ -31,7 +32,7 @@ def after(phase: str, act: Callable[[], object]) -> Callable[[Progress], None]:
 @pytest.mark.parametrize("phase", ["prepare", "retrain"])
 @pytest.mark.parametrize("lost", ["", "model.safetensors"])
 def test_weights_that_are_gone_are_named_and_a_run_goes_on_once_they_are_back(
-    tiny_base: Path, small_run: dict[str, dict[str, Any]], tmp_path: Path, phase: str, lost: str
+    tiny_base: Path, small_run: Table, tmp_path: Path, phase: str, lost: str
 ) -> None:
     models, kept = tmp_path / "ws" / "models", tmp_path / "kept"
     names: list[Path] = []

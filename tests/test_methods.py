@@ -20,7 +20,7 @@ from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.graphs.shared.budgets import budget_rows, budget_uus
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import DataError, SettingsError
-from blindspot.storage.records import Attack, Hypothesis, Run, Sample, Uu
+from blindspot.storage.records import Attack, AttackStatus, Hypothesis, Run, Sample, Uu
 from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.tools.additions.baselines import Addition, draw, perturbed, relabelled, training_again, training_misspelt
 from blindspot.tools.additions.recorded import read_recorded, recorded_rows
@@ -38,6 +38,8 @@ from blindspot.tools.text.typos import misspell_at_random, rng_of
 from blindspot.tools.training.batches import plan_epochs
 from blindspot.tools.training.epoch_score import KnownTexts
 from blindspot.tools.training.settings import Example, Training, Weights
+from support.commands import Cli
+from support.processes import WarmPython
 
 LABELS = ("negative", "positive")
 SOURCE = DataSource("d", None, {}, ("text",), "label", None, "", {}, 0)
@@ -51,7 +53,7 @@ def samples(count: int) -> list[Sample]:
     ]
 
 
-def attack(number: int, status: str = "flipped") -> Attack:
+def attack(number: int, status: AttackStatus = "flipped") -> Attack:
     fields = {"text": f"a pertrubed text {number}"} if status == "flipped" else None
     return Attack(
         f"atk-{number}", "run-1", "mod-1", f"smp-{number % 7}", "validation", "deepwordbug", status, fields, "positive",
@@ -257,7 +259,8 @@ def test_an_epoch_that_is_only_less_sure_has_no_fewer_uus() -> None:
         def predict(self, asked: list[tuple[str, ...]]) -> Any:
             return tempered(clean if len(asked) == 100 else attacked, self.temperature)
 
-    counts = {known.count_uus(Says(temperature)) for temperature in (0.5, 1.0, 3.0)}
+    classifiers: list[Any] = [Says(temperature) for temperature in (0.5, 1.0, 3.0)]
+    counts = set(map(known.count_uus, classifiers))
     assert len(counts) == 1
     assert counts.pop() > 10
 
@@ -265,7 +268,8 @@ def test_an_epoch_that_is_only_less_sure_has_no_fewer_uus() -> None:
         def predict(self, asked: list[tuple[str, ...]]) -> Any:
             return np.full((len(asked), 2), np.nan)
 
-    assert known.count_uus(Diverged()) == np.inf  # type: ignore[arg-type]
+    diverged: Any = Diverged()
+    assert known.count_uus(diverged) == np.inf
 
 
 def test_training_on_nothing_new_takes_the_samples_in_another_order() -> None:
@@ -334,7 +338,7 @@ def read(workspace: Path, sql: str) -> list[tuple[Any, ...]]:
     [("random", 8), ("typos", 8), ("relabel", 8), ("adversarial", 0), ("recorded", 8)],
 )
 def test_a_run_with_a_baseline_adds_its_rows_and_trains(
-    method: str, added: int, ready: Path, tmp_path: Path, cli: Callable[..., Any]
+    method: str, added: int, ready: Path, tmp_path: Path, cli: Cli
 ) -> None:
     run, told = go(settings_of(ready, tmp_path / "ws", method))
     assert (run.status, run.method, run.teacher) == ("finished", method, "none")
@@ -416,7 +420,7 @@ def test_a_temperature_at_the_bound_of_its_fit_is_said_to_be_there(ready: Path, 
 
 def test_a_handed_over_classifier_has_its_temperature_in_its_weights(ready: Path, tmp_path: Path) -> None:
     texts = [(review.text,) for review in generate_reviews(12, planted=3, seed=3, split="validation")]
-    kept = {"model_id": "m", "labels": LABELS, "max_tokens": 64, "device": "cpu"}
+    kept: dict[str, Any] = {"model_id": "m", "labels": LABELS, "max_tokens": 64, "device": "cpu"}
     classifier = load_classifier(ready / "model", **kept, temperature=2.5)
     warm = classifier.predict(texts)
     assert with_forward(classifier, None).predict(texts) == pytest.approx(warm)
@@ -448,7 +452,11 @@ def test_levers_have_twins_and_choose_the_epoch_by_uus(twins: str, ready: Path, 
 def test_rows_of_all_rounds_or_of_one_alone_are_trained_on(
     keep: str, expected: list[int], ready: Path, tmp_path: Path
 ) -> None:
-    changes = {"run": {"rounds": 2}, "accept": {"stop_without_gain": False}, "attack": {"samples": 0, "recipes": []}}
+    changes: dict[str, dict[str, Any]] = {
+        "run": {"rounds": 2},
+        "accept": {"stop_without_gain": False},
+        "attack": {"samples": 0, "recipes": []},
+    }
     changes |= {"evaluate": {"samples": 0}}
     go(settings_of(ready, tmp_path, "random", retrain={"keep": keep}, **changes))
     counts = read(tmp_path, "select rows_synthetic from model_versions where round > 0 order by round")
@@ -459,7 +467,7 @@ MOMENTS = (("attack", 2), ("teach", -1), ("retrain", 3))
 
 
 def test_a_run_with_a_baseline_that_was_killed_ends_with_the_same_rows(
-    ready: Path, tmp_path: Path, warm_python: Any
+    ready: Path, tmp_path: Path, warm_python: WarmPython
 ) -> None:
     go(settings_of(ready, tmp_path / "whole", "adversarial"))
     settings = settings_of(ready, tmp_path / "ws", "adversarial")

@@ -9,6 +9,7 @@ from blindspot.graphs.running.run import start_run
 from blindspot.graphs.versions.identity import fingerprint
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.settings.sections import check_settings
+from support.runs import Table
 
 
 def ids_of(settings: dict[str, dict[str, Any]], folder: Path, **changes: dict[str, Any]) -> list[str]:
@@ -20,7 +21,7 @@ def ids_of(settings: dict[str, dict[str, Any]], folder: Path, **changes: dict[st
         return [key for (key,) in results.query("SELECT model_id FROM model_versions ORDER BY round")[1]]
 
 
-def test_what_is_trained_in_another_way_has_another_id(small_run: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+def test_what_is_trained_in_another_way_has_another_id(small_run: Table, tmp_path: Path) -> None:
     first = ids_of(small_run, tmp_path / "a")
     other = ids_of(small_run, tmp_path / "b", retrain={"label_smoothing": 0.2})
     assert ids_of(small_run, tmp_path / "c") == first

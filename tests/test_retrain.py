@@ -37,6 +37,7 @@ from blindspot.tools.training.bert_forward import first_token_logits, reads_firs
 from blindspot.tools.training.learner import Learner, Logits, Rows, cross_entropy, divergence
 from blindspot.tools.training.retrain import Score, retrain
 from blindspot.tools.training.settings import PRESETS, Example, Lora, Trained, Training, Weights
+from support.processes import WarmPython
 
 LABELS = ("negative", "positive")
 SHORT = Training(epochs=2, batch_size=16, learning_rate=3e-3)
@@ -73,7 +74,7 @@ def still(base: Path) -> tuple[Any, Any]:
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
         if hasattr(module, "dropout_prob"):
-            module.dropout_prob = 0.0
+            setattr(module, "dropout_prob", 0.0)  # noqa: B010 - no parameter, as its type has it
     return model.train(), tokenizer
 
 
@@ -420,7 +421,7 @@ retrain(start, rows, Training(epochs=4, batch_size=16, learning_rate=3e-3), Path
 
 
 def test_what_is_killed_after_a_good_epoch_leaves_no_model_and_is_trained_anew(
-    tiny_base: Path, warm_python: Any, tmp_path: Path
+    tiny_base: Path, warm_python: WarmPython, tmp_path: Path
 ) -> None:
     folder = tmp_path / "m"
     assert warm_python.run("-c", KILLED, tiny_base, folder, folder=tmp_path).code == -signal.SIGKILL

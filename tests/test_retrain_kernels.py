@@ -61,7 +61,7 @@ def test_dropout_drops_its_share_and_makes_up_for_it(p: float) -> None:
     kept = dropout(rows, p, True)
     n = rows.numel()
     assert abs((kept == 0).float().mean().item() - p) < 5 * (p * (1 - p) / n) ** 0.5 + 1 / 65536
-    torch.testing.assert_close(kept[kept != 0], torch.full(((kept != 0).sum(),), 1 / (1 - p)), rtol=1e-3, atol=0)
+    torch.testing.assert_close(kept[kept != 0], torch.full_like(kept[kept != 0], 1 / (1 - p)), rtol=1e-3, atol=0)
     (gradient,) = torch.autograd.grad(kept.sum(), [rows])
     assert torch.equal(gradient, kept)
 
