@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,10 @@ from blindspot.storage import records as rec
 from blindspot.storage.analysts.ready_queries import QUERIES
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.store.store import Store
+from support.commands import Cli
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "analysts.md").read_text(encoding="utf-8")
 RUN = rec.Run("demo-1", "demo", "finished", {}, 0, "rules", "dat-1", 0.65, {}, datetime(2026, 1, 2))
-
-Cli = Callable[..., Any]
 
 
 @pytest.fixture

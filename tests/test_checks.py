@@ -24,6 +24,8 @@ from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.store.store import Store
 from blindspot.tools.data.planted import generate_reviews, write_dataset
 from blindspot.tools.training.retrain import Example, Lora, Training, Weights, retrain
+from support.runs import Table
+from support.teacher_server import TeacherServer
 
 LABELS = ("negative", "positive")
 ASSETS = Path(__file__).parents[2] / "shared" / "assets"
@@ -107,7 +109,7 @@ def test_classes_without_names_are_taken_in_the_order_that_the_settings_give(
 ) -> None:
     folder = shutil.copytree(tuned["whole"], tmp_path / "model")
     unnamed(folder)
-    changes = {"classifier": {"fine_tune": False}, "data": {"labels": LABELS[::-1]}}
+    changes: Table = {"classifier": {"fine_tune": False}, "data": {"labels": LABELS[::-1]}}
     check_classifier(make_settings(folder, tmp_path, **changes), LABELS[::-1])
 
 
@@ -230,7 +232,7 @@ def test_every_setting_that_can_be_mended_is_a_setting(tiny_base: Path, tmp_path
 
 
 async def test_a_run_whose_teacher_is_unknown_goes_on_with_another(
-    teacher_server: Any, tiny_base: Path, data: Path, tmp_path: Path
+    teacher_server: TeacherServer, tiny_base: Path, data: Path, tmp_path: Path
 ) -> None:
     teacher_server.then(*[teacher_server.refuse(404, "no such model")] * 20)
     settings = make_settings(tiny_base, data.parent, teacher={"spec": teacher_server.spec("openai", "absent")})

@@ -37,6 +37,7 @@ from blindspot.storage.schema.tables import Record
 from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.store.store import Store
 from blindspot.tools.text.edits import edits
+from support.commands import Cli
 
 START = datetime(2026, 1, 2, 3, 4, 5)
 RUN = rec.Run(
@@ -45,9 +46,6 @@ RUN = rec.Run(
     original_model_id="mdl-0", final_model_id="mdl-1",
 )  # fmt: skip
 HEAVY = ("torch", "transformers", "textattack", "duckdb", "langgraph", "openai", "numpy", "pyarrow")
-
-
-Cli = Callable[..., Any]  # the fixture `cli` of conftest.py
 
 
 def figure(metric: str, sides: tuple[float, float, float], recipe: str | None, threshold: float | None) -> list[Record]:
@@ -81,7 +79,7 @@ def records() -> list[Record]:
         rec.Round("run-1", 1, "mdl-0", START, "mdl-1", True, "took the new model: UUs went 120 -> 40", START),
         rec.Round("run-1", 2, "mdl-1", START, "mdl-2", False, "kept the old model: no change", START),
         *(
-            rec.ModelVersion(f"mdl-{i}", "run-1", i, None, "x", f"/w/mdl-{i}", 1, 0, {}, None, 1.0, START)
+            rec.ModelVersion(f"mdl-{i}", "run-1", i, None, "original", f"/w/mdl-{i}", 1, 0, {}, None, 1.0, START)
             for i in range(3)
         ),
         rec.Sample("smp-1", "dat-1", "validation", 0, text, "pos"),

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from blindspot.cli.report.page import build_page
 from blindspot.storage.analysts.results import Results
 from blindspot.tools.data.planted import FAMILY
-
-Cli = Callable[..., Any]
+from support.commands import Cli
 
 
 def names_in_report(workspace: Path, run_id: str) -> list[list[str]]:

@@ -7,7 +7,6 @@ import json
 import os
 import pty
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -33,8 +32,9 @@ from blindspot.storage.settings.file import load_settings
 from blindspot.storage.settings.sections import Settings, TeacherSection, check_settings
 from blindspot.storage.store.store import Store
 from blindspot.tools.data.planted import write_dataset
+from support.commands import Cli
+from support.teacher_server import TeacherServer
 
-Cli = Callable[..., Any]  # the fixture `cli` of conftest.py
 TEXT = {"text": "the soup was cold and the waiter was gone " * 3}
 CASE = Case("uu", "sentiment of reviews", ("text",), ("neg", "pos"), TEXT, TEXT, "neg", "pos", 0.9, "typos")
 PRICE = Price(1.0, 4.0)
@@ -79,9 +79,8 @@ def test_the_tightest_limit_makes_the_time() -> None:
         ({"requests_per_second": 1, "requests_per_minute": 10**6}, 4000.0),
         ({"tokens_per_minute": 1000}, 60 * (easy.tokens_in + easy.tokens_out) / 1000),
     ):
-        assert made(count=1000, **({"concurrency": 1000, "tokens_per_minute": 10**9} | limit)).seconds == pytest.approx(
-            seconds, rel=0.05
-        )
+        settings: dict[str, Any] = {"concurrency": 1000, "tokens_per_minute": 10**9} | limit
+        assert made(count=1000, **settings).seconds == pytest.approx(seconds, rel=0.05)
     assert made(count=1000, concurrency=1).seconds > 10 * easy.seconds
 
 
@@ -92,7 +91,8 @@ def test_caps_bound_the_forecast_and_say_that_they_end_teaching_early() -> None:
     assert (few.calls, few.calls_most, few.tokens_in) == (10, 10, round(whole.tokens_in / 4))
     assert few.notes == ("teacher.max_calls = 10 will end teaching early",)
     cheap = made(max_usd=whole.usd / 2)
-    assert (cheap.usd, cheap.usd_most, cheap.calls) == (pytest.approx(whole.usd / 2), whole.usd / 2, 20)
+    assert (cheap.usd_most, cheap.calls) == (whole.usd / 2, 20)
+    assert cheap.usd == pytest.approx(whole.usd / 2)
     assert "will end teaching early" in str(cheap)
     enough = made(max_usd=whole.usd * 1.01)
     assert (enough.usd, enough.usd_most, enough.notes) == (whole.usd, whole.usd * 1.01, ())
@@ -123,7 +123,8 @@ def test_a_forecast_reads_as_one_line() -> None:
 def test_teachers_side_by_side_cost_what_they_cost_together() -> None:
     one, other, local = made(), made(count=5), replace(made(price=None), is_billed=False)
     both = add_up([one, other])
-    assert (both.calls, both.usd) == (60, pytest.approx((one.usd or 0) + (other.usd or 0)))
+    assert both.calls == 60
+    assert both.usd == pytest.approx((one.usd or 0) + (other.usd or 0))
     assert both.seconds == one.seconds
     mixed = add_up([one, local])
     assert (mixed.usd, mixed.usd_most) == (None, one.usd_most)
@@ -277,7 +278,7 @@ def answered(asked: dict[str, Any]) -> str:
 
 
 async def test_a_run_tells_its_forecast_stays_under_it_and_sums_its_spend_up(
-    teacher_server: Any, tiny_base: Path, data: Path, tmp_path: Path
+    teacher_server: TeacherServer, tiny_base: Path, data: Path, tmp_path: Path
 ) -> None:
     async def respond(request: web.Request) -> web.StreamResponse:
         return await teacher_server.say(answered(await request.json()))(request)

@@ -25,7 +25,6 @@ from blindspot.storage.errors import StoreError
 from blindspot.storage.store.store import Store
 
 if TYPE_CHECKING:
-    Cli = Callable[..., Any]
     Ask = Callable[[str], list[tuple[Any, ...]]]
 
 PWN = "(SELECT 'pwn') TO '{folder}/results.duckdb' (FORMAT csv, USE_TMP_FILE false)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,8 +15,7 @@ from pydantic import BaseModel
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.settings.study_axes import StudySection, check_axes
-
-Cli = Callable[..., Any]
+from support.commands import Cli
 
 NUL, LONG = '"a\\u0000b"', f'"{"a" * 300}"'
 FILES = {

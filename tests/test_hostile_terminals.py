@@ -25,6 +25,8 @@ from blindspot.storage import records as rec
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import StoreError
 from blindspot.storage.store.store import Store
+from support.processes import WarmPython
+from support.runs import Table
 
 START = datetime(2026, 1, 2, 3, 4, 5)
 EVIL = "\x1b]0;gotcha\x07 \x9b31m \x08\x08 \u202etfel\u202c \u2067left\u2069 naïve “text” \N{SNOWMAN} \U0001f600"
@@ -51,7 +53,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
             [
                 run,
                 rec.Round("run-1", 1, "mdl-0", START, "mdl-1", True, f"took the new model: {EVIL}; {EVIL * 9}", START),
-                rec.ModelVersion("mdl-0", "run-1", 0, None, "x", "/w/mdl-0", 1, 0, {}, None, 1.0, START),
+                rec.ModelVersion("mdl-0", "run-1", 0, None, "original", "/w/mdl-0", 1, 0, {}, None, 1.0, START),
                 replace(samples[0], sample_id="smp-1"),
                 *samples[2:],
                 uu,
@@ -184,7 +186,7 @@ def read_all(descriptor: int) -> bytes:
     return b"".join(parts)
 
 
-def run_file(small_run: dict[str, dict[str, object]], folder: Path) -> dict[str, object]:
+def run_file(small_run: Table, folder: Path) -> Table:
     """Write the settings of a short run. Returns: they."""
     settings = {**small_run, "run": {**small_run["run"], "workspace": str(folder / "ws")}}
     (folder / "settings.json").write_text(json.dumps(settings))
@@ -208,10 +210,10 @@ GONE = "import os; gone, end = os.pipe(); os.close(gone); os.dup2(end, 1); os.du
 
 @pytest.mark.parametrize("setup", [FULL, CLOSED, GONE])
 def test_a_run_ends_as_it_would_where_nothing_can_be_shown(
-    setup: str, small_run: dict[str, dict[str, object]], tmp_path: Path, warm_python: object
+    setup: str, small_run: Table, tmp_path: Path, warm_python: WarmPython
 ) -> None:
     run_file(small_run, tmp_path)
-    ended = warm_python.run("-c", RUN.replace("SETUP", setup), folder=tmp_path)  # type: ignore[attr-defined]
+    ended = warm_python.run("-c", RUN.replace("SETUP", setup), folder=tmp_path)
     assert ended.code == 0, ended
     with Results.open(tmp_path / "ws") as results:
         assert results.query("SELECT status FROM runs")[1] == [("finished",)]
@@ -228,10 +230,10 @@ def status_of(folder: Path) -> str | None:
 
 
 def test_a_terminal_that_is_closed_stops_a_run_in_an_orderly_way(
-    small_run: dict[str, dict[str, object]], tmp_path: Path, warm_python: object
+    small_run: Table, tmp_path: Path, warm_python: WarmPython
 ) -> None:
     run_file(small_run, tmp_path)
-    pid = warm_python.start("-c", RUN.replace("SETUP", ""), folder=tmp_path)  # type: ignore[attr-defined]
+    pid = warm_python.start("-c", RUN.replace("SETUP", ""), folder=tmp_path)
     until = time.monotonic() + 60
     while status_of(tmp_path / "ws") is None and time.monotonic() < until:
         time.sleep(0.05)
@@ -240,19 +242,17 @@ def test_a_terminal_that_is_closed_stops_a_run_in_an_orderly_way(
         time.sleep(0.4)
         if status_of(tmp_path / "ws") == "stopped":
             break
-    ended = warm_python.wait(pid)  # type: ignore[attr-defined]
+    ended = warm_python.wait(pid)
     assert (ended.code, status_of(tmp_path / "ws")) == (130, "stopped"), ended
 
 
-def test_a_run_under_nohup_goes_on(
-    small_run: dict[str, dict[str, object]], tmp_path: Path, warm_python: object
-) -> None:
+def test_a_run_under_nohup_goes_on(small_run: Table, tmp_path: Path, warm_python: WarmPython) -> None:
     run_file(small_run, tmp_path)
     nohup = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
-    pid = warm_python.start("-c", RUN.replace("SETUP", nohup), folder=tmp_path)  # type: ignore[attr-defined]
+    pid = warm_python.start("-c", RUN.replace("SETUP", nohup), folder=tmp_path)
     until = time.monotonic() + 60
     while status_of(tmp_path / "ws") is None and time.monotonic() < until:
         time.sleep(0.05)
     os.kill(pid, signal.SIGHUP)
-    ended = warm_python.wait(pid)  # type: ignore[attr-defined]
+    ended = warm_python.wait(pid)
     assert (ended.code, status_of(tmp_path / "ws")) == (0, "finished"), ended

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from blindspot.tools.classifier.classifier import load_classifier
 from blindspot.tools.data.logged_errors import LogSource, read_log
 from blindspot.tools.data.planted import generate_reviews, write_dataset
 from blindspot.tools.training.retrain import Example, Training, Weights, retrain
+from support.commands import Cli
 
 LABELS = ("negative", "positive")
 ROWS = {"train": 240, "validation": 60, "test": 120}
@@ -84,7 +85,7 @@ COLUMNS = ("--field", "review", "--label", "truth", "--predicted", "answer", "--
 
 
 def test_a_run_starts_from_production_errors_with_no_attack_and_repairs_them(
-    deployed: Path, cli: Callable[..., Any], tmp_path: Path
+    deployed: Path, cli: Cli, tmp_path: Path
 ) -> None:
     asked = ("import-errors", deployed / "log.csv", deployed / "mitigation.toml", *COLUMNS)
     ended = cli(*asked, "--model", deployed / "model", "-w", "ws", "--json")
@@ -121,7 +122,7 @@ def test_a_run_starts_from_production_errors_with_no_attack_and_repairs_them(
 
 
 def test_a_stand_in_that_does_not_make_the_log_s_errors_is_warned_of(
-    deployed: Path, tiny_base: Path, cli: Callable[..., Any], tmp_path: Path
+    deployed: Path, tiny_base: Path, cli: Cli, tmp_path: Path
 ) -> None:
     changes = ("classifier.epochs=1", f"classifier.model={tiny_base}", "select.most=1")
     options = [part for change in changes for part in ("--set", change)]
@@ -137,7 +138,7 @@ def test_a_stand_in_that_does_not_make_the_log_s_errors_is_warned_of(
     assert kinds == ["natural"]
 
 
-def test_a_log_can_be_looked_at_before_any_run(deployed: Path, cli: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_log_can_be_looked_at_before_any_run(deployed: Path, cli: Cli, tmp_path: Path) -> None:
     beside = cli("import-errors", deployed / "log.csv", deployed / "mitigation.toml", *COLUMNS, "--check", "--json")
     alone = cli("import-errors", deployed / "log.csv", *COLUMNS, "--check", "--json")
     assert beside.code == alone.code == 0, beside.err + alone.err
@@ -242,7 +243,7 @@ def test_columns_that_are_not_there_or_stand_for_two_things_are_named(tmp_path: 
 
 
 def test_a_log_without_an_error_to_start_from_ends_before_anything_is_written(
-    deployed: Path, cli: Callable[..., Any], tmp_path: Path
+    deployed: Path, cli: Cli, tmp_path: Path
 ) -> None:
     write_csv(tmp_path / "log.csv", [row("x y z", "positive", "positive", "0.9"), row("x", "ham", "positive", "0.9")])
     ended = cli("import-errors", "log.csv", deployed / "mitigation.toml", "-w", "ws", "--quiet")

@@ -14,6 +14,7 @@ import pytest
 
 from blindspot.storage.schema.tables import TABLES
 from blindspot.storage.store.store import Store
+from support.processes import WarmPython
 
 NAME = "checkpoints.sqlite"
 UNREADABLE = " is damaged (the checkpoint of small-1 cannot be read, "
@@ -31,7 +32,7 @@ CHANGING = ("runs", "rounds", "synthetic_samples", "_migrations")  # tables whos
 
 
 @pytest.fixture(scope="module")
-def halted(warm_python: Any, small_run: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def halted(warm_python: WarmPython, small_run: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run that was killed before its teacher was asked; its checkpoints are in one file."""
     folder = tmp_path_factory.mktemp("halted")
     warm_python.kill_run(small_run, folder, ["teach", 0])
@@ -44,7 +45,7 @@ def copied(halted: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(halted, tmp_path / "place"))
 
 
-def resume(warm_python: Any, place: Path) -> Any:
+def resume(warm_python: WarmPython, place: Path) -> Any:
     """Go on as anybody but root, whom no permission stops."""
     return warm_python.run("-c", f"{NO_PRIVILEGES}{RESUME}", folder=place)
 
@@ -163,7 +164,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize(("damage", "told"), DAMAGES.items())
 def test_damaged_checkpoints_are_told_in_one_line_and_no_row_is_lost(
-    halted: Path, warm_python: Any, tmp_path: Path, damage: Callable[[Path], None], told: str
+    halted: Path, warm_python: WarmPython, tmp_path: Path, damage: Callable[[Path], None], told: str
 ) -> None:
     place, before = copied(halted, tmp_path), rows_of(halted)
     damage(place / "ws" / NAME)
@@ -192,7 +193,7 @@ def damaged_and_moved_away(path: Path) -> None:
 
 @pytest.mark.parametrize("lose", [gone, emptied, without_a_table, damaged_and_moved_away])
 def test_without_checkpoints_a_run_goes_on_from_its_rows_and_says_so(
-    halted: Path, warm_python: Any, tmp_path: Path, lose: Callable[[Path], None]
+    halted: Path, warm_python: WarmPython, tmp_path: Path, lose: Callable[[Path], None]
 ) -> None:
     place, before = copied(halted, tmp_path), rows_of(halted)
     lose(place / "ws" / NAME)
@@ -205,7 +206,7 @@ def test_without_checkpoints_a_run_goes_on_from_its_rows_and_says_so(
 
 
 def test_writes_that_are_lost_cost_no_more_than_the_step_in_hand(
-    halted: Path, warm_python: Any, tmp_path: Path
+    halted: Path, warm_python: WarmPython, tmp_path: Path
 ) -> None:
     place, before = copied(halted, tmp_path), rows_of(halted)
     change(place / "ws" / NAME, "DROP TABLE writes")

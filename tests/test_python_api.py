@@ -26,13 +26,15 @@ from blindspot.agents.teachers.teacher import Case, Draft, Explanation, Teacher
 from blindspot.cli.show.notebook import NotebookLive, notebook_console
 from blindspot.graphs.context import Progress
 from blindspot.storage.settings.file import Source
+from support.commands import Cli
+from support.runs import Table
 
 ROOT = Path(__file__).resolve().parent.parent
 Tables = dict[str, dict[str, Any]]
 
 
 @pytest.fixture
-def settings(small_run: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
+def settings(small_run: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
     """Settings as a mapping, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
     return deepcopy(small_run)
@@ -247,7 +249,7 @@ def test_a_run_that_is_resumed_is_given_its_object_again(settings: Tables) -> No
     assert sum(asked.startswith("abstract") for asked in teacher.asked) < uus
 
 
-def test_the_command_says_in_one_line_that_a_run_has_an_object_for_its_teacher(settings: Tables, cli: Any) -> None:
+def test_the_command_says_in_one_line_that_a_run_has_an_object_for_its_teacher(settings: Tables, cli: Cli) -> None:
     phases: list[str] = []
     with pytest.raises(errors.Cancelled):
         blindspot.run(

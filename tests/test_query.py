@@ -8,11 +8,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from datetime import datetime
 from difflib import SequenceMatcher
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -28,9 +26,7 @@ from blindspot.storage.analysts.session import QuerySession
 from blindspot.storage.errors import StoreError
 from blindspot.storage.schema.views import VIEWS
 from blindspot.storage.store.store import Store
-
-if TYPE_CHECKING:
-    Cli = Callable[..., Any]
+from support.commands import Cli
 
 START = datetime(2026, 1, 2, 3, 4, 5)
 SLOW = "SELECT count(*) FROM range(100000) a, range(10000000) b WHERE a.range * b.range % 7 = 3"

@@ -7,7 +7,7 @@ import functools
 import math
 import selectors
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -53,7 +53,7 @@ class Clock(selectors.DefaultSelector):
         return super().select(0)
 
 
-def on_a_clock_of_its_own(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+def on_a_clock_of_its_own(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """Run a test in virtual time: it takes none, and a busy machine cannot make it late."""
 
     @functools.wraps(test)
@@ -197,7 +197,9 @@ def test_a_guess_is_the_worst_case_until_answers_are_known_then_near_to_them() -
 
 
 @given(st.lists(st.tuples(st.integers(1, 5000), st.integers(0, 5000), st.integers(0, 2000)), max_size=40))
-def test_a_guess_is_never_below_nothing_and_its_answer_never_beyond_what_is_allowed(answers) -> None:
+def test_a_guess_is_never_below_nothing_and_its_answer_never_beyond_what_is_allowed(
+    answers: list[tuple[int, int, int]],
+) -> None:
     guess = TokenGuess()
     for most_in, tokens_in, tokens_out in answers:
         assert 0 <= guess.tokens(0, 2000) <= 2000

@@ -29,18 +29,18 @@ def run(run_id: str, **others: Any) -> rec.Run:
 
 
 def model(run_id: str, number: int) -> rec.ModelVersion:
-    return rec.ModelVersion(f"{run_id}-m{number}", run_id, number, None, "x", "x", 1, 0, {}, None, 1.0, START)
+    return rec.ModelVersion(f"{run_id}-m{number}", run_id, number, None, "retrained", "x", 1, 0, {}, None, 1.0, START)
 
 
 def sample(name: str, split: str = "test") -> rec.Sample:
     return rec.Sample(name, "dat-1", split, 0, {"text": name}, "good")
 
 
-def said(model_id: str, name: str, right: bool, sure: float = 0.9, kind: str = "sample") -> rec.Prediction:
+def said(model_id: str, name: str, right: bool, sure: float = 0.9, kind: rec.SubjectKind = "sample") -> rec.Prediction:
     return rec.Prediction(model_id, name, kind, "good", "good" if right else "bad", sure, (sure, 1 - sure))
 
 
-def attack(name: str, status: str, words: int, sure: float = 0.9, run_id: str = "one") -> rec.Attack:
+def attack(name: str, status: rec.AttackStatus, words: int, sure: float = 0.9, run_id: str = "one") -> rec.Attack:
     fields = {"text": "x"} if status == "flipped" else None
     return rec.Attack(
         name, run_id, f"{run_id}-m0", f"s-{name}", "test", "typos", status, fields, "good", "bad", sure, "good", 0.8,
@@ -49,7 +49,8 @@ def attack(name: str, status: str, words: int, sure: float = 0.9, run_id: str = 
 
 
 def uu(name: str, attack_id: str | None = None, run_id: str = "one") -> rec.Uu:
-    kind, recipe = ("adversarial", "typos") if attack_id else ("natural", None)
+    kind: rec.UuKind = "adversarial" if attack_id else "natural"
+    recipe = "typos" if attack_id else None
     return rec.Uu(
         name, run_id, 1, f"{run_id}-m0", kind, recipe, f"s-{name}", attack_id, {"text": "x"}, "good", "bad", 0.8, True
     )
@@ -59,8 +60,15 @@ def word(attack_id: str, number: int, before: str, after: str, part: str | None)
     return rec.ChangedWord(attack_id, number, "one", "text", number, before, after, part)
 
 
-def hypothesis(name: str, uu_id: str, text: str = "words", *, run_id: str = "one", **others: str) -> rec.Hypothesis:
-    kind, teacher = others.get("kind", "abstraction"), others.get("teacher", "rules")
+def hypothesis(
+    name: str,
+    uu_id: str,
+    text: str = "words",
+    *,
+    run_id: str = "one",
+    kind: rec.HypothesisKind = "abstraction",
+    teacher: str = "rules",
+) -> rec.Hypothesis:
     return rec.Hypothesis(name, run_id, 1, uu_id, kind, None, text, "because", teacher, None, START)
 
 
@@ -248,7 +256,7 @@ def test_rejected_samples_are_told_with_what_the_check_measured(tmp_path: Path) 
     def scores(characters: float, bertscore: float) -> dict[str, float]:
         return {"characters": characters, "bertscore": bertscore, "nearest_training": 0.2, "nearest_synthetic": 0.4}
 
-    rows = [
+    rows: list[Record] = [
         run("one"),
         uu("u-1"),
         hypothesis("h-1", "u-1"),

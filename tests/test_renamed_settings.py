@@ -11,6 +11,7 @@ from blindspot.storage.errors import SettingsError
 from blindspot.storage.settings.file import load_settings
 from blindspot.storage.settings.renamed import RENAMED, RenamedSetting
 from blindspot.storage.settings.sections import Settings, check_settings
+from support.commands import Cli
 
 DATA = 'data = {path = "reviews", fields = ["text"], label = "label", task = "whether praise"}\n'
 
@@ -60,7 +61,7 @@ def test_every_new_name_is_a_setting_and_no_old_one_is() -> None:
         assert key not in fields
 
 
-def test_the_command_tells_an_old_name_in_one_line(cli, file: Path) -> None:
+def test_the_command_tells_an_old_name_in_one_line(cli: Cli, file: Path) -> None:
     answer = cli("run", str(file))
     assert answer.code == 2  # there are no such data
     lines = answer.err.splitlines()

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from html.parser import HTMLParser
@@ -30,15 +30,15 @@ from blindspot.storage.store.store import Store
 from blindspot.tools.metrics.curves import reliability, risk_coverage
 from blindspot.tools.metrics.evaluate import ECE_BINS, aurc, ece
 from blindspot.tools.metrics.outcomes import Outcomes
+from support.commands import Cli
 
-Cli = Callable[..., Any]  # the fixture `cli` of conftest.py
 START = datetime(2026, 1, 2, 3, 4, 5)
 BREAKOUT = "</script></title></style><script>window.pwned = 1</script>"
 HANDLER = '"><img src=x onerror="window.pwned = 2"> {{ 7 * 7 }} \x1b]0;gotcha'
 LABELS = ("<b>neg</b>", "pos")
 
 
-def run_of(name: str, kind: str = "mitigation", **changes: Any) -> rec.Run:
+def run_of(name: str, kind: rec.RunKindName = "mitigation", **changes: Any) -> rec.Run:
     settings = {"classifier": {"model": "minilm"}, "attack": {"recipes": ["typos"], "split": "test"}, "x": HANDLER}
     run = rec.Run(
         name, "run", "finished", settings, 7, "openai:m", "dat-1", 0.65, {"torch": "2.13"}, START,
@@ -85,7 +85,7 @@ def judgements(run_id: str) -> list[Record]:
             sure, is_right = float(rng.uniform(0.5, 1)), bool(rng.random() < 0.8)
             predicted = "pos" if is_right else LABELS[0]
             rows.append(rec.Prediction(model, f"tst-{i}", "sample", "pos", predicted, sure, (1 - sure, sure)))
-            status = ("flipped" if i % 3 else "failed") if is_right else "skipped"
+            status: rec.AttackStatus = ("flipped" if i % 3 else "failed") if is_right else "skipped"
             after = float(rng.uniform(0.5, 1)) if status == "flipped" else None
             rows.append(
                 rec.Attack(
@@ -124,7 +124,7 @@ def whole_run(run_id: str = "run-1", *, uus: int = 60, **changes: Any) -> list[R
         rec.Dataset("dat-1", "d", f"/data/{HANDLER}", ("text",), LABELS, BREAKOUT, {"train": 1000, "test": 40}),
         rec.Round(run_id, 1, "mdl-0", START, "mdl-1", True, f"took the new model {HANDLER}", START),
         *(
-            rec.ModelVersion(f"mdl-{i}", run_id, i, None, "x", f"models/mdl-{i}", 9, i, {}, None, 1.0, START)
+            rec.ModelVersion(f"mdl-{i}", run_id, i, None, "original", f"models/mdl-{i}", 9, i, {}, None, 1.0, START)
             for i in range(2)
         ),
         *(

@@ -29,11 +29,11 @@ RUN = rec.Run("run-1", "run", "running", {}, 0, "rules", "dat-1", 0.65, {}, STAR
 HARD = {"text": "a fine flim"}
 
 
-def uu(uu_id: str, kind: str, recipe: str | None, attack_id: str | None, fields: dict[str, str]) -> rec.Uu:
+def uu(uu_id: str, kind: rec.UuKind, recipe: str | None, attack_id: str | None, fields: dict[str, str]) -> rec.Uu:
     return rec.Uu(uu_id, "run-1", 1, "mdl-0", kind, recipe, "smp-1", attack_id, fields, "pos", "neg", 0.9, True)
 
 
-def hypothesis(name: str, uu_id: str, kind: str) -> rec.Hypothesis:
+def hypothesis(name: str, uu_id: str, kind: rec.HypothesisKind) -> rec.Hypothesis:
     return rec.Hypothesis(name, "run-1", 1, uu_id, kind, None, f"text of {name}", "because", "rules", None, START)
 
 
@@ -43,7 +43,7 @@ def synthetic(name: str, hypothesis_id: str, position: int, accepted: bool | Non
     )
 
 
-def attack(name: str, status: str, queries: int) -> rec.Attack:
+def attack(name: str, status: rec.AttackStatus, queries: int) -> rec.Attack:
     fields = HARD if status == "flipped" else None
     after, sure = ("neg", 0.9) if fields else (None, None)
     return rec.Attack(
@@ -86,7 +86,7 @@ def round_of_a_run() -> list[Record]:
     figures += [figure("majority_share", 0.7), figure("balanced_accuracy", 0.6), figure("recall: a_b", 0.9)]
     figures += [figure("recall: pos", 0.3), figure("recall: pos", 0.5, model_id="mdl-1")]
     for recipe, threshold, before, after in [("typos", 0.65, 40, 10), ("typos", 0.9, 0, 0), ("synonyms", 0.65, 8, 9)]:
-        at = {"recipe": recipe, "threshold": threshold}
+        at: dict[str, Any] = {"recipe": recipe, "threshold": threshold}
         figures.append(figure("uus", before, **at))
         figures.append(figure("uus", after, model_id="mdl-1", **at))
         figures.append(figure("uus", after - before, model_id="mdl-1", baseline_id="mdl-0", **at))
@@ -171,7 +171,8 @@ def test_views_come_in_the_order_in_which_they_are_read(tmp_path: Path) -> None:
         for recipe, threshold in (("typos", 0.9), ("typos", 0.65), ("all", 0.65), (None, 0.65)):
             evaluation = figure("uus", 4, recipe=recipe, threshold=threshold)
             rows.append(replace(evaluation, run_id=run_id, evaluation_id=f"{run_id}{evaluation.evaluation_id}"))
-        for name, kind in (("a", "extrapolation"), ("b", "abstraction")):
+        by_name: dict[str, rec.HypothesisKind] = {"a": "extrapolation", "b": "abstraction"}
+        for name, kind in by_name.items():
             for number, uu_id in ((2, "uu-1"), (1, "uu-3"), (1, "uu-2")):
                 stated = hypothesis(f"{run_id}{number}{uu_id}{name}", uu_id, kind)
                 rows.append(replace(stated, run_id=run_id, round=number))

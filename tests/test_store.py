@@ -97,7 +97,8 @@ def test_what_is_put_replaces_the_row_with_its_key(shared_store: Store, drawn: t
 def fresh(record: Record) -> Record:
     """The same record under a key that no other has."""
     name = fields(record)[0].name
-    return replace(record, **{name: f"{next(numbers)} {getattr(record, name)}"})
+    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    return type(record)(**values | {name: f"{next(numbers)} {values[name]}"})
 
 
 def key_of(record: Record) -> dict[str, Any]:

@@ -12,8 +12,9 @@ import pytest
 
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.database import CONFIG
-from blindspot.storage.records import Attack, Event, ModelVersion, Prediction, Sample
+from blindspot.storage.records import Attack, Event, ModelVersion, Prediction, Sample, SubjectKind
 from blindspot.storage.schema.migrations import migrate
+from blindspot.storage.schema.tables import Record
 from blindspot.storage.store.store import BULK_ROWS, Store
 from blindspot.storage.workspace import Workspace
 
@@ -29,7 +30,7 @@ def sample(number: int, label: str = "yes") -> Sample:
     return Sample(f"smp-{number:05d}", "dat-1", "test", number, {"text": f"“{number}”"}, label)
 
 
-def prediction(subject_id: str, kind: str, confidence: float, *, right: bool = True) -> Prediction:
+def prediction(subject_id: str, kind: SubjectKind, confidence: float, *, right: bool = True) -> Prediction:
     return Prediction(
         "mod-1", subject_id, kind, "yes", "yes" if right else "no", confidence, (confidence, 1 - confidence)
     )
@@ -80,7 +81,8 @@ def test_rows_that_are_there_keep_none_of_their_batch_out_and_stay_as_they_are(s
 def test_a_row_that_breaks_a_rule_is_refused_with_all_of_its_batch_known_rows_or_not(store: Store) -> None:
     store.add([event(1)])
     broken = replace(sample(2), label=None)  # type: ignore[arg-type]
-    for batch in ([event(2), broken], [event(1), event(2), broken]):
+    batches: list[list[Record]] = [[event(2), broken], [event(1), event(2), broken]]
+    for batch in batches:
         with pytest.raises(duckdb.ConstraintException, match="NOT NULL"):
             store.add(batch)
     assert store.count(Event) == 1

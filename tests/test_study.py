@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,8 @@ from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import Cancelled
 from blindspot.storage.settings.study_cells import load_study
 from blindspot.tools.data.planted import write_dataset
+from support.commands import Cli
+from support.processes import WarmPython
 
 ROWS = {"train": 120, "validation": 30, "test": 30}
 STUDY = """
@@ -110,7 +111,7 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path, warm_python: Any) -> Story:
+def story(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path, warm_python: WarmPython) -> Story:
     folder = tmp_path_factory.mktemp("study")
     write_dataset(folder / "data", seed=0, rows=ROWS, planted_share=0.3)
     (folder / "study.toml").write_text(STUDY.format(base=tiny_base, folder=folder, data=folder / "data"))
@@ -234,7 +235,7 @@ def test_what_a_changed_file_adds_is_run_and_what_is_there_is_kept(copy: Path) -
     assert read(copy, pooled) == [(12,)]  # measured again, on both recipes
 
 
-def test_thresholds_and_names_are_no_reason_to_run_anything_again(copy: Path, cli: Callable[..., Any]) -> None:
+def test_thresholds_and_names_are_no_reason_to_run_anything_again(copy: Path, cli: Cli) -> None:
     change(copy, "thresholds = [0.65]", "thresholds = [0.65, 0.9]")
     change(copy, '"relabel"]', '{name = "again", method = "relabel"}]')
     assert start(copy).entered == []
@@ -246,7 +247,7 @@ def test_thresholds_and_names_are_no_reason_to_run_anything_again(copy: Path, cl
     assert (answer.code, answer.out) == (0, "nothing is left to run of 6 cells\n")
 
 
-def test_the_tables_are_shown_while_nothing_runs(story: Story, cli: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_tables_are_shown_while_nothing_runs(story: Story, cli: Cli, tmp_path: Path) -> None:
     file = story.folder / "study.toml"
     answer = cli("study", file, "--show", "--markdown", tmp_path / "t.md", "--csv", tmp_path / "t.csv")
     assert answer.code == 0, answer.err
@@ -268,14 +269,14 @@ def test_the_tables_are_shown_while_nothing_runs(story: Story, cli: Callable[...
     assert (found["status"], found["runs"]) == ("finished", {"finished": 6})
 
 
-def test_other_commands_know_the_runs_of_a_study(story: Story, cli: Callable[..., Any]) -> None:
+def test_other_commands_know_the_runs_of_a_study(story: Story, cli: Cli) -> None:
     workspace = story.folder / "workspace"
     for command in (["status"], ["report", "tiny-1"]):
         answer = cli(*command, "-w", workspace)
         assert answer.code == 0, answer.err
 
 
-def test_a_forecast_and_a_wrong_choice_write_nothing(story: Story, cli: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_forecast_and_a_wrong_choice_write_nothing(story: Story, cli: Cli, tmp_path: Path) -> None:
     file = story.folder / "study.toml"
     elsewhere = ("-w", tmp_path / "new")
     answer = cli("study", file, "--dry-run", "--only", "seed=1", *elsewhere)

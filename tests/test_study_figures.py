@@ -150,8 +150,8 @@ def test_a_difference_is_that_of_a_run_and_only_seeds_that_both_have_count() -> 
             baseline="none",
         )
     )
-    models = (ModelOutcomes(name, rows, {"pruthi": rows}) for name, rows in (("new", new), ("old", old)))
-    single = differences(*models, old, Scope("run-1", 1, TAU, (TAU,), 100, 0))
+    after, before = (ModelOutcomes(name, rows, {"pruthi": rows}) for name, rows in (("new", new), ("old", old)))
+    single = differences(after, before, old, Scope("run-1", 1, TAU, (TAU,), 100, 0))
     (expected,) = [row.value for row in single if (row.metric, row.recipe) == ("uus_matched", "pruthi")]
     row = find(rows, "new", "uus_matched", "none")
     assert (row.value, row.seeds) == (expected, 1)
