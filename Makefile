@@ -23,7 +23,9 @@ lint: setup
 	$(BIN)/ruff check .
 	mkdir -p .typecheck/blindspot && ln -sf $(patsubst %,../../%,$(wildcard blindspot/*.py blindspot/py.typed)) .typecheck/blindspot/
 	for name in agents cli graphs storage tools; do ln -sfn ../../$$name .typecheck/blindspot/$$name; done
+	ln -sfn ../tests/support .typecheck/support
 	MYPYPATH=.typecheck $(BIN)/mypy -p blindspot
+	MYPYPATH=.typecheck $(BIN)/mypy tests
 
 # The reference of settings and commands.
 docs: setup
