@@ -21,9 +21,8 @@ from blindspot.agents.chat import Endpoint, Message
 from blindspot.agents.spec import TeacherSpec
 from blindspot.storage.errors import SettingsError, TeacherError
 from support.commands import Cli
-from support.teacher_server import Behaviour
+from support.teacher_server import KEY, Behaviour, give_keys, served
 
-KEY = "sk-test-0123456789abcdef"
 ENDPOINT = Endpoint("", None, 5.0, 0.3, 400)
 
 
@@ -167,19 +166,10 @@ class BatchServer:
 
 @pytest.fixture
 async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BatchServer]:
-    for name in ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("NO_PROXY", "no_proxy"):
-        monkeypatch.setenv(name, "127.0.0.1")
-    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
-        monkeypatch.setenv(name, KEY)
+    give_keys(monkeypatch)
     server = BatchServer()
-    runner = web.AppRunner(server.app(), shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield server
-    await runner.cleanup()
+    async with served(server.app()) as server.url:
+        yield server
 
 
 def asked(folder: Path, *texts: str) -> dict[str, str]:

@@ -15,22 +15,11 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.agents.chat import Message, Reply, Unavailable
-from blindspot.agents.spec import TeacherSpec
+from blindspot.agents.chat import Reply, Unavailable
 from blindspot.agents.teachers.answers import json_objects, read_explanation
-from blindspot.agents.teachers.opening import open_provider
-from blindspot.graphs.teaching.teachers import limits_of
 from blindspot.storage.errors import MalformedAnswer, TeacherError
-from blindspot.storage.settings.sections import TeacherSection
+from support.asking import ask
 from support.teacher_server import Behaviour, TeacherServer
-
-
-async def ask(spec: str) -> Reply:
-    provider = open_provider(TeacherSpec.parse(spec), limits_of(TeacherSection(spec=spec, timeout_s=5)))
-    try:
-        return await provider.complete([Message("user", "Why?")])
-    finally:
-        await provider.aclose()
 
 
 def sending(body: bytes, status: int = 200, **headers: str) -> Behaviour:

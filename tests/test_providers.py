@@ -14,17 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blindspot.agents.batch import batch
-from blindspot.agents.chat import Message, Provider, Unavailable
+from blindspot.agents.chat import Message, Unavailable
 from blindspot.agents.providers.openai import limit_name
 from blindspot.agents.providers.peer import MESSAGE_CHARACTERS, Peer, is_own, redact, retry_after_s
 from blindspot.agents.spec import TeacherSpec
-from blindspot.agents.teachers.opening import open_provider
-from blindspot.graphs.teaching.teachers import check_teacher, limits_of
+from blindspot.graphs.teaching.teachers import check_teacher
 from blindspot.storage.errors import TeacherError
 from blindspot.storage.settings.sections import TeacherSection
-from support.teacher_server import TeacherServer
+from support.asking import ask, opened
+from support.teacher_server import KEY, TeacherServer
 
-KEY = "sk-test-0123456789abcdef"
 PLAIN_KEY = "0123456789-not-of-the-usual-form"
 PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy")
 QUESTION = {"custom_id": "q-1", "body": {"messages": [], "max_completion_tokens": 9}}
@@ -55,18 +54,6 @@ async def reached(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[str]]:
     yield hosts
     server.close()
     await server.wait_closed()
-
-
-def opened(spec: str) -> Provider:
-    return open_provider(TeacherSpec.parse(spec), limits_of(TeacherSection(spec=spec, timeout_s=5)))
-
-
-async def ask(spec: str) -> None:
-    provider = opened(spec)
-    try:
-        await provider.complete([Message("user", "Why?")])
-    finally:
-        await provider.aclose()
 
 
 async def upload_and_buy(spec: str) -> None:

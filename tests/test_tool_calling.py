@@ -12,10 +12,7 @@ from hypothesis import strategies as st
 
 from blindspot.agents.chat import Message, Reply, Tool, ToolResult, ToolUse, Unavailable
 from blindspot.agents.providers.tool_wire import sendable_arguments, sendable_name, with_ids
-from blindspot.agents.spec import TeacherSpec
-from blindspot.agents.teachers.opening import open_provider
-from blindspot.graphs.teaching.teachers import limits_of
-from blindspot.storage.settings.sections import TeacherSection
+from support.asking import ask
 from support.teacher_server import TeacherServer
 
 Complete = Callable[..., Awaitable[Reply]]
@@ -38,11 +35,7 @@ def complete(teacher_server: TeacherServer, provider: str) -> Complete:
     spec = teacher_server.spec(provider)
 
     async def send(messages: Sequence[Message] = (ASKED,), tools: Sequence[Tool] = (CLASSIFY,)) -> Reply:
-        opened = open_provider(TeacherSpec.parse(spec), limits_of(TeacherSection(spec=spec, timeout_s=5)))
-        try:
-            return await opened.complete(messages, tools)
-        finally:
-            await opened.aclose()
+        return await ask(spec, messages, tools)
 
     return send
 
