@@ -14,8 +14,9 @@ from blindspot.storage.records import BlindSpot
 from blindspot.tools.metrics.blind_spots import Case, find_blind_spots, status_of, uu_cases
 from blindspot.tools.metrics.evaluate import figures
 from blindspot.tools.metrics.figure import Scope
-from blindspot.tools.metrics.outcomes import ModelOutcomes, Outcomes
+from blindspot.tools.metrics.outcomes import ModelOutcomes
 from blindspot.tools.text.vocabulary import words_of
+from support.rows import outcomes
 
 SCOPE = Scope(run_id="run-1", round=2, tau=0.65, thresholds=(), resamples=100, seed=3)
 TOPICS = ("lens tripod zoom", "oven dough yeast", "saddle pedal chain", "violin bow string")
@@ -141,12 +142,6 @@ def test_few_cases_equal_texts_and_texts_without_words_are_clustered_too() -> No
 
 
 # --- where the UUs stand ---
-
-
-def outcomes(ids: str, ones: list[float], flipped: str = "") -> Outcomes:
-    """Of a binary task in which class 1 is always the true one."""
-    table = np.stack([1 - np.array(ones), np.array(ones)], axis=1)
-    return Outcomes(tuple(ids), np.ones(len(ids), dtype=np.int64), table, np.array([name in flipped for name in ids]))
 
 
 def test_a_natural_uu_counts_once_and_a_perturbed_one_in_each_recipe() -> None:

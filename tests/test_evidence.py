@@ -12,14 +12,9 @@ from blindspot.tools.metrics.figure import Scope
 from blindspot.tools.metrics.outcomes import ModelOutcomes, Outcomes
 from blindspot.tools.metrics.verdict import Verdict, judge
 from blindspot.tools.metrics.verdict_evidence import Temperature, beside_calibration, repaired_kept, turnover
+from support.rows import outcomes
 
 SCOPE = Scope(run_id="run-1", round=1, tau=0.65, thresholds=(), resamples=200, seed=3)
-
-
-def outcomes(ids: str, ones: list[float]) -> Outcomes:
-    """Of a binary task in which class 1 is always the true one."""
-    table = np.stack([1 - np.array(ones), np.array(ones)], axis=1)
-    return Outcomes(tuple(ids), np.ones(len(ids), dtype=np.int64), table, np.zeros(len(ids), dtype=bool))
 
 
 def by_key(rows: list[Evaluation]) -> dict[tuple[str, str | None, str, str | None], Evaluation]:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,8 @@ from blindspot.storage.records import Event, Prediction, Round, Run, Sample
 from blindspot.storage.schema.tables import TABLES, Column, Record
 from blindspot.storage.store.store import BULK_ROWS, Store
 from blindspot.storage.workspace import Workspace
+from support.rows import START, event
 
-START = datetime(2026, 1, 2, 3, 4, 5, 678901)
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -50,10 +49,6 @@ def values_of(column: Column) -> st.SearchStrategy[Any]:
 
 def record_of(kind: type[Record]) -> st.SearchStrategy[Record]:
     return st.builds(kind, **{column.name: values_of(column) for column in TABLES[kind].columns})
-
-
-def event(number: int, message: str = "as planned") -> Event:
-    return Event(f"evt-{number:05d}", "run-1", 1, START, "attack", "info", message)
 
 
 def prediction(number: int, model_id: str = "mdl-1") -> Prediction:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -17,13 +16,9 @@ from blindspot.storage.schema.migrations import migrate
 from blindspot.storage.schema.tables import Record
 from blindspot.storage.store.store import BULK_ROWS, Store
 from blindspot.storage.workspace import Workspace
+from support.rows import START, event
 
-START = datetime(2026, 1, 2, 3, 4, 5)
 OLD_BLOCK = 256 * 2**10  # bytes, DuckDB's own
-
-
-def event(number: int, message: str = "as planned") -> Event:
-    return Event(f"evt-{number:05d}", "run-1", 1, START, "attack", "info", message)
 
 
 def sample(number: int, label: str = "yes") -> Sample:
