@@ -81,6 +81,20 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tuned(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier that was fine-tuned elsewhere, on reviews without the planted blind spot."""
+    from blindspot.tools.data.planted import generate_reviews
+    from blindspot.tools.training.retrain import Example, Training, Weights, retrain
+
+    labels = ("negative", "positive")
+    reviews = generate_reviews(240, planted=0, seed=0, split="train")
+    rows = [Example((review.text,), labels.index(review.label)) for review in reviews]
+    start = Weights(str(tiny_base), fine_tuned=False, labels=labels, max_tokens=64, device="cpu")
+    training = Training(epochs=10, batch_size=16, learning_rate=3e-3)
+    return retrain(start, rows, training, tmp_path_factory.mktemp("tuned") / "model").folder
+
+
+@pytest.fixture(scope="session")
 def small_run(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Table:
     """The settings of a whole run of 2 to 3 seconds, in the workspace "ws" of the current folder."""
     import pyarrow.parquet as pq

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,9 @@ from blindspot.storage.schema.migrations import MIGRATIONS, migrate
 from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.store.store import Store
 from blindspot.tools.data.planted import generate_reviews, write_dataset
-from blindspot.tools.training.retrain import Example, Training, Weights, retrain
 from support.commands import Cli
 from support.processes import WarmPython
+from support.workspaces import read, tables
 
 LABELS = ("negative", "positive")
 ROWS = {"train": 40, "validation": 40, "test": 60}
@@ -38,17 +39,7 @@ START = datetime(2026, 1, 2, 3, 4, 5)
 TABLES = (
     "runs", "datasets", "samples", "model_versions", "predictions", "attacks", "uus", "tool_calls", "evaluations",
 )  # fmt: skip
-TIMES = ("seconds", "created_at", "started_at", "finished_at", "settings")
-
-
-@pytest.fixture(scope="module")
-def tuned(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A classifier that was fine-tuned elsewhere, on reviews without the planted blind spot."""
-    reviews = generate_reviews(240, planted=0, seed=0, split="train")
-    rows = [Example((review.text,), LABELS.index(review.label)) for review in reviews]
-    start = Weights(str(tiny_base), fine_tuned=False, labels=LABELS, max_tokens=64, device="cpu")
-    training = Training(epochs=10, batch_size=16, learning_rate=3e-3)
-    return retrain(start, rows, training, tmp_path_factory.mktemp("tuned") / "model").folder
+rows_of = partial(tables, names=TABLES, without=["runs.settings"])
 
 
 @pytest.fixture(scope="module")
@@ -78,17 +69,6 @@ def finished(tuned: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) 
     folder = tmp_path_factory.mktemp("finished") / "ws"
     assert start(make_settings(tuned, data, folder)).status == "finished"
     return folder
-
-
-def read(workspace: Path, sql: str) -> list[tuple[Any, ...]]:
-    with Results.open(workspace) as results:
-        return results.query(sql)[1]
-
-
-def tables(workspace: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """All rows of a workspace, up to times and the settings, which name the workspace."""
-    wanted = f"COLUMNS(lambda name: name NOT IN {TIMES})"
-    return {table: read(workspace, f"SELECT {wanted} FROM {table} ORDER BY ALL") for table in TABLES}
 
 
 def test_a_model_and_one_file_are_enough(cli: Cli, tuned: Path, tmp_path: Path) -> None:
@@ -124,7 +104,7 @@ def test_the_rows_of_an_attack_run_are_in_the_store(finished: Path) -> None:
     assert counts[0] == 12
     flipped = read(finished, "SELECT confidence >= 0.65 FROM attacks WHERE status = 'flipped'")
     assert (len(flipped), sum(is_uu for (is_uu,) in flipped)) == counts[1:3]
-    kinds = dict(read(finished, "SELECT kind, count(*) FROM uus GROUP BY kind"))
+    kinds: dict[str, int] = dict(read(finished, "SELECT kind, count(*) FROM uus GROUP BY kind"))
     assert (kinds.get("adversarial", 0), kinds.get("natural", 0)) == counts[2:]
     metrics = {metric for (metric,) in read(finished, "SELECT metric FROM evaluations WHERE split = 'test'")}
     assert {"attack_success_rate", "original_accuracy", "perturbed_words", "queries_per_sample"} <= metrics
@@ -227,7 +207,7 @@ def test_a_killed_attack_ends_with_the_rows_of_one_that_was_not(
     answer = cli("resume", "-w", "ws", "--json")
     assert answer.code == 0, answer.err
     assert json.loads(answer.out)["status"] == "finished"
-    assert tables(tmp_path / "ws") == tables(finished)
+    assert rows_of(tmp_path / "ws") == rows_of(finished)
 
 
 def test_a_stopped_attack_says_so_and_goes_on(finished: Path, tuned: Path, data: Path, tmp_path: Path) -> None:
@@ -242,7 +222,7 @@ def test_a_stopped_attack_says_so_and_goes_on(finished: Path, tuned: Path, data:
     assert read(tmp_path / "ws", "SELECT status, stop_reason FROM runs") == [("stopped", "stopped by the operator")]
     run = resume_run(tmp_path / "ws", None, show=lambda _: None, cancelled=lambda: False)
     assert (run.status, run.kind, run.teacher) == ("finished", "attack", "none")
-    assert tables(tmp_path / "ws") == tables(finished)
+    assert rows_of(tmp_path / "ws") == rows_of(finished)
 
 
 def test_a_budget_ends_a_recipe_and_is_told(cli: Cli, tuned: Path, data: Path) -> None:

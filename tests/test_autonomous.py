@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,34 +28,25 @@ from blindspot.graphs.context import Progress
 from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.graphs.study.course import Told
 from blindspot.graphs.study.study import run_study
-from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import MalformedAnswer, SettingsError, StoreError
 from blindspot.storage.records import Run
-from blindspot.storage.settings.sections import Settings, check_settings
+from blindspot.storage.settings.sections import Settings
 from blindspot.storage.settings.study_cells import load_study
 from blindspot.storage.store.store import Store
 from blindspot.tools.data.planted import generate_reviews, write_dataset
+from blindspot.tools.progress import never
 from support.processes import WarmPython
+from support.runs import Table, nothing, settings_with
 from support.teacher_server import TeacherServer
+from support.workspaces import read, tables
 
 ROWS = {"train": 240, "validation": 100, "test": 120}
 LIMIT = 20
-TIMES = (
-    "seconds",
-    "created_at",
-    "started_at",
-    "finished_at",
-    "happened_at",
-    "at",
-    "latency_s",
-    "source",
-    "settings",
-    "prompt",
-)
 TABLES = (
     "runs", "rounds", "model_versions", "predictions", "attacks", "uus", "hypotheses", "synthetic_samples",
     "teacher_calls", "tool_calls", "evaluations",
 )  # fmt: skip
+rows_of = partial(tables, names=TABLES, without=["source", "settings", "prompt"])
 
 Step = tuple[str, Any]
 
@@ -107,7 +99,7 @@ def tuned(tiny_base: Path, data: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 def make_settings(model: Path, folder: Path, **changes: dict[str, Any]) -> Settings:
-    table: dict[str, dict[str, Any]] = {
+    table: Table = {
         "run": {"name": "free", "workspace": str(folder / "workspace")},
         "data": {"path": str(folder / "data"), "task": "sentiment of reviews"},
         "classifier": {
@@ -119,17 +111,7 @@ def make_settings(model: Path, folder: Path, **changes: dict[str, Any]) -> Setti
         "filter": {"references": 40, "bertscore": 0.0},
         "evaluate": {"samples": 6, "resamples": 100},
     }  # fmt: skip
-    for section, values in changes.items():
-        table.setdefault(section, {}).update(values)
-    return check_settings(table, where="test")
-
-
-def nothing(_: Progress) -> None:
-    """Show nothing."""
-
-
-def never() -> bool:
-    return False
+    return settings_with(table, changes)
 
 
 def text_of(message: Mapping[str, Any]) -> str:
@@ -199,25 +181,6 @@ async def run_with(model: Path, data: Path, folder: Path, server: TeacherServer,
     return await asyncio.to_thread(start_run, settings, show=nothing, cancelled=never)
 
 
-def read(folder: Path, sql: str) -> list[tuple[Any, ...]]:
-    with Results.open(folder / "workspace") as results:
-        return results.query(sql)[1]
-
-
-def tables(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """All rows of a workspace, up to times and what depends on them."""
-    columns = ", ".join(f"'{name}'" for name in TIMES)
-    found = {}
-    for table in TABLES:
-        names = read(
-            folder,
-            f"select column_name from information_schema.columns where table_name = '{table}' "
-            f"and column_name not in ({columns}) order by ordinal_position",
-        )
-        found[table] = read(folder, f"select {', '.join(name for (name,) in names)} from {table} order by all")
-    return found
-
-
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
 async def test_a_run_takes_the_steps_and_knobs_that_its_teacher_chooses(
     provider: str, tuned: Path, data: Path, tmp_path: Path, teacher_server: TeacherServer
@@ -227,7 +190,7 @@ async def test_a_run_takes_the_steps_and_knobs_that_its_teacher_chooses(
     assert (run.status, run.stop_reason) == ("finished", "the round is done")
 
     asked = read(
-        tmp_path,
+        tmp_path / "workspace",
         "select arguments->>'$.chosen', result->>'$.accepted' = 'true', result->>'$.why' from tool_calls "
         "where tool = 'decide' and caller = 'teacher' order by cast(arguments->>'$.step' as int)",
     )
@@ -237,24 +200,26 @@ async def test_a_run_takes_the_steps_and_knobs_that_its_teacher_chooses(
     assert "take 1 to 4" in asked[9][2]
 
     done = read(
-        tmp_path,
+        tmp_path / "workspace",
         "select tool from tool_calls where caller = 'graph' and tool <> 'decide' and round = 1 "
         "and tool <> 'open_round' order by cast(arguments->>'$.step' as int)",
     )
     assert [name for (name,) in done] == [name for number, (name, _) in enumerate(COURSE) if number not in REFUSED]
-    assert read(tmp_path, "select count(*) from attacks where split = 'validation'") == [(10,)]
-    assert read(tmp_path, "select count(*) from uus where selected") == [(4,)]
-    written = read(tmp_path, "select count(*) from synthetic_samples group by hypothesis_id order by all")
+    assert read(tmp_path / "workspace", "select count(*) from attacks where split = 'validation'") == [(10,)]
+    assert read(tmp_path / "workspace", "select count(*) from uus where selected") == [(4,)]
+    written = read(tmp_path / "workspace", "select count(*) from synthetic_samples group by hypothesis_id order by all")
     assert written == [(1,)] * 6 + [(3,)] * 2
-    told = read(tmp_path, "select result->>'$.samples written' from tool_calls where tool = 'write_more'")
+    told = read(tmp_path / "workspace", "select result->>'$.samples written' from tool_calls where tool = 'write_more'")
     assert told == [("4",)]
     shown = state_in(text_of(decisions(teacher_server)[-1].body["messages"][0]))["hypotheses"]
     assert {(about["evidence"]["probes"], about["evidence"]["attacks"]) for about in shown.values()} == {(2, 0)}
     assert sum(about["evidence"]["uus"] for about in shown.values()) > 0
-    ((parent, settings),) = read(tmp_path, "select parent_id, settings from model_versions where kind = 'retrained'")
+    ((parent, settings),) = read(
+        tmp_path / "workspace", "select parent_id, settings from model_versions where kind = 'retrained'"
+    )
     assert parent == run.original_model_id
     assert json.loads(settings)["epochs"] == 2
-    ((accepted, verdict),) = read(tmp_path, "select accepted, verdict from rounds")
+    ((accepted, verdict),) = read(tmp_path / "workspace", "select accepted, verdict from rounds")
     assert verdict
     assert (run.final_model_id != run.original_model_id) == accepted
 
@@ -285,10 +250,17 @@ async def test_attacks_that_a_study_shares_are_there_to_be_asked_for(
     plan = load_study(tmp_path / "study.toml", [])
     end = await asyncio.to_thread(run_study, plan, Told(nothing, lambda _: None, never))
     assert not end.failed
-    assert read(tmp_path, "select count(*) from attacks where split = 'validation'") == [(ROWS["validation"],)]
-    asked = read(tmp_path, "select result->>'$.accepted' from tool_calls where tool = 'decide' and caller = 'teacher'")
+    assert read(tmp_path / "workspace", "select count(*) from attacks where split = 'validation'") == [
+        (ROWS["validation"],)
+    ]
+    asked = read(
+        tmp_path / "workspace",
+        "select result->>'$.accepted' from tool_calls where tool = 'decide' and caller = 'teacher'",
+    )
     assert asked == [("true",)] * len(SHORT)
-    assert read(tmp_path, "select count(*) from uus where run_id = 'shared-2' and kind = 'adversarial'") > [(0,)]
+    assert read(
+        tmp_path / "workspace", "select count(*) from uus where run_id = 'shared-2' and kind = 'adversarial'"
+    ) > [(0,)]
 
 
 async def test_a_run_killed_at_any_step_ends_with_the_rows_of_one_that_was_not_and_buys_nothing_twice(
@@ -308,7 +280,7 @@ async def test_a_run_killed_at_any_step_ends_with_the_rows_of_one_that_was_not_a
     await asyncio.to_thread(warm_python.kill_run, settings.model_dump(mode="json"), killed, *moments)
     run = await asyncio.to_thread(resume_run, killed / "workspace", None, show=nothing, cancelled=never)
     assert run.status == "finished"
-    assert tables(killed) == tables(whole)
+    assert rows_of(killed / "workspace") == rows_of(whole / "workspace")
     assert len(decisions(teacher_server)) == 2 * len(COURSE)
 
 
@@ -321,13 +293,13 @@ async def test_without_its_checkpoints_a_run_whose_steps_were_chosen_is_refused_
     await asyncio.to_thread(warm_python.kill_run, settings.model_dump(mode="json"), tmp_path, ("select", -1))
     with Store.open(tmp_path / "workspace") as store:
         store.publish()
-    before, asked = tables(tmp_path), len(decisions(teacher_server))
+    before, asked = rows_of(tmp_path / "workspace"), len(decisions(teacher_server))
     for path in (tmp_path / "workspace").glob("checkpoints.sqlite*"):
         path.unlink()
     with pytest.raises(StoreError) as refused:
         await asyncio.to_thread(resume_run, tmp_path / "workspace", None, show=nothing, cancelled=never)
     assert re.search(r"checkpoints\.sqlite holds no checkpoint of \S+-1, which cannot go on", str(refused.value))
-    assert tables(tmp_path) | {"runs": []} == before | {"runs": []}
+    assert rows_of(tmp_path / "workspace") | {"runs": []} == before | {"runs": []}
     assert len(decisions(teacher_server)) == asked
 
 
@@ -347,10 +319,10 @@ async def test_what_a_teacher_is_shown_does_not_depend_on_the_test_split(
     await run_with(tuned, data, plain, teacher_server)
     await run_with(tuned, other, swapped, teacher_server)
     prompts = "select prompt from teacher_calls order by call_id"
-    assert len(read(plain, prompts)) == len(SHORT) + 2 * 6
-    assert read(plain, prompts) == read(swapped, prompts)
+    assert len(read(plain / "workspace", prompts)) == len(SHORT) + 2 * 6
+    assert read(plain / "workspace", prompts) == read(swapped / "workspace", prompts)
     measured = "select value from evaluations where metric = 'accuracy' order by all"
-    assert read(plain, measured) != read(swapped, measured)
+    assert read(plain / "workspace", measured) != read(swapped / "workspace", measured)
 
 
 async def test_at_the_limit_of_steps_a_run_ends_and_says_so(
@@ -360,10 +332,10 @@ async def test_at_the_limit_of_steps_a_run_ends_and_says_so(
     teach(teacher_server, by_course(SHORT), limit)
     run = await run_with(tuned, data, tmp_path, teacher_server, teacher={"steps": limit})
     assert run.status == "finished"
-    assert read(tmp_path, "select count(*) from evaluations where round = 1")[0][0] > 0
+    assert read(tmp_path / "workspace", "select count(*) from evaluations where round = 1")[0][0] > 0
     phases = "select tool from tool_calls where caller = 'graph' and tool <> 'decide' order by created_at desc limit 3"
-    assert [name for (name,) in read(tmp_path, phases)] == ["close_round", "evaluate", "retrain"]
-    warnings = read(tmp_path, "select message from events where level = 'warning'")
+    assert [name for (name,) in read(tmp_path / "workspace", phases)] == ["close_round", "evaluate", "retrain"]
+    warnings = read(tmp_path / "workspace", "select message from events where level = 'warning'")
     assert "the limit of 5 steps is reached (teacher.steps)" in warnings[0][0]
 
 
@@ -374,12 +346,14 @@ async def test_a_teacher_may_stop_and_its_reason_is_kept(
     teach(teacher_server, by_course([("attack", {"recipe": "input-reduction", "goal": "confident"}), stop]))
     attack = {"recipes": ["input-reduction"]}
     run = await run_with(tuned, data, tmp_path, teacher_server, run={"rounds": 3}, attack=attack)
-    ((why,),) = read(tmp_path, "select result->>'$.why' from tool_calls where result->>'$.accepted' = 'false'")
+    ((why,),) = read(
+        tmp_path / "workspace", "select result->>'$.why' from tool_calls where result->>'$.accepted' = 'false'"
+    )
     assert "InputReduction" in why  # it has no goal of its own that confidence could be added to
     assert run.stop_reason is not None
     assert run.stop_reason.startswith("the teacher stopped: the budget")
     assert run.final_model_id == run.original_model_id
-    assert read(tmp_path, "select round, accepted from rounds") == [(1, False)]
+    assert read(tmp_path / "workspace", "select round, accepted from rounds") == [(1, False)]
 
 
 async def test_a_model_version_that_is_kept_begins_another_round(
@@ -393,7 +367,7 @@ async def test_a_model_version_that_is_kept_begins_another_round(
         run={"rounds": 3}, retrain=retrained, select={"most": 20}, teacher={"samples_per_hypothesis": 2},
     )  # fmt: skip
     assert run.stop_reason == "the teacher stopped: enough"
-    rounds = read(tmp_path, "select round, accepted, new_model_id from rounds order by round")
+    rounds = read(tmp_path / "workspace", "select round, accepted, new_model_id from rounds order by round")
     assert [row[:2] for row in rounds] == [(1, True), (2, False)]
     assert run.final_model_id == rounds[0][2]
     last = state_in(text_of(teacher_server.asked[-1].body["messages"][0]))
@@ -410,17 +384,20 @@ async def test_a_teacher_that_only_talks_gets_the_scripted_order(
     run = await run_with(tuned, data, tmp_path, teacher_server, teacher={"steps": 60})
     assert (run.status, run.stop_reason) == ("finished", "the round is done")
     done = read(
-        tmp_path,
+        tmp_path / "workspace",
         "select tool from tool_calls where caller = 'graph' and tool <> 'decide' and arguments->>'$.step' is not null "
         "order by cast(arguments->>'$.step' as int)",
     )
     order = ["attack", "select", "teach", "filter", "retrain", "evaluate", "close_round"]
     assert [name for (name,) in done] == order
     ((why,),) = read(
-        tmp_path, "select distinct result->>'$.why' from tool_calls where caller = 'teacher' and tool = 'decide'"
+        tmp_path / "workspace",
+        "select distinct result->>'$.why' from tool_calls where caller = 'teacher' and tool = 'decide'",
     )
     assert "you called none" in why
-    assert read(tmp_path, "select count(*) from events where level = 'warning' and phase = 'decide'") == [(7,)]
+    assert read(tmp_path / "workspace", "select count(*) from events where level = 'warning' and phase = 'decide'") == [
+        (7,)
+    ]
 
 
 async def test_when_the_budget_is_spent_the_scripted_order_ends_the_run(
@@ -430,7 +407,7 @@ async def test_when_the_budget_is_spent_the_scripted_order_ends_the_run(
     run = await run_with(tuned, data, tmp_path, teacher_server, teacher={"max_calls": 1})
     assert run.status == "finished"
     assert len(teacher_server.asked) == 1
-    warnings = read(tmp_path, "select message from events where phase = 'decide' and level = 'warning'")
+    warnings = read(tmp_path / "workspace", "select message from events where phase = 'decide' and level = 'warning'")
     assert all("teacher.max_calls = 1" in message for (message,) in warnings)
     assert len(warnings) >= 3
 

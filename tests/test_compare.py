@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -34,11 +35,11 @@ from blindspot.storage.store.store import Store
 from blindspot.tools.data.planted import generate_reviews, write_dataset
 from blindspot.tools.metrics.statistics import share_interval
 from blindspot.tools.metrics.teacher_comparison import Taught, bought_for, count_taught
-from blindspot.tools.training.retrain import Example, Training, Weights, retrain
 from support.commands import Cli
 from support.processes import WarmPython
 from support.runs import Table
-from support.teacher_server import TeacherServer
+from support.teacher_server import TeacherServer, prompt_of
+from support.workspaces import read, tables
 
 MakeTable = Callable[..., Table]
 
@@ -50,17 +51,7 @@ TABLES = (
     "runs", "datasets", "samples", "model_versions", "predictions", "attacks", "uus", "hypotheses",
     "synthetic_samples", "teacher_calls", "tool_calls", "teacher_comparisons",
 )  # fmt: skip
-TIMES = ("seconds", "created_at", "started_at", "finished_at", "settings", "latency_s")
-
-
-@pytest.fixture(scope="module")
-def tuned(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A classifier that was fine-tuned elsewhere, on reviews without the planted blind spot."""
-    reviews = generate_reviews(240, planted=0, seed=0, split="train")
-    rows = [Example((review.text,), LABELS.index(review.label)) for review in reviews]
-    start = Weights(str(tiny_base), fine_tuned=False, labels=LABELS, max_tokens=64, device="cpu")
-    training = Training(epochs=10, batch_size=16, learning_rate=3e-3)
-    return retrain(start, rows, training, tmp_path_factory.mktemp("tuned") / "model").folder
+rows_of = partial(tables, names=TABLES, without=["settings"])
 
 
 @pytest.fixture(scope="module")
@@ -118,10 +109,6 @@ def good_answer(asked: str, seed: int) -> str:
     return json.dumps({"samples": [sample]} if '"samples"' in asked else explained)
 
 
-def prompt_of(body: dict[str, Any]) -> str:
-    return str(body["messages"][0]["content"])
-
-
 async def compare(settings: dict[str, dict[str, Any]] | Settings, **options: Any) -> rec.Run:
     """Carry a comparison out in a thread, as a command does: the loop is the server's."""
     made = settings if isinstance(settings, Settings) else check_settings(settings, where="test")
@@ -135,20 +122,9 @@ async def resume(workspace: Path, **options: Any) -> rec.Run:
 QUIET: dict[str, Any] = {"show": lambda _: None, "cancelled": lambda: False}
 
 
-def read(workspace: Path, sql: str) -> list[tuple[Any, ...]]:
-    with Results.open(workspace) as results:
-        return results.query(sql)[1]
-
-
 def compared(workspace: Path) -> dict[str, rec.TeacherComparison]:
     with Store.open(workspace) as store:
         return {row.teacher: row for row in store.rows(rec.TeacherComparison)}
-
-
-def tables(workspace: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """All rows of a workspace, up to times and the settings, which name the workspace."""
-    wanted = f"COLUMNS(lambda name: name NOT IN {TIMES})"
-    return {name: read(workspace, f"SELECT {wanted} FROM {name} ORDER BY ALL") for name in TABLES}
 
 
 async def test_every_teacher_explains_the_same_uus_and_is_filtered_alone(
@@ -289,7 +265,7 @@ async def test_a_killed_comparison_ends_with_the_rows_of_one_that_was_not(
     again = table(*teachers, run={"workspace": str(tmp_path / "killed")}, teacher={"concurrency": 1})
     await asyncio.to_thread(warm_python.kill_run, again, tmp_path, *MOMENTS, kind="comparison")
     assert (await resume(tmp_path / "killed")).status == "finished"
-    assert tables(tmp_path / "killed") == tables(tmp_path / "ws")
+    assert rows_of(tmp_path / "killed") == rows_of(tmp_path / "ws")
     twice = Counter(json.dumps(one.body) for one in teacher_server.asked) - asked
     assert sum(twice.values()) <= 2  # of each model the one that was in flight when it was killed
 

@@ -23,12 +23,13 @@ from blindspot.cli.commands.export import export
 from blindspot.graphs.context import Progress
 from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.storage.analysts.results import Results
-from blindspot.storage.errors import Cancelled, SettingsError, TeacherError, Waiting
+from blindspot.storage.errors import SettingsError, TeacherError, Waiting
 from blindspot.storage.records import Run
 from blindspot.storage.settings.sections import check_settings
 from blindspot.tools.data.planted import write_dataset
 from support.commands import Cli
 from support.processes import WarmPython
+from support.runs import fine_tune_in_a_run
 from support.teacher_server import TeacherServer
 
 UUS = 4
@@ -287,10 +288,7 @@ def classifier(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     table["classifier"] |= {"fine_tune": True, "epochs": 8, "batch_size": 16, "learning_rate": 1e-2}
     table["teacher"]["spec"] = "rules"
     settings = check_settings(table, where="test")
-    with pytest.raises(Cancelled):
-        start_run(settings, show=lambda _: None, cancelled=lambda: bool(list(folder.rglob("model.safetensors"))))
-    (weights,) = folder.rglob("model.safetensors")
-    return folder / "data", weights.parent
+    return folder / "data", fine_tune_in_a_run(settings)
 
 
 def make_table(data: Path, model: Path, folder: Path) -> dict[str, dict[str, Any]]:

@@ -21,10 +21,10 @@ from blindspot.graphs.kinds.mitigation import PHASES
 from blindspot.storage.analysts.results import Results
 from support.processes import WarmPython
 from support.runs import Table
+from support.workspaces import TIMES
 
 KILLED_RUNS = Path(__file__).with_name("killed_runs.py")
 TOLD = -1
-TIMES = ("seconds", "created_at", "started_at", "finished_at", "happened_at", "at", "latency_s", "applied_at")
 KILLED = -9
 
 

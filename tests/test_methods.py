@@ -40,6 +40,8 @@ from blindspot.tools.training.epoch_score import KnownTexts
 from blindspot.tools.training.settings import Example, Training, Weights
 from support.commands import Cli
 from support.processes import WarmPython
+from support.runs import Table, settings_with
+from support.workspaces import read
 
 LABELS = ("negative", "positive")
 SOURCE = DataSource("d", None, {}, ("text",), "label", None, "", {}, 0)
@@ -301,7 +303,7 @@ def ready(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings_of(ready: Path, workspace: Path, baseline: str, **changes: dict[str, Any]) -> Settings:
-    table: dict[str, dict[str, Any]] = {
+    table: Table = {
         "run": {"name": baseline, "workspace": str(workspace)},
         "data": {"path": str(ready / "data")},
         "classifier": {
@@ -316,9 +318,7 @@ def settings_of(ready: Path, workspace: Path, baseline: str, **changes: dict[str
     }  # fmt: skip
     if baseline == "recorded":
         table["method"]["file"] = str(ready / "samples.jsonl")
-    for section, values in changes.items():
-        table.setdefault(section, {}).update(values)
-    return check_settings(table, where="test")
+    return settings_with(table, changes)
 
 
 def go(settings: Settings) -> tuple[Run, list[str]]:
@@ -326,11 +326,6 @@ def go(settings: Settings) -> tuple[Run, list[str]]:
     told: list[str] = []
     run = start_run(settings, show=lambda step: told.append(step.message), cancelled=lambda: False)
     return run, told
-
-
-def read(workspace: Path, sql: str) -> list[tuple[Any, ...]]:
-    with Results.open(workspace) as results:
-        return results.query(sql)[1]
 
 
 @pytest.mark.parametrize(

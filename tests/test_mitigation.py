@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +14,24 @@ import pytest
 
 from blindspot.graphs.context import Progress
 from blindspot.graphs.running.run import resume_run, start_run
-from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import Cancelled, DataError, ModelError, SettingsError, StoreError, TeacherError
 from blindspot.storage.records import Run
-from blindspot.storage.settings.sections import Settings, check_settings
+from blindspot.storage.settings.sections import Settings
 from blindspot.tools.data.planted import generate_reviews, write_dataset
+from blindspot.tools.progress import never
+from support.runs import Table, nothing, settings_with
+from support.workspaces import read, tables
 
 ROWS = {"train": 240, "validation": 100, "test": 120}
 TABLES = (
     "runs", "rounds", "datasets", "samples", "model_versions", "predictions", "attacks", "uus", "hypotheses",
     "synthetic_samples", "teacher_calls", "tool_calls", "evaluations", "blind_spots",
 )  # fmt: skip
-TIMES = ("seconds", "created_at", "started_at", "finished_at", "happened_at", "at", "latency_s", "source")
+rows_of = partial(tables, names=TABLES, without=["source", "runs.settings"])
 
 
 def make_settings(base: Path, folder: Path, **changes: dict[str, Any]) -> Settings:
-    table: dict[str, dict[str, Any]] = {
+    table: Table = {
         "run": {"name": "tiny", "workspace": str(folder / "workspace")},
         "data": {"path": str(folder / "data"), "task": "sentiment of reviews"},
         "classifier": {
@@ -41,17 +44,7 @@ def make_settings(base: Path, folder: Path, **changes: dict[str, Any]) -> Settin
         "filter": {"references": 40, "bertscore": 0.0},
         "evaluate": {"samples": 12, "resamples": 200},
     }  # fmt: skip
-    for section, values in changes.items():
-        table.setdefault(section, {}).update(values)
-    return check_settings(table, where="test")
-
-
-def nothing(_: Progress) -> None:
-    """Show nothing."""
-
-
-def never() -> bool:
-    return False
+    return settings_with(table, changes)
 
 
 @pytest.fixture(scope="module")
@@ -68,38 +61,21 @@ def finished(tiny_base: Path, data: Path, tmp_path_factory: pytest.TempPathFacto
     return folder, start_run(make_settings(tiny_base, folder), show=nothing, cancelled=never)
 
 
-def read(folder: Path, sql: str) -> list[tuple[Any, ...]]:
-    with Results.open(folder / "workspace") as results:
-        return results.query(sql)[1]
-
-
-def tables(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """All rows of a workspace, up to times and what depends on them."""
-    columns = ", ".join(f"'{name}'" for name in TIMES)
-    found = {}
-    with Results.open(folder / "workspace") as results:
-        for table in TABLES:
-            names = results.query(
-                f"select column_name from information_schema.columns where table_name = '{table}' "
-                f"and column_name not in ({columns}) and (table_name, column_name) <> ('runs', 'settings') "
-                "order by ordinal_position"
-            )[1]
-            found[table] = results.query(f"select {', '.join(name for (name,) in names)} from {table} order by all")[1]
-    return found
-
-
 def test_the_loop_finds_explains_and_closes_the_planted_blind_spot(finished: tuple[Path, Run]) -> None:
     folder, run = finished
     assert run.status == "finished"
     before, after = (
-        read(folder, f"select value from evaluations where metric='uus' and recipe is null and threshold=0.65 "
-                     f"and baseline_id is null and round={number}")[0][0]
+        read(
+            folder / "workspace",
+            "select value from evaluations where metric='uus' and recipe is null and threshold=0.65 "
+            f"and baseline_id is null and round={number}",
+        )[0][0]
         for number in (0, 1)
-    )  # fmt: skip
+    )
     assert before >= 15
     assert after < 0.6 * before
-    assert read(folder, "select accepted from rounds") == [(True,)]
-    hypotheses = read(folder, "select kind, count(*) from hypotheses group by all order by all")
+    assert read(folder / "workspace", "select accepted from rounds") == [(True,)]
+    hypotheses = read(folder / "workspace", "select kind, count(*) from hypotheses group by all order by all")
     assert [kind for kind, _ in hypotheses] == ["abstraction", "extrapolation"]
     assert run.final_model_id != run.original_model_id
 
@@ -114,13 +90,13 @@ def test_analysts_find_every_view_filled(finished: tuple[Path, Run]) -> None:
         "attack_statistics",
         "lineage",
     ):
-        assert read(folder, f"select count(*) from {view}")[0][0] > 0, view
-    assert read(folder, "select count(*) from lineage where fixed")[0][0] > 0
+        assert read(folder / "workspace", f"select count(*) from {view}")[0][0] > 0, view
+    assert read(folder / "workspace", "select count(*) from lineage where fixed")[0][0] > 0
 
 
 def test_every_phase_is_recorded_as_a_tool_call(finished: tuple[Path, Run]) -> None:
     folder, _ = finished
-    tools = {name for (name,) in read(folder, "select distinct tool from tool_calls")}
+    tools = {name for (name,) in read(folder / "workspace", "select distinct tool from tool_calls")}
     assert tools == {
         "prepare", "evaluate_original", "open_round", "attack", "select", "teach", "programs", "filter", "retrain",
         "evaluate", "close_round",
@@ -142,11 +118,11 @@ def test_only_evaluation_depends_on_the_test_split(tiny_base: Path, finished: tu
         "select rows_train, rows_synthetic, final_loss from model_versions order by all",
     )
     for sql in texts:
-        rows = read(folder, sql)
+        rows = read(folder / "workspace", sql)
         assert rows
-        assert rows == read(tmp_path, sql)
+        assert rows == read(tmp_path / "workspace", sql)
     measured = "select value from evaluations where metric = 'accuracy' order by all"
-    assert read(folder, measured) != read(tmp_path, measured)
+    assert read(folder / "workspace", measured) != read(tmp_path / "workspace", measured)
 
 
 def test_a_stopped_run_says_so_and_goes_on(tiny_base: Path, finished: tuple[Path, Run], tmp_path: Path) -> None:
@@ -159,9 +135,11 @@ def test_a_stopped_run_says_so_and_goes_on(tiny_base: Path, finished: tuple[Path
             show=seen.append,
             cancelled=lambda: bool(seen) and seen[-1].phase == "attack" and seen[-1].done >= 3,
         )
-    assert read(tmp_path, "select status, stop_reason from runs") == [("stopped", "stopped by the operator")]
+    assert read(tmp_path / "workspace", "select status, stop_reason from runs") == [
+        ("stopped", "stopped by the operator")
+    ]
     assert resume_run(tmp_path / "workspace", None, show=nothing, cancelled=never).status == "finished"
-    assert tables(tmp_path) == tables(whole)
+    assert rows_of(tmp_path / "workspace") == rows_of(whole / "workspace")
     with pytest.raises(StoreError, match="nothing to resume"):
         resume_run(tmp_path / "workspace", None, show=nothing, cancelled=never)
 
@@ -170,7 +148,7 @@ def test_several_rounds_start_from_the_model_that_was_taken(tiny_base: Path, dat
     (tmp_path / "data").symlink_to(data)
     settings = make_settings(tiny_base, tmp_path, run={"rounds": 2}, retrain={"start": "current", "epochs": 2})
     run = start_run(settings, show=nothing, cancelled=never)
-    rounds = read(tmp_path, "select round, model_id, new_model_id, accepted from rounds order by round")
+    rounds = read(tmp_path / "workspace", "select round, model_id, new_model_id, accepted from rounds order by round")
     assert run.stop_reason is not None
     if rounds[0][3]:
         assert len(rounds) == 2
@@ -184,12 +162,12 @@ def test_a_classifier_that_was_fine_tuned_elsewhere_can_be_brought_along(
     tiny_base: Path, finished: tuple[Path, Run], tmp_path: Path
 ) -> None:
     whole, _ = finished
-    ((original,),) = (read(whole, "select folder from model_versions where kind = 'original'"),)
+    ((original,),) = (read(whole / "workspace", "select folder from model_versions where kind = 'original'"),)
     (tmp_path / "data").symlink_to(whole / "data")
     classifier = {"model": str(whole / "workspace" / original[0]), "fine_tune": False}
     start_run(make_settings(tiny_base, tmp_path, classifier=classifier), show=nothing, cancelled=never)
     accuracy = "select value from evaluations where metric = 'accuracy' and round = 0"
-    assert read(tmp_path, accuracy) == read(whole, accuracy)
+    assert read(tmp_path / "workspace", accuracy) == read(whole / "workspace", accuracy)
 
 
 def test_pairs_of_texts_with_three_labels_go_through_the_loop(tiny_base: Path, tmp_path: Path) -> None:
@@ -207,12 +185,12 @@ def test_pairs_of_texts_with_three_labels_go_through_the_loop(tiny_base: Path, t
     settings = make_settings(tiny_base, tmp_path, data=data, run={"tau": 0.34})  # any wrong prediction is a UU
     run = start_run(settings, show=nothing, cancelled=never)
     assert run.status == "finished"
-    probabilities = read(tmp_path, "select probabilities, label from predictions")
+    probabilities = read(tmp_path / "workspace", "select probabilities, label from predictions")
     assert {len(row) for row, _ in probabilities} == {3}
     assert {label for _, label in probabilities} == {"agrees", "differs", "unclear"}
-    assert {tuple(json.loads(fields)) for (fields,) in read(tmp_path, "select fields from synthetic_samples")} == {
-        ("first column", "2nd")
-    }
+    assert {
+        tuple(json.loads(fields)) for (fields,) in read(tmp_path / "workspace", "select fields from synthetic_samples")
+    } == {("first column", "2nd")}
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,9 @@ from blindspot.graphs.preflight import preflight as module
 from blindspot.graphs.preflight.preflight import Preflight
 from blindspot.storage.errors import DataError, ModelError, SettingsError
 from blindspot.storage.records import RunKindName
-from blindspot.storage.settings.sections import Settings, check_settings
+from blindspot.storage.settings.sections import Settings
 from blindspot.tools.data.planted import write_dataset
+from support.runs import Table, settings_with
 
 ROWS = {"train": 60, "validation": 30, "test": 30}
 KIND_NAMES = get_args(RunKindName)
@@ -30,15 +31,13 @@ def make_settings(tiny_base: Path, tmp_path: Path) -> Callable[..., Settings]:
     write_dataset(tmp_path / "data", seed=0, rows=ROWS, planted_share=0.3)
 
     def make(**changes: dict[str, Any]) -> Settings:
-        table: dict[str, dict[str, Any]] = {
+        table: Table = {
             "run": {"workspace": str(tmp_path / "ws")},
             "data": {"path": str(tmp_path / "data")},
             "classifier": {"model": str(tiny_base), "max_tokens": 64, "device": "cpu"},
             "compare": {"teachers": ["rules", "openai:m@http://127.0.0.1:9/v1"]},
         }
-        for section, values in changes.items():
-            table.setdefault(section, {}).update(values)
-        return check_settings(table, where="test")
+        return settings_with(table, changes)
 
     return make
 

@@ -18,19 +18,20 @@ from blindspot.agents.teachers.opening import open_language_model
 from blindspot.agents.teachers.probes import Labelled, Likeness, Perturbation, Verdict
 from blindspot.agents.teachers.probing import ProbingTeacher
 from blindspot.agents.teachers.teacher import Case, Explanation
-from blindspot.graphs.context import Context, Progress
+from blindspot.graphs.context import Context
 from blindspot.graphs.preflight.source import source_of
 from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.graphs.teaching.call_log import StoredCalls
 from blindspot.graphs.teaching.probes import VersionProbes
 from blindspot.graphs.teaching.teachers import limits_of
-from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import Cancelled, SettingsError, TeacherError
 from blindspot.storage.records import Dataset, Fields, Prediction, Run, Sample, TeacherCall, ToolCall, Uu
-from blindspot.storage.settings.sections import Settings, TeacherSection, check_settings
+from blindspot.storage.settings.sections import Settings, TeacherSection
 from blindspot.storage.store.store import Store
 from blindspot.tools.data.planted import write_dataset
+from support.runs import Table, fine_tune_in_a_run, nothing, settings_with
 from support.teacher_server import TeacherServer
+from support.workspaces import read
 
 Explain = Callable[..., Awaitable[Explanation]]
 
@@ -389,16 +390,13 @@ def classifier(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     write_dataset(folder / "data", seed=0, rows=ROWS, planted_share=0.3)
     tuned = {"model": str(tiny_base), "fine_tune": True, "epochs": 8, "batch_size": 16, "learning_rate": 1e-2}
     settings = make_settings(folder / "data", tiny_base, folder, {"spec": "rules"}, classifier=tuned)
-    with pytest.raises(Cancelled):
-        start_run(settings, show=nothing, cancelled=lambda: bool(list(folder.rglob("model.safetensors"))))
-    (weights,) = folder.rglob("model.safetensors")
-    return folder / "data", weights.parent
+    return folder / "data", fine_tune_in_a_run(settings)
 
 
 def make_settings(
     data: Path, model: Path, folder: Path, teacher: dict[str, Any], **changes: dict[str, Any]
 ) -> Settings:
-    table: dict[str, dict[str, Any]] = {
+    table: Table = {
         "run": {"name": "probed", "workspace": str(folder / "workspace")},
         "data": {"path": str(data), "task": "sentiment of reviews"},
         "classifier": {"model": str(model), "fine_tune": False, "max_tokens": 64, "device": "cpu"},
@@ -409,13 +407,7 @@ def make_settings(
         "retrain": {"epochs": 1},
         "evaluate": {"samples": 0, "resamples": 100},
     }
-    for section, values in changes.items():
-        table[section].update(values)
-    return check_settings(table, where="test")
-
-
-def nothing(_: Progress) -> None:
-    """Show nothing."""
+    return settings_with(table, changes)
 
 
 def probing_well(server: TeacherServer) -> Callable[[web.Request], Any]:
@@ -442,11 +434,6 @@ def probing_well(server: TeacherServer) -> Callable[[web.Request], Any]:
     return behave
 
 
-def read(settings: Settings, sql: str) -> list[tuple[Any, ...]]:
-    with Results.open(Path(settings.run.workspace)) as results:
-        return results.query(sql)[1]
-
-
 PROBED = (
     "select tool_call_id, tool, uu_id, arguments, result from tool_calls where caller = 'teacher' order by all",
     "select hypothesis_id, kind, text, evidence, call_id from hypotheses order by all",
@@ -468,16 +455,18 @@ async def test_a_whole_run_with_a_probing_teacher_that_is_stopped_and_goes_on(
         3 + 1 + 3 + 1
     )  # two uses and an answer for each hypothesis, one question for its samples
     tools = "select tool, count(*) from tool_calls where caller = 'teacher' group by all order by all"
-    assert read(whole, tools) == [("attack", 2 * UUS), ("classify", 2 * UUS)]
+    assert read(whole.run.workspace, tools) == [("attack", 2 * UUS), ("classify", 2 * UUS)]
     version = run.original_model_id
-    for (text,) in read(whole, "select evidence from hypotheses"):
+    for (text,) in read(whole.run.workspace, "select evidence from hypotheses"):
         evidence = json.loads(text)
         assert (evidence["probes"], evidence["attacks"], evidence["tool_calls"]) == (2, 1, 2)
         assert evidence["model_id"] == version
-    assert read(whole, "select count(*) from hypotheses anti join teacher_calls using (call_id)") == [(0,)]
+    assert read(whole.run.workspace, "select count(*) from hypotheses anti join teacher_calls using (call_id)") == [
+        (0,)
+    ]
     uus = "select count(*) from tool_calls t anti join uus using (uu_id) where caller = 'teacher'"
-    assert read(whole, uus) == [(0,)]
-    statuses = read(whole, "select distinct result->>'status', result->>'queries' > '0' from tool_calls "
+    assert read(whole.run.workspace, uus) == [(0,)]
+    statuses = read(whole.run.workspace, "select distinct result->>'status', result->>'queries' > '0' from tool_calls "
                            "where caller = 'teacher' and tool = 'attack'")  # fmt: skip
     assert len(statuses) == 1  # the same text, the same end
     assert statuses[0][0] in ("flipped", "failed", "skipped")
@@ -489,7 +478,7 @@ async def test_a_whole_run_with_a_probing_teacher_that_is_stopped_and_goes_on(
     await asyncio.to_thread(resume_run, Path(broken.run.workspace), None, show=nothing, cancelled=lambda: False)
     assert len(teacher_server.asked) == 2 * in_one_go
     for sql in PROBED:
-        assert read(broken, sql) == read(whole, sql)
+        assert read(broken.run.workspace, sql) == read(whole.run.workspace, sql)
 
 
 async def test_the_tools_ask_the_model_version_they_were_made_for(

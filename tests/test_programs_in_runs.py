@@ -15,14 +15,14 @@ import blindspot
 from blindspot.agents.teachers.teacher import Case, Draft, Explanation, Hypotheses, ProgramDraft, Refutation, Teacher
 from blindspot.graphs.programs.dosing import divide, pool_of_others
 from blindspot.graphs.programs.trials import try_programs
-from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import Cancelled, DataError
 from blindspot.storage.records import ProgramTest, Sample
 from blindspot.tools.programs.compile import compile_program
 from blindspot.tools.programs.data import DataDescription
 from blindspot.tools.programs.files import read_programs
 from blindspot.tools.programs.vocabulary import parse_program
-from support.runs import Table
+from support.runs import Table, changed
+from support.workspaces import read
 
 # The label that a program names is taken for right: a classifier that still reads "negative" is then wrong.
 FOOLS = {"where": [{"kind": "label_is", "labels": ["negative"]}], "label": "positive",
@@ -42,24 +42,17 @@ FROM programs g LEFT JOIN program_tests t ON t.program_id = g.program_id AND t.m
 """
 
 
-def settings_of(small: dict[str, dict[str, Any]], folder: Path, **changes: dict[str, Any]) -> dict[str, Any]:
+def settings_of(small: Table, folder: Path, **changes: dict[str, Any]) -> Table:
     table = {name: dict(section) for name, section in small.items()}
     table["run"] |= {"workspace": str(folder), "tau": 0.5}
     table |= {"hypotheses": {"least_rows": 5, "test_samples": 40, "test_train_samples": 40}}
-    for section, values in changes.items():
-        table.setdefault(section, {}).update(values)
-    return table
+    return changed(table, changes)
 
 
 def written(folder: Path, programs: Sequence[object]) -> str:
     file = folder / "programs.jsonl"
     file.write_text("\n".join(map(json.dumps, programs)))
     return str(file)
-
-
-def read(folder: Path, sql: str) -> list[tuple[Any, ...]]:
-    with Results.open(folder) as results:
-        return results.query(sql)[1]
 
 
 class Formal(Teacher):
@@ -144,7 +137,9 @@ def test_a_teacher_states_programs_and_revises_refuted_ones_once(small_run: Tabl
         ("teacher", True, "confirmed"),
         ("teacher", False, "refuted"),
     ]
-    verdicts = dict(read(tmp_path / "ws", "SELECT kind, verdict FROM hypothesis_log WHERE verdict IS NOT NULL"))
+    verdicts: dict[str, str] = dict(
+        read(tmp_path / "ws", "SELECT kind, verdict FROM hypothesis_log WHERE verdict IS NOT NULL")
+    )
     assert verdicts == {"abstraction": "confirmed", "extrapolation": "confirmed"}
 
 
@@ -202,7 +197,9 @@ def test_part_of_the_rows_may_be_perturbed_texts(small_run: Table, tmp_path: Pat
         attack={"samples": 12},
     )
     blindspot.run(table, show="none")
-    counts = dict(read(tmp_path / "ws", "SELECT origin, count(*) FROM synthetic_samples GROUP BY origin"))
+    counts: dict[str, int] = dict(
+        read(tmp_path / "ws", "SELECT origin, count(*) FROM synthetic_samples GROUP BY origin")
+    )
     assert counts["program"] == 18
     assert counts.get("adversarial", 0) <= 2
 

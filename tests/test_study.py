@@ -15,12 +15,12 @@ from blindspot.graphs.context import Progress
 from blindspot.graphs.study.choice import choose_cells
 from blindspot.graphs.study.course import Place, Told
 from blindspot.graphs.study.study import StudyEnd, run_study
-from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import Cancelled
 from blindspot.storage.settings.study_cells import load_study
 from blindspot.tools.data.planted import write_dataset
 from support.commands import Cli
 from support.processes import WarmPython
+from support.workspaces import read
 
 ROWS = {"train": 120, "validation": 30, "test": 30}
 STUDY = """
@@ -93,11 +93,6 @@ def start(folder: Path, *only: str, breaks: str = "", stops_at: int = 0) -> Watc
     return seen
 
 
-def read(folder: Path, sql: str) -> list[tuple[Any, ...]]:
-    with Results.open(folder / "workspace") as results:
-        return results.query(sql)[1]
-
-
 @dataclass
 class Story:
     """A study that was killed, stopped and hit by an error, and what it told each time."""
@@ -119,10 +114,10 @@ def story(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path, warm_python
 
     ended = warm_python.run("-c", KILLED, folder=folder)
     assert ended.code == -signal.SIGKILL, ended
-    killed = read(folder, runs)
+    killed = read(folder / "workspace", runs)
     with pytest.raises(Cancelled):
         start(folder, stops_at=1)
-    stopped = read(folder, runs)
+    stopped = read(folder / "workspace", runs)
     broken = start(folder, breaks="relabel")
     assert broken.end is not None
     mended = start(folder)
@@ -142,7 +137,9 @@ def test_an_error_in_one_cell_is_told_and_the_others_run(story: Story) -> None:
     assert [place.cell.arm for place in story.broken.entered] == ["none", "relabel", "original", "none", "relabel"]
     assert set(end.failed.values()) == {"RuntimeError: the machine is on fire"}
     assert (end.study.status, end.done, len(end.failed), end.left) == ("failed", 4, 2, 0)
-    (trace,) = read(story.folder, "select message from events where level = 'error' and run_id = 'tiny-3'")[0]
+    (trace,) = read(
+        story.folder / "workspace", "select message from events where level = 'error' and run_id = 'tiny-3'"
+    )[0]
     assert "Traceback" in trace
 
 
@@ -151,7 +148,10 @@ def test_what_failed_is_tried_again_and_nothing_is_done_twice(story: Story) -> N
     assert end is not None
     assert [(place.number, place.cell.arm) for place in story.mended.entered] == [(5, "relabel"), (6, "relabel")]
     assert (end.study.status, end.done, end.failed) == ("finished", 6, {})
-    runs = read(story.folder, "select method, seed, origin_id, kind, study_id from runs order by started_at, run_id")
+    runs = read(
+        story.folder / "workspace",
+        "select method, seed, origin_id, kind, study_id from runs order by started_at, run_id",
+    )
     assert runs == [
         ("original", 0, None, "original", "tiny-1"),
         ("none", 0, "tiny-1", "mitigation", "tiny-1"),
@@ -163,10 +163,12 @@ def test_what_failed_is_tried_again_and_nothing_is_done_twice(story: Story) -> N
 
 
 def test_the_cells_of_a_seed_begin_with_one_model_and_its_attacks(story: Story) -> None:
-    originals = read(story.folder, "select seed, count(distinct original_model_id), count(*) from runs group by all")
+    originals = read(
+        story.folder / "workspace", "select seed, count(distinct original_model_id), count(*) from runs group by all"
+    )
     assert sorted(originals) == [(0, 1, 3), (1, 1, 3)]
     attacks = read(
-        story.folder,
+        story.folder / "workspace",
         "select m.run_id, a.run_id, count(*) from attacks a join model_versions m using (model_id) "
         "where m.kind = 'original' group by all order by all",
     )
@@ -174,10 +176,10 @@ def test_the_cells_of_a_seed_begin_with_one_model_and_its_attacks(story: Story) 
 
 
 def test_each_cell_has_a_verdict_and_its_rows_say_where_they_are_from(story: Story) -> None:
-    rounds = read(story.folder, "select run_id, verdict from rounds order by run_id")
+    rounds = read(story.folder / "workspace", "select run_id, verdict from rounds order by run_id")
     assert [run for run, _ in rounds] == ["tiny-2", "tiny-3", "tiny-5", "tiny-6"]
     assert all("natural UUs" in verdict for _, verdict in rounds)
-    assert read(story.folder, "select distinct origin, run_id from synthetic_samples order by all") == [
+    assert read(story.folder / "workspace", "select distinct origin, run_id from synthetic_samples order by all") == [
         ("relabel", "tiny-3"), ("relabel", "tiny-6")
     ]  # fmt: skip
 
@@ -188,8 +190,8 @@ def test_the_figures_are_those_of_the_runs(story: Story) -> None:
         and baseline_id is null and (threshold is null or threshold = 0.65)"""
     figure = """select value, seeds from study_figures where metric = '{}' and method = 'relabel' and baseline = ''"""
     for metric, place in (("accuracy", "null"), ("uus", "'pruthi'"), ("attack_success_rate", "'pruthi'")):
-        ((expected,),) = read(story.folder, sql.format(metric, place))
-        assert read(story.folder, figure.format(metric)) == [(pytest.approx(expected), 2)], metric
+        ((expected,),) = read(story.folder / "workspace", sql.format(metric, place))
+        assert read(story.folder / "workspace", figure.format(metric)) == [(pytest.approx(expected), 2)], metric
 
 
 def test_the_time_that_is_left_is_counted_from_cells_that_have_ended(story: Story) -> None:
@@ -222,25 +224,33 @@ def test_what_a_changed_file_adds_is_run_and_what_is_there_is_kept(copy: Path) -
         ("original", ("pruthi", "deepwordbug")),
         ("relabel", ("deepwordbug",)),
     ]
-    assert read(copy, "select count(*) from runs") == [(7,)]
-    assert read(copy, "select recipe, count(*) from attacks where run_id = 'tiny-1' group by all order by all") == [
+    assert read(copy / "workspace", "select count(*) from runs") == [(7,)]
+    counts = "select recipe, count(*) from attacks where run_id = 'tiny-1' group by all order by all"
+    assert read(copy / "workspace", counts) == [
         ("deepwordbug", 12), ("pruthi", 12)
     ]  # fmt: skip
-    assert read(copy, "select count(*) from model_versions where kind = 'original'") == [(2,)]
+    assert read(copy / "workspace", "select count(*) from model_versions where kind = 'original'") == [(2,)]
     assert again.end is not None
     assert (again.end.study.status, again.end.left) == ("stopped", 4)
-    recipes = read(copy, "select distinct recipe from study_figures where method = 'relabel' order by all")
+    recipes = read(
+        copy / "workspace", "select distinct recipe from study_figures where method = 'relabel' order by all"
+    )
     assert recipes == [("deepwordbug",), ("pruthi",)]
     pooled = "select distinct n from evaluations where run_id = 'tiny-1' and metric = 'uus' and recipe = 'all'"
-    assert read(copy, pooled) == [(12,)]  # measured again, on both recipes
+    assert read(copy / "workspace", pooled) == [(12,)]  # measured again, on both recipes
 
 
 def test_thresholds_and_names_are_no_reason_to_run_anything_again(copy: Path, cli: Cli) -> None:
     change(copy, "thresholds = [0.65]", "thresholds = [0.65, 0.9]")
     change(copy, '"relabel"]', '{name = "again", method = "relabel"}]')
     assert start(copy).entered == []
-    assert read(copy, "select distinct method from runs order by all") == [("again",), ("none",), ("original",)]
-    assert read(copy, "select distinct threshold from study_figures where metric = 'uus' order by all") == [
+    assert read(copy / "workspace", "select distinct method from runs order by all") == [
+        ("again",),
+        ("none",),
+        ("original",),
+    ]
+    thresholds = "select distinct threshold from study_figures where metric = 'uus' order by all"
+    assert read(copy / "workspace", thresholds) == [
         (0.65,), (0.9,)
     ]  # fmt: skip
     answer = cli("study", copy / "study.toml", "--dry-run")

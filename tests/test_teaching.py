@@ -23,14 +23,16 @@ from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.graphs.teaching.call_log import StoredCalls, bought_in
 from blindspot.graphs.teaching.tasks import run_all
 from blindspot.graphs.teaching.teach import teach
-from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import Cancelled, TeacherError
 from blindspot.storage.records import Dataset, Run, TeacherCall, now
-from blindspot.storage.settings.sections import Settings, check_settings
+from blindspot.storage.settings.sections import Settings
 from blindspot.storage.store.store import Store
 from blindspot.tools.data.planted import write_dataset
+from blindspot.tools.progress import never
 from support.processes import WarmPython
-from support.teacher_server import Behaviour, TeacherServer
+from support.runs import Table, fine_tune_in_a_run, nothing, settings_with
+from support.teacher_server import Behaviour, TeacherServer, prompt_of
+from support.workspaces import read
 
 MakeSettings = Callable[..., Settings]
 
@@ -46,10 +48,7 @@ def classifier(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     write_dataset(folder / "data", seed=0, rows=ROWS, planted_share=0.3)
     tuned = {"epochs": 8, "batch_size": 16, "learning_rate": 1e-2}
     settings = make_settings(folder / "data", tiny_base, folder, "rules", classifier={"fine_tune": True, **tuned})
-    with pytest.raises(Cancelled):
-        start_run(settings, show=nothing, cancelled=lambda: bool(list(folder.rglob("model.safetensors"))))
-    (weights,) = folder.rglob("model.safetensors")
-    return folder / "data", weights.parent
+    return folder / "data", fine_tune_in_a_run(settings)
 
 
 @pytest.fixture
@@ -65,7 +64,7 @@ def settings(teacher_server: TeacherServer, classifier: tuple[Path, Path], tmp_p
 
 
 def make_settings(data: Path, model: Path, folder: Path, spec: str, **changes: dict[str, Any]) -> Settings:
-    table: dict[str, dict[str, Any]] = {
+    table: Table = {
         "run": {"name": "taught", "workspace": str(folder / "workspace")},
         "data": {"path": str(data), "task": "sentiment of reviews"},
         "classifier": {"model": str(model), "fine_tune": False, "max_tokens": 64, "device": "cpu"},
@@ -76,9 +75,7 @@ def make_settings(data: Path, model: Path, folder: Path, spec: str, **changes: d
         "retrain": {"epochs": 1},
         "evaluate": {"samples": 0, "resamples": 100},
     }
-    for section, values in changes.items():
-        table[section].update(values)
-    return check_settings(table, where="test")
+    return settings_with(table, changes)
 
 
 def well(server: TeacherServer) -> Behaviour:
@@ -111,20 +108,8 @@ def case_of(prompt: str) -> str:
     return prompt.split("<data>\n")[1].split("\n</data>")[0]
 
 
-def prompt_of(body: dict[str, Any]) -> str:
-    return str(body["messages"][0]["content"])
-
-
 def prompts(server: TeacherServer) -> Counter[str]:
     return Counter(prompt_of(asked.body) for asked in server.asked)
-
-
-def nothing(_: Progress) -> None:
-    """Show nothing."""
-
-
-def never() -> bool:
-    return False
 
 
 async def start(
@@ -137,15 +122,10 @@ async def resume(settings: Settings) -> Run:
     return await asyncio.to_thread(resume_run, Path(settings.run.workspace), None, show=nothing, cancelled=never)
 
 
-def read(settings: Settings, sql: str) -> list[tuple[Any, ...]]:
-    with Results.open(Path(settings.run.workspace)) as results:
-        return results.query(sql)[1]
-
-
 def taught_about(settings: Settings) -> int:
     """UUs with both hypotheses and a sample after each."""
     ((number,),) = read(
-        settings,
+        settings.run.workspace,
         "select count(*) from (select uu_id from hypotheses join synthetic_samples using (hypothesis_id) "
         "group by uu_id having count(distinct kind) = 2)",
     )
@@ -160,7 +140,7 @@ async def test_a_language_model_teaches_a_whole_run_and_every_call_is_recorded(
     assert run.status == "finished"
     assert taught_about(chosen) == UUS
     calls = read(
-        chosen,
+        chosen.run.workspace,
         "select phase, count(*), min(length(prompt)) > 500, min(length(reply)) > 40, sum(tokens_in), sum(tokens_out), "
         "any_value(model), max(attempts), bool_or(cache_hit), count(error), count(distinct uu_id) "
         "from teacher_calls group by phase order by phase",
@@ -169,10 +149,12 @@ async def test_a_language_model_teaches_a_whole_run_and_every_call_is_recorded(
         (phase, n, True, True, 11 * n, 7 * n, "small-1-served", 1, False, 0, UUS)
         for phase, n in (("abstract", UUS), ("extrapolate", UUS), ("generate", 2 * UUS))
     ]
-    stored = {prompt for (prompt,) in read(chosen, "select prompt from teacher_calls")}
+    stored = {prompt for (prompt,) in read(chosen.run.workspace, "select prompt from teacher_calls")}
     assert stored == {f"[user]\n{prompt}" for prompt in prompts(teacher_server)}
     for table in ("hypotheses", "synthetic_samples"):
-        assert read(chosen, f"select count(*) from {table} anti join teacher_calls using (call_id)") == [(0,)]
+        assert read(chosen.run.workspace, f"select count(*) from {table} anti join teacher_calls using (call_id)") == [
+            (0,)
+        ]
 
 
 async def test_a_run_that_breaks_while_teaching_asks_nothing_twice(
@@ -189,7 +171,7 @@ async def test_a_run_that_breaks_while_teaching_asks_nothing_twice(
         await start(chosen, show=show)
     asked = len(teacher_server.asked)
     assert QUESTIONS <= asked < QUESTIONS * UUS
-    assert read(chosen, "select count(*) from teacher_calls where reply is not null") == [(asked,)]
+    assert read(chosen.run.workspace, "select count(*) from teacher_calls where reply is not null") == [(asked,)]
     assert (await resume(chosen)).status == "finished"
     assert taught_about(chosen) == UUS
     assert set(prompts(teacher_server).values()) == {1}
@@ -215,8 +197,8 @@ async def test_a_stop_is_heard_between_questions_and_what_is_under_way_is_kept(
         await start(chosen, cancelled=lambda: len(teacher_server.asked) >= 3)
     asked = len(teacher_server.asked)
     assert asked <= 4
-    assert read(chosen, "select count(*) from teacher_calls where reply is not null") == [(asked,)]
-    assert read(chosen, "select status from runs") == [("stopped",)]
+    assert read(chosen.run.workspace, "select count(*) from teacher_calls where reply is not null") == [(asked,)]
+    assert read(chosen.run.workspace, "select status from runs") == [("stopped",)]
     teacher_server.delay_s = 0.0
     assert (await resume(chosen)).status == "finished"
     assert taught_about(chosen) == UUS
@@ -247,11 +229,14 @@ async def test_a_uu_whose_question_always_fails_is_skipped_and_the_others_go_on(
     assert (await start(chosen)).status == "finished"
     assert taught_about(chosen) == UUS - 1
     assert read(
-        chosen, "select json_extract_string(result, '$.\"UUs skipped\"') from tool_calls where tool = 'teach'"
+        chosen.run.workspace,
+        "select json_extract_string(result, '$.\"UUs skipped\"') from tool_calls where tool = 'teach'",
     ) == [("1",)]
-    ((told,),) = read(chosen, "select message from events where phase = 'teach' and level = 'warning'")
+    ((told,),) = read(chosen.run.workspace, "select message from events where phase = 'teach' and level = 'warning'")
     assert "answered 500: out of order (attempt 2, the last)" in told
-    assert read(chosen, "select attempts, reply is null from teacher_calls where error is not null") == [(2, True)]
+    assert read(chosen.run.workspace, "select attempts, reply is null from teacher_calls where error is not null") == [
+        (2, True)
+    ]
 
 
 async def test_a_question_that_the_provider_declines_costs_its_uu_only(
@@ -267,7 +252,7 @@ async def test_a_question_that_the_provider_declines_costs_its_uu_only(
     failing(teacher_server, teacher_server.refuse(400, "content management policy"), when=is_unlucky)
     assert (await start(chosen)).status == "finished"
     assert taught_about(chosen) == UUS - 1
-    assert read(chosen, "select count(*) from hypotheses") == [(2 * UUS - 1,)]
+    assert read(chosen.run.workspace, "select count(*) from hypotheses") == [(2 * UUS - 1,)]
     assert set(prompts(teacher_server).values()) == {1}  # the same question would be declined again
 
 
@@ -283,7 +268,7 @@ async def test_a_run_in_which_all_was_refused_fails_in_one_line_and_can_be_resum
     with pytest.raises(TeacherError, match=r"fix this.*, then resume the run"):
         await start(chosen)
     assert len(teacher_server.asked) == (2 * uus if words else min(uus, 5))
-    ((status, reason),) = read(chosen, "select status, stop_reason from runs")
+    ((status, reason),) = read(chosen.run.workspace, "select status, stop_reason from runs")
     assert status == "failed"
     assert "TeacherError" in reason
     teacher_server.respond = good
@@ -320,7 +305,7 @@ async def test_a_run_that_was_broken_after_many_declines_goes_on_and_ends_with_t
         "select hypothesis_id, call_id from hypotheses order by hypothesis_id",
         "select event_id, message from events where phase = 'teach' and level = 'warning' order by event_id",
     ):
-        assert read(broken, sql) == read(straight, sql) != []
+        assert read(broken.run.workspace, sql) == read(straight.run.workspace, sql) != []
     assert taught_about(broken) == 3
 
 
@@ -334,7 +319,7 @@ async def test_a_provider_that_answers_nobody_ends_the_phase_and_the_run_can_go_
         await start(chosen)
     assert "resume" in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert read(chosen, "select status from runs") == [("failed",)]
+    assert read(chosen.run.workspace, "select status from runs") == [("failed",)]
     assert len(prompts(teacher_server)) <= 6
     teacher_server.respond = well(teacher_server)
     assert (await resume(chosen)).status == "finished"
@@ -359,7 +344,9 @@ async def test_a_wrong_key_is_one_line_and_the_right_one_goes_on(
         await start(chosen)
     assert str(caught.value) == f"{provider}:small-1 answered 401: invalid key"
     assert len(teacher_server.asked) <= UUS
-    assert read(chosen, "select status, stop_reason from runs") == [("failed", f"TeacherError: {caught.value}")]
+    assert read(chosen.run.workspace, "select status, stop_reason from runs") == [
+        ("failed", f"TeacherError: {caught.value}")
+    ]
     monkeypatch.setenv(variable, right)
     assert (await resume(chosen)).status == "finished"
     assert taught_about(chosen) == UUS
@@ -380,7 +367,7 @@ async def test_what_is_in_flight_when_the_teacher_refuses_for_good_is_kept(
     with pytest.raises(TeacherError, match="no such model"):
         await start(chosen)
     assert len(teacher_server.asked) == UUS
-    assert read(chosen, "select count(*) from teacher_calls where reply is not null") == [(UUS - 1,)]
+    assert read(chosen.run.workspace, "select count(*) from teacher_calls where reply is not null") == [(UUS - 1,)]
 
 
 async def test_a_cap_on_calls_lets_the_round_go_on_with_what_was_bought(
@@ -390,14 +377,18 @@ async def test_a_cap_on_calls_lets_the_round_go_on_with_what_was_bought(
     assert (await start(chosen)).status == "finished"
     assert len(teacher_server.asked) == 9
     assert 1 <= taught_about(chosen) <= 2
-    told = read(chosen, "select distinct regexp_replace(message, '.*?: ', '') from events where level = 'warning'")
+    told = read(
+        chosen.run.workspace, "select distinct regexp_replace(message, '.*?: ', '') from events where level = 'warning'"
+    )
     assert len(told) == 1
     assert "teacher.max_calls = 9 is reached" in told[0][0]
     assert "resume it with --set teacher.max_calls=" in told[0][0]
     more = settings("openai", teacher={"max_calls": QUESTIONS * UUS})
     assert (await start(more)).status == "finished"
     assert set(prompts(teacher_server).values()) == {1}
-    assert read(more, "select run_id, cache_hit, count(*) from teacher_calls group by all order by all") == [
+    assert read(
+        more.run.workspace, "select run_id, cache_hit, count(*) from teacher_calls group by all order by all"
+    ) == [
         ("taught-1", False, 9),
         ("taught-2", False, QUESTIONS * UUS - 9),
         ("taught-2", True, 9),

@@ -23,10 +23,14 @@ def nothing(_: Progress) -> None:
     """Show nothing."""
 
 
+def changed(table: Table, changes: Table) -> Table:
+    """Settings of which some are changed; a section may be new."""
+    return {section: table.get(section, {}) | changes.get(section, {}) for section in (*table, *changes)}
+
+
 def settings_with(table: Table, changes: Table) -> Settings:
-    """Check settings of which some are changed; a section may be new."""
-    changed = {section: table.get(section, {}) | changes.get(section, {}) for section in (*table, *changes)}
-    return check_settings(changed, where="test")
+    """Check settings of which some are changed."""
+    return check_settings(changed(table, changes), where="test")
 
 
 def start_quietly(settings: Settings, cancelled: Callable[[], bool] = never, kind: RunKindName = "mitigation") -> Run:

@@ -29,14 +29,20 @@ def contents(workspace: Path) -> dict[str, list[Any]]:
         return {table.name: store.rows(kind) for kind, table in TABLES.items()}
 
 
-def read(workspace: Path, sql: str) -> list[Row]:
+def read(workspace: Path | str, sql: str) -> list[Row]:
     """Ask the published results."""
-    with Results.open(workspace) as results:
+    with Results.open(Path(workspace)) as results:
         return results.query(sql)[1]
 
 
 def tables(workspace: Path, names: Iterable[str], *, without: Iterable[str] = ()) -> dict[str, list[Row]]:
-    """All published rows of tables, without times and other columns in which two runs differ."""
-    left_out = (*TIMES, *without)
-    wanted = f"COLUMNS(lambda name: name NOT IN {left_out})"
-    return {name: read(workspace, f"SELECT {wanted} FROM {name} ORDER BY ALL") for name in names}
+    """All published rows of tables, in an order of their own.
+
+    Args: without: further columns in which two runs differ, beside the times, as "column" or "table.column".
+    """
+    rows = {}
+    for table in names:
+        known = (name.rpartition(".") for name in (*TIMES, *without))
+        left_out = tuple(column for of_table, _, column in known if of_table in ("", table))
+        rows[table] = read(workspace, f"SELECT COLUMNS(lambda name: name NOT IN {left_out}) FROM {table} ORDER BY ALL")
+    return rows
