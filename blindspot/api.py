@@ -14,7 +14,7 @@ from blindspot.cli.show.summary import Summary, read_summary
 from blindspot.cli.study.display import open_study_display
 from blindspot.graphs.preflight.forecast import forecast_run
 from blindspot.graphs.running.run import resume_run, start_run
-from blindspot.graphs.study.choice import choose_cells
+from blindspot.graphs.study.cells import choose_cells
 from blindspot.graphs.study.course import Place, Told
 from blindspot.graphs.study.study import StudyEnd, look_at_study, run_study
 from blindspot.storage.analysts.results import Results, open_results

@@ -18,23 +18,21 @@ from blindspot.cli.commands import (
     compare,
     demo,
     doctor,
-    export,
     housekeeping,
+    hypotheses,
     import_errors,
     init,
     query,
     report,
-    results,
     run,
     runs,
     status,
     study,
     transfer,
 )
-from blindspot.cli.streams import open_streams, unread_failure
-from blindspot.cli.terminal import visible
+from blindspot.cli.terminal import open_streams, unread_failure, visible
 from blindspot.storage.errors import Cancelled, OperatorError, Waiting
-from blindspot.storage.settings.renamed import RenamedSetting
+from blindspot.storage.settings.values import RenamedSetting
 
 EXIT_OPERATOR = 2
 EXIT_WAITING = 3
@@ -56,10 +54,10 @@ app.command("compare-teachers")(compare.compare_teachers)
 app.command("study")(study.study)
 app.command("resume")(run.resume)
 app.command("status")(status.status)
-app.command("hypotheses")(results.hypotheses)
+app.command("hypotheses")(hypotheses.hypotheses)
 app.command("query")(query.query)
 app.command("report")(report.report)
-app.command("export")(export.export)
+app.command("export")(transfer.export)
 app.command("import")(transfer.import_runs)
 app.command("runs")(runs.runs)
 app.command("delete")(housekeeping.delete)

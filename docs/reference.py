@@ -17,9 +17,9 @@ from typer.cli import get_docs_for_click
 
 from blindspot.cli.commands.init import STUDY, TEMPLATE
 from blindspot.cli.main import app
-from blindspot.storage.settings.renamed import RENAMED
 from blindspot.storage.settings.sections import Section, Settings
 from blindspot.storage.settings.study_axes import Arm, StudySection, Variant
+from blindspot.storage.settings.values import RENAMED
 
 FOLDER = Path(__file__).resolve().parent
 COMMENT = re.compile(

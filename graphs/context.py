@@ -1,10 +1,10 @@
-"""What the graph remembers between its steps (State), and what every node is given (Context)."""
+"""What the graph remembers between steps (State), what every node is given (Context) and gives back (PhaseResult)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
 from blindspot.agents.teachers.given import Given
 from blindspot.storage.records import Dataset, Event, Level, ModelVersion, Run, RunKindName, Sample, Split, make_id, now
@@ -12,6 +12,26 @@ from blindspot.storage.settings.sections import Settings
 from blindspot.storage.store.store import Store
 from blindspot.storage.workspace import Workspace
 from blindspot.tools.data.datasets import DataSource, load_split
+
+
+class StateChanges(TypedDict, total=False):
+    """The values of the state (see `context.State`) that a phase sets again."""
+
+    round: int
+    model_id: str
+    new_model_id: str | None
+    stop: str | None
+    step: int
+    chosen: str
+    knobs: Mapping[str, Any]
+
+
+class PhaseResult(NamedTuple):
+    """What came of a phase."""
+
+    changes: StateChanges
+    summary: Mapping[str, Any]  # what is told of it, and recorded in its row: name -> figure or words
+
 
 PhasesName = Literal[RunKindName, "autonomous", "baseline"]
 """Which phases a run has, for a display: those of its kind; of a mitigation there are two further courses."""

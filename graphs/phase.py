@@ -11,8 +11,7 @@ from dataclasses import replace
 from langgraph.runtime import Runtime
 
 from blindspot.graphs.autonomy.steps import settings_for
-from blindspot.graphs.context import Context, Progress, State, arguments_of
-from blindspot.graphs.phase_result import PhaseResult, StateChanges
+from blindspot.graphs.context import Context, PhaseResult, Progress, State, StateChanges, arguments_of
 from blindspot.storage.errors import Cancelled
 from blindspot.storage.records import ToolCall, make_id, now
 from blindspot.storage.store.store import Store

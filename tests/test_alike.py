@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blindspot.cli.report.page import build_page
-from blindspot.cli.show.alike import merge
+from blindspot.cli.show.hypotheses import merge
 from blindspot.storage import records as rec
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.schema.statement import examples_of, statement_of

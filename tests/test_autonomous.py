@@ -21,7 +21,7 @@ from rich.console import Console
 
 from blindspot.agents.chat import Reply, ToolUse
 from blindspot.agents.teachers.decisions import ARGUMENTS, Choice, decision_question, read_choice, refused, tool_of
-from blindspot.agents.teachers.more import more_question
+from blindspot.agents.teachers.questions import more_question
 from blindspot.agents.teachers.teacher import Case, Explanation
 from blindspot.cli.show.display import LiveDisplay
 from blindspot.graphs.context import Progress

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from blindspot.graphs.shared.attacks import add_changed_words
 from blindspot.storage.records import Attack, AttackStatus, ChangedWord, Fields, Sample
 from blindspot.storage.store.store import Store
-from blindspot.tools.text.changed_words import PARTS_OF_SPEECH, TOKEN, changed_words
-from blindspot.tools.text.edits import words_of
+from blindspot.tools.text.edits import PARTS_OF_SPEECH, TOKEN, changed_words, words_of
 from support.assets import ASSETS
 
 TAGGER = ASSETS / "nltk_data"

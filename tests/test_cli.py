@@ -26,7 +26,7 @@ from rich.console import Console
 from blindspot.cli.commands.init import TEMPLATE
 from blindspot.cli.commands.run import print_result
 from blindspot.cli.show.display import LiveDisplay, open_display
-from blindspot.cli.show.explained import mark
+from blindspot.cli.show.hypotheses import mark
 from blindspot.cli.show.summary import read_summary
 from blindspot.cli.show.table import print_summary
 from blindspot.graphs.context import Progress

@@ -13,17 +13,19 @@ from sklearn.metrics import balanced_accuracy_score, brier_score_loss, recall_sc
 
 from blindspot.storage.records import Attack, Evaluation
 from blindspot.tools.metrics.attack_statistics import attack_statistics
-from blindspot.tools.metrics.by_class import balanced_accuracy, majority_share, recalls
 from blindspot.tools.metrics.coverage import matched_thresholds
 from blindspot.tools.metrics.evaluate import (
     EVERYWHERE,
     accuracy,
     aurc,
+    balanced_accuracy,
     brier,
     differences,
     ece,
     figures,
     known_uus,
+    majority_share,
+    recalls,
     uus,
     uus_matched,
 )

@@ -19,7 +19,7 @@ from blindspot.agents.batch.answer_files import read_answers, tell_problems
 from blindspot.agents.batch.file_provider import FileProvider, question_line
 from blindspot.agents.batch.question_files import OpenQuestion, read_questions, waiting_line, write_questions
 from blindspot.agents.chat import Endpoint, Message
-from blindspot.cli.commands.export import export
+from blindspot.cli.commands.transfer import export
 from blindspot.graphs.context import Progress
 from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.storage.analysts.results import Results

@@ -19,7 +19,7 @@ from blindspot.storage.errors import ModelError
 from blindspot.tools.attack.sentence_encoder import UnpaddedSentences
 from blindspot.tools.classifier.classifier import Classifier
 from blindspot.tools.classifier.lanes import Lanes
-from blindspot.tools.classifier.packed_linear import FloatPacking
+from blindspot.tools.classifier.linear import FloatPacking
 from blindspot.tools.classifier.padded import Encoded, PaddedForward, even_batches
 from blindspot.tools.classifier.precision import fast_version
 from blindspot.tools.classifier.unpadded_bert import LONG, UnpaddedBert, can_run_unpadded, grouped, rounded_up

@@ -15,14 +15,12 @@ from hypothesis import strategies as st
 
 from blindspot.agents.calls.log import Question
 from blindspot.agents.chat import Reply, ToolUse
-from blindspot.agents.prompts.excerpt import SHOWN_CHARACTERS, excerpt
-from blindspot.agents.prompts.prompting import quote
+from blindspot.agents.prompts.prompting import SHOWN_CHARACTERS, excerpt, quote
 from blindspot.agents.teachers import probing
 from blindspot.agents.teachers import questions as questions_of
 from blindspot.agents.teachers.answers import read_explanation, read_samples
-from blindspot.agents.teachers.probes import Labelled, Likeness, Perturbation, Verdict
 from blindspot.agents.teachers.teacher import Case, Explanation
-from blindspot.agents.teachers.toolbox import Talk, Toolbox
+from blindspot.agents.teachers.toolbox import Labelled, Likeness, Perturbation, Talk, Toolbox, Verdict
 from blindspot.storage.errors import MalformedAnswer
 from blindspot.storage.records import ToolCall
 

@@ -33,8 +33,7 @@ from blindspot.tools.metrics.calibration import fit_temperature, tempered
 from blindspot.tools.metrics.outcomes import clean_outcomes
 from blindspot.tools.metrics.temperature import bound_hit
 from blindspot.tools.text.edits import edits, words_of
-from blindspot.tools.text.rewrite import slip_of
-from blindspot.tools.text.typos import misspell_at_random, rng_of
+from blindspot.tools.text.rewrite import misspell_at_random, rng_of, slip_of
 from blindspot.tools.training.batches import plan_epochs
 from blindspot.tools.training.epoch_score import KnownTexts
 from blindspot.tools.training.settings import Example, Training, Weights

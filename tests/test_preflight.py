@@ -10,10 +10,9 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from blindspot.graphs.context import PhasesName, State
+from blindspot.graphs.context import PhasesName, State, StateChanges
 from blindspot.graphs.kinds.asked import ASKED
 from blindspot.graphs.kinds.kinds import KINDS, PHASES
-from blindspot.graphs.phase_result import StateChanges
 from blindspot.graphs.preflight import preflight as module
 from blindspot.graphs.preflight.preflight import Preflight
 from blindspot.storage.errors import DataError, ModelError, SettingsError

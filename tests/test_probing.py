@@ -15,15 +15,14 @@ from aiohttp import web
 from blindspot.agents.calls.ledger import Ledger
 from blindspot.agents.spec import TeacherSpec
 from blindspot.agents.teachers.opening import open_language_model
-from blindspot.agents.teachers.probes import Labelled, Likeness, Perturbation, Verdict
 from blindspot.agents.teachers.probing import ProbingTeacher
 from blindspot.agents.teachers.teacher import Case, Explanation
+from blindspot.agents.teachers.toolbox import Labelled, Likeness, Perturbation, Verdict
 from blindspot.graphs.context import Context
 from blindspot.graphs.preflight.source import source_of
 from blindspot.graphs.running.run import resume_run, start_run
-from blindspot.graphs.teaching.call_log import StoredCalls
 from blindspot.graphs.teaching.probes import VersionProbes
-from blindspot.graphs.teaching.teachers import limits_of
+from blindspot.graphs.teaching.teachers import StoredCalls, limits_of
 from blindspot.storage.errors import Cancelled, SettingsError, TeacherError
 from blindspot.storage.records import Dataset, Fields, Prediction, Run, Sample, TeacherCall, ToolCall, Uu
 from blindspot.storage.settings.sections import Settings, TeacherSection

@@ -21,15 +21,17 @@ from blindspot.agents.calls.admission import admit
 from blindspot.agents.calls.ledger import Ledger
 from blindspot.agents.calls.rate_limiter import (
     CUT,
+    ENOUGH,
     LEAST,
     Load,
     Passage,
     RateLimiter,
     Rates,
+    TokenGuess,
+    TokenWindow,
     backoff_s,
     rate_limiter_of,
 )
-from blindspot.agents.calls.token_window import ENOUGH, TokenGuess, TokenWindow
 from blindspot.agents.chat import Unavailable
 from blindspot.storage.errors import Unanswered
 

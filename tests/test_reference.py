@@ -11,9 +11,9 @@ import typer
 
 from blindspot.cli.commands.init import STUDY, TEMPLATE
 from blindspot.cli.main import app
-from blindspot.storage.settings.renamed import RENAMED
 from blindspot.storage.settings.sections import Settings
 from blindspot.storage.settings.study_axes import Arm, StudySection, Variant
+from blindspot.storage.settings.values import RENAMED
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 

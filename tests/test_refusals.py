@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from blindspot.storage.records import SyntheticSample
-from blindspot.tools.additions.refusals import uneven_refusals
+from blindspot.tools.additions.filter import uneven_refusals
 
 
 def judged(label: str, samples: int, rejected: int, check: str = "bertscore") -> list[SyntheticSample]:

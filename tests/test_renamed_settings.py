@@ -9,8 +9,8 @@ import pytest
 
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.settings.file import load_settings
-from blindspot.storage.settings.renamed import RENAMED, RenamedSetting
 from blindspot.storage.settings.sections import Settings, check_settings
+from blindspot.storage.settings.values import RENAMED, RenamedSetting
 from support.commands import Cli
 
 DATA = 'data = {path = "reviews", fields = ["text"], label = "label", task = "whether praise"}\n'

@@ -13,7 +13,7 @@ from blindspot.agents.batch.replay import ReplayProvider
 from blindspot.agents.calls.log import Attempt, Question, Recorder
 from blindspot.agents.chat import Message, Reply, Tool, ToolResult, ToolUse
 from blindspot.graphs.teaching.cache import clear_cache
-from blindspot.graphs.teaching.call_log import StoredCalls
+from blindspot.graphs.teaching.teachers import StoredCalls
 from blindspot.storage.errors import SettingsError, Unanswered
 from blindspot.storage.records import Run, RunStatus, TeacherCall, now
 from blindspot.storage.store.store import Store

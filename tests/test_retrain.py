@@ -33,7 +33,7 @@ from blindspot.tools.classifier.classifier import Classifier, load_classifier
 from blindspot.tools.classifier.weights import Loaded, load_start, load_weights
 from blindspot.tools.data.planted import generate_reviews
 from blindspot.tools.training.batches import plan_epochs, split_batches
-from blindspot.tools.training.bert_forward import first_token_logits, reads_first_tokens, training_logits
+from blindspot.tools.training.kernels import first_token_logits, reads_first_tokens, training_logits
 from blindspot.tools.training.learner import Learner, Logits, Rows, cross_entropy, divergence
 from blindspot.tools.training.retrain import Score, retrain
 from blindspot.tools.training.settings import PRESETS, Example, Lora, Trained, Training, Weights

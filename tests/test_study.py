@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from blindspot.graphs.context import Progress
-from blindspot.graphs.study.choice import choose_cells
+from blindspot.graphs.study.cells import choose_cells
 from blindspot.graphs.study.course import Place, Told
 from blindspot.graphs.study.study import StudyEnd, run_study
 from blindspot.storage.errors import Cancelled

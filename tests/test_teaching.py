@@ -20,9 +20,9 @@ from blindspot.agents.calls.log import Occasion
 from blindspot.graphs.context import Context, Progress, State
 from blindspot.graphs.preflight.source import source_of
 from blindspot.graphs.running.run import resume_run, start_run
-from blindspot.graphs.teaching.call_log import StoredCalls, bought_in
 from blindspot.graphs.teaching.tasks import run_all
 from blindspot.graphs.teaching.teach import teach
+from blindspot.graphs.teaching.teachers import StoredCalls, bought_in
 from blindspot.storage.errors import Cancelled, TeacherError
 from blindspot.storage.records import Dataset, Run, TeacherCall, now
 from blindspot.storage.settings.sections import Settings

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blindspot.agents.chat import Message, Reply, Tool, ToolResult, ToolUse, Unavailable
-from blindspot.agents.providers.tool_wire import sendable_arguments, sendable_name, with_ids
+from blindspot.agents.providers.wire import sendable_arguments, sendable_name, with_ids
 from support.asking import ask
 from support.teacher_server import TeacherServer
 

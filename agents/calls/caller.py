@@ -7,27 +7,65 @@ import hashlib
 import json
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 from weakref import WeakValueDictionary
 
 from blindspot.agents.calls.admission import Ticket, admit
-from blindspot.agents.calls.asked import Asked, Rejected, follow_up, rejected_before
 from blindspot.agents.calls.circuit_breaker import CircuitBreaker
 from blindspot.agents.calls.ledger import Ledger, most_tokens
-from blindspot.agents.calls.log import DECLINED, MALFORMED, Attempt, CallLog, Question, Recorder
+from blindspot.agents.calls.log import DECLINED, MALFORMED, Attempt, CallLog, Question, Recorder, reply_of, transcript
 from blindspot.agents.calls.rate_limiter import Load, RateLimiter, Rates, backoff_s, rate_limiter_of
-from blindspot.agents.calls.token_counts import named_count, with_plausible_counts
-from blindspot.agents.chat import Provider, Reply, Unavailable
+from blindspot.agents.chat import Message, Provider, Reply, Unavailable
+from blindspot.agents.prompts.prompting import load_prompt
 from blindspot.agents.providers.peer import shorten
+from blindspot.agents.providers.wire import named_count, with_plausible_counts
 from blindspot.agents.spec import PLACES
 from blindspot.storage.errors import BlindspotError, MalformedAnswer, TeacherError, Unanswered
+from blindspot.storage.records import TeacherCall
 
 T = TypeVar("T")
 
 PATIENCE = 3  # longest pauses without an answer to anybody, before a provider that only refuses is given up
+
+
+class Rejected(NamedTuple):
+    """A reply that cannot be used, and why."""
+
+    reply: Reply
+    reason: str
+
+
+class Asked(NamedTuple, Generic[T]):
+    """A question that the log has no answer to."""
+
+    question: Question
+    key: str  # of the log
+    check: Callable[[Reply], T]
+    tried: Sequence[TeacherCall]  # what it brought before in this round, and would bring again
+
+    def before(self, attempt: Attempt) -> list[TeacherCall]:
+        """What the words of an attempt brought before; earlier attempts may have had the same words."""
+        said = transcript(attempt.messages)
+        same = (call for call in self.tried if call.prompt == said and call.attempts >= attempt.number)
+        return sorted(same, key=lambda call: call.attempts)
+
+
+def rejected_before(call: TeacherCall) -> Rejected:
+    """Read back what became of a question. Raises: Unanswered, where the provider declined it."""
+    reply, error = reply_of(call), call.error or ""
+    if reply is None or error.startswith(DECLINED):
+        raise Unanswered(error.removeprefix(DECLINED))
+    return Rejected(reply, error.removeprefix(MALFORMED))
+
+
+def follow_up(question: Question, rejected: Rejected) -> tuple[Message, ...]:
+    """Put the question again, with the reply that would not do and why."""
+    said = rejected.reply.text.strip() or "(nothing)"  # providers refuse an empty turn
+    again = load_prompt("again").fill(reason=rejected.reason)
+    return (*question.messages, Message("assistant", said), Message("user", again))
 
 
 @dataclass(frozen=True, slots=True)

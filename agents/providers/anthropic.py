@@ -18,11 +18,19 @@ from anthropic.types import MessageParam, ToolParam
 from pydantic import BaseModel, BeforeValidator, model_validator
 
 from blindspot.agents.chat import Endpoint, Message, Reply, Tool, ToolUse
-from blindspot.agents.providers.answer_wire import FILTERED, UNREADABLE, ModelName, TokenCount, read_usage
 from blindspot.agents.providers.event_stream import joined_message
 from blindspot.agents.providers.peer import ANSWER_BYTES, Peer, SdkErrors, check_key
-from blindspot.agents.providers.tool_wire import sendable_arguments, sendable_name, with_ids
 from blindspot.agents.providers.transport import BoundedClient
+from blindspot.agents.providers.wire import (
+    FILTERED,
+    UNREADABLE,
+    ModelName,
+    TokenCount,
+    read_usage,
+    sendable_arguments,
+    sendable_name,
+    with_ids,
+)
 from blindspot.storage.errors import TeacherError
 
 KEY = "ANTHROPIC_API_KEY"

@@ -12,11 +12,19 @@ from openai.types.chat import ChatCompletionFunctionToolParam, ChatCompletionMes
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from blindspot.agents.chat import Endpoint, Message, Reply, Tool, ToolUse
-from blindspot.agents.providers.answer_wire import FILTERED, ModelName, Text, TokenCount, read_usage
 from blindspot.agents.providers.event_stream import joined_completion
 from blindspot.agents.providers.peer import ANSWER_BYTES, Peer, SdkErrors, check_key, is_own
-from blindspot.agents.providers.tool_wire import sendable_arguments, sendable_name, with_ids
 from blindspot.agents.providers.transport import BoundedClient
+from blindspot.agents.providers.wire import (
+    FILTERED,
+    ModelName,
+    Text,
+    TokenCount,
+    read_usage,
+    sendable_arguments,
+    sendable_name,
+    with_ids,
+)
 from blindspot.storage.errors import TeacherError
 
 KEY = "OPENAI_API_KEY"

@@ -13,10 +13,9 @@ from blindspot.agents.prompts.prompting import load_prompt, quote
 from blindspot.agents.teachers import questions
 from blindspot.agents.teachers.answers import ExplanationAnswer, read_explanation
 from blindspot.agents.teachers.language_model import LanguageModelTeacher
-from blindspot.agents.teachers.probes import Probes
 from blindspot.agents.teachers.questions import fill
 from blindspot.agents.teachers.teacher import Case, Draft, Explanation, Hypotheses, ProgramDraft, Refutation
-from blindspot.agents.teachers.toolbox import Talk, Toolbox
+from blindspot.agents.teachers.toolbox import Probes, Talk, Toolbox
 from blindspot.storage.errors import MalformedAnswer
 from blindspot.storage.records import HypothesisKind
 

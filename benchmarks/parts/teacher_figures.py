@@ -23,7 +23,7 @@ from blindspot.agents.chat import Message, Provider, Reply, Tool
 from blindspot.agents.spec import TeacherSpec
 from blindspot.agents.teachers.answers import read_explanation
 from blindspot.agents.teachers.opening import open_provider
-from blindspot.graphs.teaching.call_log import StoredCalls
+from blindspot.graphs.teaching.teachers import StoredCalls
 from blindspot.storage.errors import BlindspotError
 from blindspot.storage.records import TeacherCall
 from blindspot.storage.store.store import Store

@@ -130,7 +130,7 @@ def read_effect(results: Results, summary: Summary, *, seed: int) -> PlantedEffe
 
 def read_named(results: Results, run_id: str) -> list[Named]:
     """Read what hypotheses about natural UUs say, once where they say the same, if they name the planted slang."""
-    from blindspot.cli.show.alike import STATEMENT, merge
+    from blindspot.cli.show.hypotheses import STATEMENT, merge
     from blindspot.cli.show.summary import rows_of
     from blindspot.tools.metrics.planted_effect import planted_words
 

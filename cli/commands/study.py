@@ -68,7 +68,7 @@ def carry_out(plan: StudyPlan, only: list[str] | tuple[()], file: Path, *, yes: 
     """
     from blindspot.cli.show.display import display_kind
     from blindspot.cli.study.display import open_study_display
-    from blindspot.graphs.study.choice import choose_cells
+    from blindspot.graphs.study.cells import choose_cells
 
     choose_cells(only, plan)  # a slip is told before anything is forecast
     agree_on_study(plan, only, yes=yes)

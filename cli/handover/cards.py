@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from blindspot.cli.show.change import Change, difference, in_words, name_of
@@ -13,7 +14,23 @@ from blindspot.cli.show.table import notes_of
 from blindspot.tools.metrics.temperature import in_words as temperature_in_words
 
 if TYPE_CHECKING:
-    from blindspot.cli.handover.made import Made
+    from collections.abc import Mapping
+
+    from blindspot.cli.show.summary import Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What the cards tell of a run."""
+
+    summary: Summary
+    settings: Mapping[str, Any]
+    versions: Mapping[str, str]  # package -> version
+    fields: tuple[str, ...]
+    labels: tuple[str, ...]
+    task: str
+    rows: Mapping[str, int]  # split -> rows
+
 
 MINILM_ID = "sentence-transformers/all-MiniLM-L6-v2"
 ON_A_HUB = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")

@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blindspot.cli.handover.cards import data_card, model_card, public
-from blindspot.cli.handover.made import Made
+from blindspot.cli.handover.cards import Made, data_card, model_card, public
 from blindspot.cli.show.summary import kind_of, read_summary, rows_of
 from blindspot.storage.errors import StoreError
 

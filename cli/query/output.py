@@ -11,8 +11,7 @@ import typer
 
 from blindspot.cli.query.formats import print_table, unique, write_csv, write_json
 from blindspot.cli.query.names import known_tables
-from blindspot.cli.streams import while_read
-from blindspot.cli.terminal import print_json, result_console, terminal_safe
+from blindspot.cli.terminal import print_json, result_console, terminal_safe, while_read
 from blindspot.storage.errors import StoreError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blindspot.cli.show.alike import STATEMENT, merge
+from blindspot.cli.show.hypotheses import STATEMENT, merge
 from blindspot.cli.show.summary import Summary, rows_of
 from blindspot.storage.records import POOLED
 

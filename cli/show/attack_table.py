@@ -182,7 +182,7 @@ def print_examples(console: Console, uus: Sequence[dict[str, Any]]) -> None:
     """Print the most confident UUs, their changed words marked."""
     from rich.text import Text
 
-    from blindspot.cli.show.explained import print_texts
+    from blindspot.cli.show.hypotheses import print_texts
 
     if not uus:
         return

@@ -8,12 +8,11 @@ from typing import Any
 
 from langgraph.graph import END, START, StateGraph
 
-from blindspot.graphs.context import Context, State
+from blindspot.graphs.context import Context, PhaseResult, State
 from blindspot.graphs.kinds.kind import RunKind
 from blindspot.graphs.nodes.evaluate import scope_of, statistics_of
 from blindspot.graphs.nodes.prepare import prepare
 from blindspot.graphs.phase import in_thread
-from blindspot.graphs.phase_result import PhaseResult
 from blindspot.graphs.shared.attacks import stops
 from blindspot.graphs.shared.draws import draw_samples
 from blindspot.graphs.shared.finding import find_uus

@@ -14,7 +14,7 @@ from langgraph.graph import END, START, StateGraph
 from blindspot.agents.calls.prices import UNCHARGED
 from blindspot.agents.spec import OBJECT, TeacherSpec
 from blindspot.agents.teachers.given import NOBODY, Given
-from blindspot.graphs.context import Context, State
+from blindspot.graphs.context import Context, PhaseResult, State
 from blindspot.graphs.kinds.asked import teachers_of
 from blindspot.graphs.kinds.kind import RunKind
 from blindspot.graphs.nodes.attack import attack
@@ -22,7 +22,6 @@ from blindspot.graphs.nodes.filter import compared_with, tell_uneven
 from blindspot.graphs.nodes.prepare import prepare
 from blindspot.graphs.nodes.select import select
 from blindspot.graphs.phase import in_thread, on_loop
-from blindspot.graphs.phase_result import PhaseResult
 from blindspot.graphs.shared.attacks import uus_of
 from blindspot.graphs.teaching.teach import teach
 from blindspot.graphs.teaching.teachers import WITHOUT_TOOLS, check_teacher

@@ -7,13 +7,12 @@ from typing import Any
 
 from langgraph.graph import END, START, StateGraph
 
-from blindspot.graphs.context import Context, State
+from blindspot.graphs.context import Context, PhaseResult, State
 from blindspot.graphs.kinds.kind import RunKind
 from blindspot.graphs.nodes.attack import attack
 from blindspot.graphs.nodes.evaluate import evaluate_original
 from blindspot.graphs.nodes.prepare import prepare
 from blindspot.graphs.phase import in_thread
-from blindspot.graphs.phase_result import PhaseResult
 from blindspot.tools.data.datasets import SPLITS
 from blindspot.tools.progress import Report
 

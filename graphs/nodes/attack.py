@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from blindspot.graphs.context import Context, State, arguments_of
-from blindspot.graphs.phase_result import PhaseResult
+from blindspot.graphs.context import Context, PhaseResult, State, arguments_of
 from blindspot.graphs.shared.attacks import attack_once, budget_of, stops
 from blindspot.graphs.shared.draws import draw_samples, drawn_training, fair_order
 from blindspot.graphs.shared.finding import find_uus

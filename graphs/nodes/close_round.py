@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from blindspot.graphs.context import Context, State, arguments_of
-from blindspot.graphs.phase_result import PhaseResult
+from blindspot.graphs.context import Context, PhaseResult, State, arguments_of
 from blindspot.graphs.shared.attacks import uus_of
-from blindspot.graphs.versions.prune import remove_rejected
+from blindspot.graphs.versions.versions import remove_rejected
 from blindspot.storage.records import POOLED, BlindSpot, Evaluation, Round, Run, now
 from blindspot.tools.progress import Report
 

@@ -14,8 +14,7 @@ from blindspot.agents.prompts.prompting import content_hash
 from blindspot.agents.teachers.decisions import Choice, decision_question, read_choice, refused
 from blindspot.graphs.autonomy.scene import Scene, look
 from blindspot.graphs.autonomy.steps import NATURAL, last_step, possible, refusal, scripted_step
-from blindspot.graphs.context import Context, State
-from blindspot.graphs.phase_result import PhaseResult
+from blindspot.graphs.context import Context, PhaseResult, State
 from blindspot.graphs.teaching.tasks import run_all
 from blindspot.graphs.teaching.teachers import asking
 from blindspot.storage.errors import BudgetSpent, MalformedAnswer, SettingsError, Unanswered

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from blindspot.graphs.context import Context, State
+from blindspot.graphs.context import Context, PhaseResult, State
 from blindspot.graphs.nodes.calibrate import fit_on_validation
-from blindspot.graphs.phase_result import PhaseResult
 from blindspot.graphs.shared.attacks import attack_once
 from blindspot.graphs.shared.draws import draw_samples
 from blindspot.graphs.shared.fooling import predict_known, predict_repaired

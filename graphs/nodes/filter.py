@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from blindspot.graphs.context import Context, State
-from blindspot.graphs.phase_result import PhaseResult
+from blindspot.graphs.context import Context, PhaseResult, State
 from blindspot.graphs.shared.attacks import uus_of
 from blindspot.graphs.shared.budgets import FILTERED
 from blindspot.graphs.shared.references import (
@@ -99,7 +98,7 @@ def tell_uneven(context: Context, round_number: int, judged: Sequence[SyntheticS
     Args:
         who: whose samples they are, where there are several teachers.
     """
-    from blindspot.tools.additions.refusals import uneven_refusals
+    from blindspot.tools.additions.filter import uneven_refusals
 
     explained = {row.hypothesis_id: (row.kind, uu) for row, uu in hypotheses_with_uus(context, round_number)}
     after = {row.synthetic_id: explained[row.hypothesis_id] for row in judged if row.hypothesis_id in explained}

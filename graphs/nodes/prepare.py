@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from blindspot.graphs.context import Context, State
-from blindspot.graphs.phase_result import PhaseResult
+from blindspot.graphs.context import Context, PhaseResult, State
 from blindspot.graphs.versions.identity import recorded_version
 from blindspot.graphs.versions.versions import bring_version, is_there, train_version
 from blindspot.storage.errors import ModelError

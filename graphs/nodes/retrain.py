@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from blindspot.graphs.context import Context, State
+from blindspot.graphs.context import Context, PhaseResult, State
 from blindspot.graphs.nodes.calibrate import calibrate_version
 from blindspot.graphs.nodes.filter import accepted_samples
 from blindspot.graphs.nodes.prepare import rounded
-from blindspot.graphs.phase_result import PhaseResult
 from blindspot.graphs.shared.budgets import FILTERED
 from blindspot.graphs.shared.levers import levers_of
 from blindspot.graphs.versions.identity import recorded_version

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blindspot.graphs.autonomy.steps import NATURAL
-from blindspot.graphs.context import Context, State, arguments_of
-from blindspot.graphs.phase_result import PhaseResult
+from blindspot.graphs.context import Context, PhaseResult, State, arguments_of
 from blindspot.graphs.shared.attacks import uus_of
 from blindspot.graphs.shared.budgets import most_selected
 from blindspot.storage.records import Uu

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from blindspot.graphs.context import Context, State
-from blindspot.graphs.phase_result import PhaseResult
+from blindspot.graphs.context import Context, PhaseResult, State
 from blindspot.graphs.shared.baselines import take_rows
 from blindspot.graphs.teaching.teach import teach
 from blindspot.tools.progress import Report

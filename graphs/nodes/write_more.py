@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import Mapping
 
 from blindspot.agents.calls.caller import Caller
-from blindspot.agents.teachers.more import generate_more
-from blindspot.graphs.context import Context, State, arguments_of
-from blindspot.graphs.phase_result import PhaseResult
+from blindspot.agents.teachers.questions import generate_more
+from blindspot.graphs.context import Context, PhaseResult, State, arguments_of
 from blindspot.graphs.shared.references import least_of_all
 from blindspot.graphs.teaching.tasks import run_all
 from blindspot.graphs.teaching.teach import case_of, check_stop, explanation_of

@@ -2,16 +2,114 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from blindspot.graphs.context import Context
-from blindspot.graphs.programs.gathering import compiled_rows, gather, merge_same
-from blindspot.graphs.programs.testing import STILL_OPEN, judged, retested
-from blindspot.graphs.programs.trials import Ground, Trial, describe_data, ground_of, try_programs
+from blindspot.graphs.programs.trials import (
+    STILL_OPEN,
+    Ground,
+    Trial,
+    describe_data,
+    ground_of,
+    judged,
+    newest_tests,
+    retested,
+    try_programs,
+)
 from blindspot.graphs.versions.versions import OnDemand
-from blindspot.storage.records import Program, ProgramTest
-from blindspot.tools.programs.compile import Compiled
+from blindspot.storage.errors import MalformedAnswer
+from blindspot.storage.records import Program, ProgramOrigin, ProgramTest, make_id
+from blindspot.tools.programs.apply import duplicates
+from blindspot.tools.programs.compile import Compiled, compile_program
 from blindspot.tools.programs.data import DataDescription
+from blindspot.tools.programs.describe import describe
+from blindspot.tools.programs.files import read_programs
+from blindspot.tools.programs.random_programs import random_programs
+from blindspot.tools.programs.vocabulary import Program as Statement
+from blindspot.tools.programs.vocabulary import parse_program
+
+
+def gather(context: Context, number: int, data: DataDescription) -> list[Program]:
+    """The programs that a round tests, those still open of earlier rounds first; adds the rows of new ones."""
+    context.store.add(brought_in(context, number, data))
+    rows = context.store.rows(Program, run_id=context.run_id)
+    return [*still_open(context, rows, number), *(row for row in rows if row.round == number)]
+
+
+def brought_in(context: Context, number: int, data: DataDescription) -> list[Program]:
+    """The programs that no teacher writes: of the settings' file, and drawn at random; in the first round."""
+    settings = context.settings
+    if number > 1:
+        return []
+    stated: list[tuple[ProgramOrigin, Statement]] = []
+    if settings.hypotheses.file:
+        stated += [("file", statement) for statement in read_programs(Path(settings.hypotheses.file))]
+    if settings.method.name == "random-programs":
+        rows = context.samples("train")
+        drawn = random_programs(settings.hypotheses.random, rows, data, seed=settings.run.seed)
+        stated += [("random", statement) for statement in drawn]
+    return [
+        Program(
+            program_id=make_id("prg", context.run_id, origin, position),
+            run_id=context.run_id,
+            round=number,
+            hypothesis_id=None,
+            position=position,
+            origin=origin,
+            text=describe(statement),
+            program=statement.model_dump(mode="json", exclude_defaults=True),
+        )
+        for position, (origin, statement) in enumerate(stated)
+    ]
+
+
+def still_open(context: Context, rows: Sequence[Program], number: int) -> list[Program]:
+    """Programs of earlier rounds that are not closed by their newest test, those that do the most harm first."""
+    tests = context.store.rows(ProgramTest, run_id=context.run_id)
+    newest = newest_tests([test for test in tests if test.round < number])
+    open_rows = [
+        (newest[row.program_id].effect, row)
+        for row in rows
+        if row.program_id in newest and newest[row.program_id].verdict in STILL_OPEN
+    ]
+    return [row for _, row in sorted(open_rows, key=lambda each: (-each[0], each[1].program_id))]
+
+
+def merge_same(context: Context, rows: Sequence[Program], trials: Mapping[str, Trial]) -> list[Program]:
+    """Keep the first of programs that make the same rows; the others name it. Templates are the same by name alone."""
+    edited = {row.program_id: trials[row.program_id] for row in rows if not trials[row.program_id].compiled.templates}
+    same = duplicates({key: trial.edited for key, trial in edited.items()})
+    context.store.put_many([replace(row, same_as_id=same[row.program_id]) for row in rows if row.program_id in same])
+    return [row for row in rows if row.program_id not in same]
+
+
+def compiled_rows(
+    context: Context, rows: Sequence[Program], data: DataDescription
+) -> tuple[list[Program], Mapping[str, Compiled]]:
+    """Compile programs; one that cannot be run is kept with the reason, one that equals an earlier one names it.
+
+    Returns: those that can be run, each once, and row's program_id -> what runs it.
+    """
+    kept: list[Program] = []
+    compiled: dict[str, Compiled] = {}
+    seen: dict[str, str] = {}
+    for row in rows:
+        if row.program is None:
+            continue
+        try:
+            one = compile_program(parse_program(row.program), data)
+        except MalformedAnswer as error:
+            context.store.put(replace(row, problem=str(error)))
+            continue
+        first = seen.setdefault(one.program_id, row.program_id)
+        if first != row.program_id:
+            context.store.put(replace(row, same_as_id=first))
+            continue
+        kept.append(row)
+        compiled[row.program_id] = one
+    return kept, compiled
 
 
 @dataclass(slots=True)

@@ -10,8 +10,8 @@ import numpy as np
 from blindspot.graphs.context import Context
 from blindspot.graphs.programs.bench import Bench
 from blindspot.graphs.programs.trials import predict_edited
+from blindspot.graphs.shared.attacks import flips_of
 from blindspot.graphs.shared.budgets import budget_rows
-from blindspot.graphs.shared.flips import flips_of
 from blindspot.graphs.versions.versions import OnDemand
 from blindspot.storage.records import Program, ProgramTest, Sample, SyntheticSample, make_id
 from blindspot.tools.additions.baselines import Addition, perturbed

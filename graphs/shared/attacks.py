@@ -1,16 +1,16 @@
-"""Attacks of a run: made once for each sample and recipe, written as they come, within a budget."""
+"""Attacks of a run: made once for each sample and recipe, written as they come, within a budget; what they flipped."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from blindspot.graphs.context import Context
-from blindspot.graphs.shared.draws import fair_order
+from blindspot.graphs.shared.draws import draw_samples, drawn_training, fair_order
 from blindspot.graphs.versions.versions import OnDemand
-from blindspot.storage.records import Attack, ChangedWord, Sample, Uu
+from blindspot.storage.records import Attack, ChangedWord, Round, Sample, Uu
 from blindspot.storage.settings.sections import AttackSection
 from blindspot.storage.store.store import Store
 from blindspot.tools.attack.plan import UNLIMITED, AttackPlan, Budget, SampleLimits
@@ -19,6 +19,29 @@ from blindspot.tools.progress import Report
 if TYPE_CHECKING:
     from blindspot.tools.attack.attacker import Models
     from blindspot.tools.classifier.classifier import Classifier
+
+
+def flips_of(context: Context, model_id: str, split: Literal["validation", "train"]) -> list[Attack]:
+    """The attacks that flipped a model version's label, with this run's recipes, on the samples that it draws.
+
+    A version that several runs repair may have been attacked by each of them, on samples of its own.
+    """
+    if split == "train":
+        samples = drawn_training(context)
+    else:
+        samples = context.samples("validation")
+        if context.settings.teacher.autonomy != "autonomous":  # there, the teacher chooses how many
+            samples = draw_samples(samples, context.settings.attack.samples, seed=context.settings.run.seed)
+    wanted = {sample.sample_id for sample in samples}
+    rows = context.store.rows(Attack, model_id=model_id, split=split, status="flipped")
+    return [row for row in rows if row.sample_id in wanted and row.recipe in context.settings.attack.recipes]
+
+
+def flips_so_far(context: Context, round_number: int, split: Literal["validation", "train"]) -> list[list[Attack]]:
+    """The same of each model version that a round up to this one began with, the newest version last."""
+    rounds = [row for row in context.store.rows(Round, run_id=context.run_id) if row.round <= round_number]
+    versions = dict.fromkeys(row.model_id for row in sorted(rounds, key=lambda row: row.round))
+    return [flips_of(context, model_id, split) for model_id in versions]
 
 
 def add_changed_words(store: Store, samples: Sequence[Sample], attacks: Sequence[Attack]) -> None:
@@ -34,7 +57,7 @@ def add_changed_words(store: Store, samples: Sequence[Sample], attacks: Sequence
     }
     new = [row for row in attacks if row.status == "flipped" and row.attack_id not in known]
     if new:
-        from blindspot.tools.text.changed_words import changed_words
+        from blindspot.tools.text.edits import changed_words
 
         store.add(changed_words(new, {sample.sample_id: sample.fields for sample in samples}))
 

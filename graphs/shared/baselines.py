@@ -6,11 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from blindspot.graphs.context import Context, State
-from blindspot.graphs.phase_result import PhaseResult
-from blindspot.graphs.shared.attacks import uus_of
+from blindspot.graphs.context import Context, PhaseResult, State
+from blindspot.graphs.shared.attacks import flips_of, uus_of
 from blindspot.graphs.shared.budgets import ADDING_NOTHING, BY_PROGRAMS, budget_rows
-from blindspot.graphs.shared.flips import flips_of
 from blindspot.storage.records import Hypothesis, SyntheticSample, Uu
 
 if TYPE_CHECKING:

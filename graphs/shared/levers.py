@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from blindspot.graphs.context import Context
-from blindspot.graphs.shared.flips import flips_so_far
+from blindspot.graphs.shared.attacks import flips_so_far
 from blindspot.graphs.versions.outcomes import validation_outcomes
 from blindspot.graphs.versions.versions import NO_LEVERS, Levers
 from blindspot.storage.records import Fields, Sample, SyntheticSample, make_id
@@ -49,7 +49,7 @@ def flipped_twins(context: Context, round_number: int, samples: Sequence[Sample]
 
 def misspelt_twins(context: Context, round_number: int, samples: Sequence[Sample]) -> dict[str, Fields]:
     """Each training sample misspelt at random, in another way in each round."""
-    from blindspot.tools.text.typos import misspell_at_random, rng_of
+    from blindspot.tools.text.rewrite import misspell_at_random, rng_of
 
     seed = context.settings.run.seed
     return {

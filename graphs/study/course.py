@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 
 from blindspot.graphs.context import Context, Progress
 from blindspot.graphs.running.run import context_of, go, new_run
-from blindspot.graphs.study.cells import LoadedCell, identity
-from blindspot.graphs.study.choice import Chosen, left_of
+from blindspot.graphs.study.cells import Chosen, LoadedCell, identity, left_of
 from blindspot.graphs.study.figures import FigureWriter
 from blindspot.graphs.study.remaining_time import Ended, Outlook, look_ahead, seconds_spent
 from blindspot.storage.errors import BlindspotError, Cancelled, SettingsError, StoreError, Waiting

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 
 from blindspot.agents.teachers.forecast import Forecast
 from blindspot.agents.teachers.given import NOBODY, Given
-from blindspot.graphs.study.cells import LoadedCell, inspect_cells
-from blindspot.graphs.study.choice import Chosen, choose_cells, left_of
+from blindspot.graphs.study.cells import Chosen, LoadedCell, choose_cells, inspect_cells, left_of
 from blindspot.graphs.study.course import Course, Told
 from blindspot.graphs.study.remaining_time import Outlook, forecast_spend, look_ahead
 from blindspot.storage.errors import Cancelled

@@ -10,7 +10,7 @@ from functools import cached_property
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from blindspot.agents.teachers.probes import Labelled, Likeness, Perturbation, Verdict
+from blindspot.agents.teachers.toolbox import Labelled, Likeness, Perturbation, Verdict
 from blindspot.graphs.context import Context
 from blindspot.graphs.shared.attacks import plan_of
 from blindspot.graphs.versions.versions import load_version

@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from blindspot.agents.teachers.teacher import Case, Explanation, SampleRules, Teacher
-from blindspot.graphs.context import Context, State
-from blindspot.graphs.phase_result import PhaseResult
+from blindspot.graphs.context import Context, PhaseResult, State
 from blindspot.graphs.shared.attacks import uus_of
 from blindspot.graphs.shared.references import least_for, least_of_all
 from blindspot.graphs.teaching.formalise import formalise

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from blindspot.storage.errors import SettingsError
-from blindspot.storage.settings.renamed import rename_settings
 from blindspot.storage.settings.sections import RunSection, Settings, check_settings
-from blindspot.storage.settings.values import MOST_BYTES, check_path, check_plain, shorten
+from blindspot.storage.settings.values import MOST_BYTES, check_path, check_plain, rename_settings, shorten
 
 BUNDLED = "minilm"  # a model's name; a folder that is called so is written ./minilm
 DATA = ("data.train", "data.validation", "data.test", "data.unlabelled", "errors.file", "method.file")

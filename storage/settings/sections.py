@@ -22,8 +22,7 @@ from pydantic import (
 
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.records import Split
-from blindspot.storage.settings.renamed import rename_settings
-from blindspot.storage.settings.values import check_plain, shorten
+from blindspot.storage.settings.values import check_plain, rename_settings, shorten
 
 
 def check_unlike(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from blindspot.storage.records import Attack, Fields, Origin, Sample, SyntheticSample, Uu, make_id
-from blindspot.tools.text.typos import misspell_at_random, rng_of
+from blindspot.tools.text.rewrite import misspell_at_random, rng_of
 
 T = TypeVar("T")
 

@@ -22,7 +22,7 @@ from blindspot.storage.errors import SettingsError
 from blindspot.tools.attack.scratch_folder import ScratchFolder
 from blindspot.tools.attack.speed import speed_up_textattack, without_replacements
 from blindspot.tools.process import Undo, change, keep_errors_only, one_after_another
-from blindspot.tools.text.function_words import ENGLISH
+from blindspot.tools.text.vocabulary import ENGLISH
 
 LOCK = Lock()
 OVERWRITTEN = (

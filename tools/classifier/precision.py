@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from blindspot.tools.classifier.classifier import Classifier, Text, encode
-from blindspot.tools.classifier.int8_linear import Int8Packing, Peaks, WatchfulPacking
 from blindspot.tools.classifier.lanes import Lanes
-from blindspot.tools.classifier.packed_linear import FloatPacking
+from blindspot.tools.classifier.linear import FloatPacking, Int8Packing, Peaks, WatchfulPacking
 from blindspot.tools.classifier.padded import Forward
 from blindspot.tools.classifier.unpadded_bert import UnpaddedBert, can_run_unpadded
 

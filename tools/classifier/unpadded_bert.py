@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from blindspot.tools.classifier.packed_linear import Affine, FloatPacking, PackedLinear, Packing, affine_of, stacked
+from blindspot.tools.classifier.linear import Affine, FloatPacking, PackedLinear, Packing, affine_of, stacked
 from blindspot.tools.classifier.padded import Encoded, even_batches
 
 if TYPE_CHECKING:

@@ -25,8 +25,7 @@ from blindspot.tools.metrics.evaluate import is_uu
 from blindspot.tools.metrics.figure import Scope
 from blindspot.tools.metrics.outcomes import ModelOutcomes, Outcomes, paired
 from blindspot.tools.metrics.statistics import Floats, Ints, Mask, sign_test
-from blindspot.tools.text.function_words import ENGLISH
-from blindspot.tools.text.vocabulary import words_of
+from blindspot.tools.text.vocabulary import ENGLISH, words_of
 
 Encode = Callable[[list[str]], NDArray[Any]]
 """Texts to vectors of length 1, (n, size)."""

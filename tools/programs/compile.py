@@ -7,16 +7,14 @@ from dataclasses import dataclass
 
 from blindspot.storage.errors import MalformedAnswer
 from blindspot.tools.programs.canonical import canonical, program_id
-from blindspot.tools.programs.conditions import Condition, Contains, InCluster, LabelIs, Length, Shows
+from blindspot.tools.programs.conditions import SURFACES, Condition, Contains, InCluster, LabelIs, Length, Shows, Test
 from blindspot.tools.programs.data import DataDescription, Row
 from blindspot.tools.programs.edit_types import AnyEdit, ChosenWordsEdit, Insert, Punctuation, Replace, Synonyms
+from blindspot.tools.programs.edits import EditRow, text_edit, word_edit
 from blindspot.tools.programs.parts import ANY
 from blindspot.tools.programs.phrases import Phrases
-from blindspot.tools.programs.surfaces import SURFACES, Test
 from blindspot.tools.programs.templates import FilledTemplate, filled_template
-from blindspot.tools.programs.text_edits import text_edit
 from blindspot.tools.programs.vocabulary import KEEP, Program
-from blindspot.tools.programs.word_edits import EditRow, word_edit
 from blindspot.tools.programs.word_kinds import rules_of
 from blindspot.tools.text.edits import WORD
 

@@ -10,8 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from blindspot.storage.records import Fields
-from blindspot.tools.text.function_words import ENGLISH
-from blindspot.tools.text.vocabulary import Vocabulary, words_of
+from blindspot.tools.text.vocabulary import ENGLISH, Vocabulary, words_of
 
 
 class Row(Protocol):

@@ -19,8 +19,8 @@ from blindspot.tools.programs.compile import compile_program
 from blindspot.tools.programs.conditions import Condition, Surface
 from blindspot.tools.programs.data import FUNCTION_WORDS, DataDescription, Row
 from blindspot.tools.programs.edit_types import AnyEdit, Place, Slip
+from blindspot.tools.programs.edits import PUNCTUATION
 from blindspot.tools.programs.parts import ANY
-from blindspot.tools.programs.text_edits import PUNCTUATION
 from blindspot.tools.programs.vocabulary import Program, parse_program
 from blindspot.tools.text.edits import WORD
 

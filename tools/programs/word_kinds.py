@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
+from blindspot.tools.programs.conditions import NUMBER, name_spans
 from blindspot.tools.programs.data import FUNCTION_WORDS, DataDescription, Draw, Neighbours, Ranking, rank_by_label
 from blindspot.tools.programs.edit_types import (
     Casing,
@@ -21,9 +22,8 @@ from blindspot.tools.programs.edit_types import (
     Synonyms,
     WordEdit,
 )
+from blindspot.tools.programs.edits import Find, WordRules
 from blindspot.tools.programs.phrases import Phrases
-from blindspot.tools.programs.surfaces import NUMBER, name_spans
-from blindspot.tools.programs.word_edits import Find, WordRules
 from blindspot.tools.programs.wordlists import (
     FIRST_NAMES,
     FORMAL,
@@ -37,8 +37,7 @@ from blindspot.tools.programs.wordlists import (
     UNCONTRACTED,
 )
 from blindspot.tools.text.edits import WORD
-from blindspot.tools.text.rewrite import misspell
-from blindspot.tools.text.typos import SHORTEST
+from blindspot.tools.text.rewrite import SHORTEST, misspell
 
 NEAREST = 8  # neighbours of a word that a synonym is drawn from
 PARTICIPLE = r"\s+(?:\w+ed|\w+en|\w+wn|made|had|gone|done|got|come|become|said|found|left|lost|won|put|set|met)\b"

@@ -16,8 +16,7 @@ from blindspot.storage.errors import ModelError
 from blindspot.tools.classifier.classifier import encode
 from blindspot.tools.classifier.padded import is_out_of_memory
 from blindspot.tools.training.batches import Step, split_batches
-from blindspot.tools.training.bert_forward import training_logits
-from blindspot.tools.training.kernels import fast_training
+from blindspot.tools.training.kernels import fast_training, training_logits
 from blindspot.tools.training.settings import Example, Training
 
 if TYPE_CHECKING:

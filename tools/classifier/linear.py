@@ -1,21 +1,85 @@
-"""Linear layers in 8-bit integers, with scales that are fixed beforehand: a row's result depends on no other row.
-
-Scales made from each batch, as dynamic quantization has them, would make an answer depend on the other texts. Here they
-come from what some texts, said once to the model in full precision, put into each layer. Large inputs of few channels
-are shared out between inputs and weights (SmoothQuant, Xiao et al. 2023); the few neurons between the two layers of a
-feed-forward block that fire 10 times as strongly as all others stay in floating point (LLM.int8(), Dettmers et al.
-2022), since a scale that holds them leaves nothing for the rest.
-"""
+"""Linear layers of `UnpaddedBert`: weights as oneDNN wants them, in floating point or in 8-bit integers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from blindspot.tools.classifier.packed_linear import Affine, FloatPacking, PackedLinear, Rows
+Rows = Callable[[Tensor], Tensor]
+"""A function of rows, (n, inputs) to (n, outputs); a row's result depends on no other row, as long as n > 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """The weights of a linear layer: (outputs, inputs) and (outputs,)."""
+
+    weight: Tensor
+    bias: Tensor
+
+
+def affine_of(module: Any) -> Affine:
+    return Affine(module.weight.detach(), module.bias.detach())
+
+
+def stacked(*parts: Affine) -> Affine:
+    """One layer whose outputs are those of several layers, side by side."""
+    return Affine(torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts]))
+
+
+class Packing(Protocol):
+    """How weights are made ready."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the rows between the layers."""
+        ...
+
+    def linear(self, inputs: str, affine: Affine) -> Rows:
+        """Make a linear layer; inputs: a name for what is fed to it, the same for layers that are fed the same."""
+        ...
+
+    def projection(self, inputs: str, affine: Affine) -> Rows:
+        """Make a linear layer that attention's queries, keys or values come from; they may be of another type."""
+        ...
+
+    def feed_forward(self, inputs: str, widen: Affine, narrow: Affine) -> Rows:
+        """Make two layers with a GELU between them."""
+        ...
+
+
+class PackedLinear:
+    """A linear layer, through a GELU where asked."""
+
+    def __init__(self, affine: Affine, dtype: torch.dtype, *, gelu: bool = False) -> None:
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(affine.weight.to(dtype).contiguous(), None)
+        self.bias = affine.bias.to(dtype)
+        self.activation = "gelu" if gelu else "none"
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        result: Tensor = torch.ops.mkldnn._linear_pointwise(rows, self.weight, self.bias, self.activation, [], "none")
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class FloatPacking:
+    """Everything in one floating-point type."""
+
+    dtype: torch.dtype = torch.float32
+
+    def linear(self, inputs: str, affine: Affine) -> Rows:  # noqa: ARG002
+        return PackedLinear(affine, self.dtype)
+
+    def projection(self, inputs: str, affine: Affine) -> Rows:
+        return self.linear(inputs, affine)
+
+    def feed_forward(self, inputs: str, widen: Affine, narrow: Affine) -> Rows:  # noqa: ARG002
+        first, second = PackedLinear(widen, self.dtype, gelu=True), PackedLinear(narrow, self.dtype)
+        return lambda rows: second(first(rows))
+
 
 HEADROOM = 1.05  # times the largest value seen: what attacked texts put in may be a little larger
 ZERO = 128  # of inputs; unsigned, since signed ones are emulated on many CPUs

@@ -25,8 +25,7 @@ def hypotheses(
 
     Hypotheses that say the same are shown once, with their number and UUs; --json has each of them.
     """
-    from blindspot.cli.show.alike import STATEMENT
-    from blindspot.cli.show.explained import print_hypotheses
+    from blindspot.cli.show.hypotheses import STATEMENT, print_hypotheses
     from blindspot.cli.show.summary import rows_of
     from blindspot.storage.analysts.results import Results
 
