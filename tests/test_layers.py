@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from support.places import ROOT
+
 LAYERS = ("storage", "tools", "agents", "graphs", "cli")
 FACE = ROOT / "blindspot" / "__init__.py"
 

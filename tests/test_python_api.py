@@ -27,9 +27,9 @@ from blindspot.cli.show.notebook import NotebookLive, notebook_console
 from blindspot.graphs.context import Progress
 from blindspot.storage.settings.file import Source
 from support.commands import Cli
+from support.places import ROOT
 from support.runs import Table
 
-ROOT = Path(__file__).resolve().parent.parent
 Tables = dict[str, dict[str, Any]]
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from blindspot.tools.attack.resources import prepare_textattack
+from support.places import SHARED
 
-ASSETS = Path(__file__).resolve().parents[3] / "shared" / "assets"
+ASSETS = SHARED / "assets"
 needs_assets = pytest.mark.skipif(not ASSETS.exists(), reason="needs word vectors and a tagger in ../shared/assets")
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-SCRIPTS = Path(__file__).resolve().parent.parent
+SCRIPTS = Path(__file__).resolve().parent
 KILLED_RUNS = SCRIPTS / "killed_runs.py"
 WARM_PYTHON = SCRIPTS / "warm_python.py"
 

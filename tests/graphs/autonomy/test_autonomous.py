@@ -35,6 +35,7 @@ from blindspot.storage.settings.study_cells import load_study
 from blindspot.storage.store.store import Store
 from blindspot.tools.data.planted import generate_reviews, write_dataset
 from blindspot.tools.progress import never
+from support.places import SNAPSHOTS
 from support.processes import WarmPython
 from support.runs import Table, nothing, settings_with
 from support.teacher_server import TeacherServer
@@ -509,7 +510,7 @@ def test_what_a_model_reads_is_what_was_agreed_on(name: str) -> None:
         "decision_tools.json": json.dumps([asdict(tool_of(step)) for step in ARGUMENTS], indent=1, ensure_ascii=False),
         "more_pair.txt": more_question(case, Explanation("Passives.", "seen", None), "abstraction", written, 2).text,
     }
-    file = Path(__file__).parent / "snapshots" / name
+    file = SNAPSHOTS / name
     if not file.exists():
         file.write_text(f"{read_by_model[name]}\n", encoding="utf-8")
         pytest.fail(f"{file} was not there and is written now: read it, and commit it if it is right")

@@ -32,6 +32,7 @@ from blindspot.tools.metrics.evaluate import differences
 from blindspot.tools.metrics.figure import Scope
 from blindspot.tools.metrics.outcomes import ModelOutcomes, Outcomes, joined
 from blindspot.tools.metrics.study_figures import Comparison, Measured, compare
+from support.places import ROOT
 
 TAU = 0.65
 FILE = """
@@ -445,7 +446,7 @@ def test_the_template_is_a_study(tmp_path: Path) -> None:
 
 
 def test_the_study_of_the_documentation_is_one(tmp_path: Path) -> None:
-    text = (Path(__file__).parent.parent / "docs" / "studies.md").read_text()
+    text = (ROOT / "docs" / "studies.md").read_text()
     (tmp_path / "study.toml").write_text(text.split("```toml\n")[1].split("```")[0])
     found: Any = load_study(tmp_path / "study.toml")
     assert found.arms[-1] == "twins"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,8 +16,7 @@ from blindspot.agents.teachers import probing
 from blindspot.agents.teachers.questions import abstraction_question, extrapolation_question, generation_question
 from blindspot.agents.teachers.teacher import Case, Explanation
 from blindspot.agents.teachers.toolbox import offered_tools
-
-SNAPSHOTS = Path(__file__).parent / "snapshots"
+from support.places import SNAPSHOTS
 
 PAIR = Case(
     uu_id="uu-1",

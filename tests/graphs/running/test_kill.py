@@ -19,11 +19,10 @@ import pytest
 
 from blindspot.graphs.kinds.mitigation import PHASES
 from blindspot.storage.analysts.results import Results
-from support.processes import WarmPython
+from support.processes import KILLED_RUNS, WarmPython
 from support.runs import Table
 from support.workspaces import TIMES
 
-KILLED_RUNS = Path(__file__).with_name("killed_runs.py")
 TOLD = -1
 KILLED = -9
 

@@ -13,8 +13,8 @@ from blindspot.graphs.kinds.mitigation import PHASES
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.settings.sections import check_settings
 from blindspot.storage.store.store import Store
+from support.places import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("storage", "tools", "agents", "graphs", "cli")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -14,8 +13,9 @@ from blindspot.cli.main import app
 from blindspot.storage.settings.sections import Settings
 from blindspot.storage.settings.study_axes import Arm, StudySection, Variant
 from blindspot.storage.settings.values import RENAMED
+from support.places import ROOT
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+DOCS = ROOT / "docs"
 
 
 @pytest.fixture(scope="module")

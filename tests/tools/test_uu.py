@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -18,8 +17,8 @@ from blindspot.storage.schema import uu as sql
 from blindspot.tools.metrics.evaluate import uus_matched
 from blindspot.tools.metrics.outcomes import Outcomes
 from blindspot.tools.uu import are_uus, is_adversarial_uu, is_uu
+from support.places import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("storage", "tools", "agents", "graphs", "cli")
 HOMES = {"tools/uu.py", "storage/schema/uu.py"}
 TAU = 0.65

@@ -16,8 +16,9 @@ from blindspot.storage.analysts.ready_queries import QUERIES
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.store.store import Store
 from support.commands import Cli
+from support.places import ROOT
 
-PAGE = (Path(__file__).resolve().parent.parent / "docs" / "analysts.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "analysts.md").read_text(encoding="utf-8")
 RUN = rec.Run("demo-1", "demo", "finished", {}, 0, "rules", "dat-1", 0.65, {}, datetime(2026, 1, 2))
 
 

@@ -20,8 +20,10 @@ from hypothesis import strategies as st
 
 from blindspot.storage.errors import DataError
 from blindspot.tools.data.datasets import DataSource, draw_rows, inspect, load_split
+from support.places import SHARED
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+DATA = SHARED / "data"
+
 Rows = Sequence[Mapping[str, object]]
 
 TRAIN: Rows = [
@@ -321,7 +323,7 @@ def test_a_draw_is_stratified_and_a_smaller_one_is_part_of_a_larger(labels: list
         assert abs(sum(labels[row] == label for row in drawn) - share) <= len(set(labels))
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data sets are not here")
+@pytest.mark.skipif(not DATA.is_dir(), reason="the shared data sets are not here")
 @pytest.mark.parametrize(
     ("name", "fields"),
     [
@@ -333,7 +335,7 @@ def test_a_draw_is_stratified_and_a_smaller_one_is_part_of_a_larger(labels: list
     ],
 )
 def test_real_data_sets_load_as_they_lie_there(name: str, fields: tuple[str, ...]) -> None:
-    source = replace(source_of(SHARED / name), fields=fields, limits={"train": 50, "validation": 20, "test": 20})
+    source = replace(source_of(DATA / name), fields=fields, limits={"train": 50, "validation": 20, "test": 20})
     dataset = inspect(source)
     samples = load_split(source, dataset, "validation")
     assert len(samples) == 20
