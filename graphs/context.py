@@ -33,7 +33,7 @@ class PhaseResult(NamedTuple):
     summary: Mapping[str, Any]  # what is told of it, and recorded in its row: name -> figure or words
 
 
-PhasesName = Literal[RunKindName, "autonomous", "baseline"]
+PhasesName = Literal[RunKindName, "autonomous", "baseline", "programs"]
 """Which phases a run has, for a display: those of its kind; of a mitigation there are two further courses."""
 
 

@@ -41,6 +41,8 @@ PHASES = (
     "evaluate", "close_round",
 )  # fmt: skip
 
+WITHOUT_PROGRAMS = tuple(name for name in PHASES if name != "programs")
+OTHERWISE = {"programs": ("filter",)}  # where a phase is left out
 BEFORE_CHOICES = PHASES[:3]
 AUTONOMOUS_PHASES = (
     *BEFORE_CHOICES, "decide", "attack", "select", "teach", "write_more", "programs", "filter", "retrain",
@@ -73,7 +75,7 @@ def build_mitigation() -> StateGraph[State, Context, Any, Any]:
         if after in BEFORE_CHOICES:
             graph.add_edge(before, after)
         else:
-            graph.add_conditional_edges(before, scripted_or_decided(after), [after, "decide"])
+            graph.add_conditional_edges(before, scripted_or_decided(after), [after, *OTHERWISE.get(after, ()), "decide"])
     graph.add_edge("write_more", "decide")
     graph.add_conditional_edges("decide", as_decided, list(AUTONOMOUS_PHASES[AUTONOMOUS_PHASES.index("attack") :]))
     graph.add_conditional_edges("close_round", after_round, ["open_round", END])
@@ -84,9 +86,10 @@ def scripted_or_decided(after: str) -> Callable[[State, Runtime[Context]], str]:
     """Go on with the next phase of the script, or let the teacher decide; what it taught as programs is run at once."""
 
     def route(state: State, runtime: Runtime[Context]) -> str:
-        if after == "programs" and runs_programs(runtime.context.settings):
-            return after
-        return "decide" if runtime.context.settings.teacher.autonomy == "autonomous" else after
+        programs = after == "programs" and runs_programs(runtime.context.settings)
+        if runtime.context.settings.teacher.autonomy == "autonomous" and not programs:
+            return "decide"
+        return "filter" if after == "programs" and not programs else after
 
     return route
 
@@ -148,15 +151,22 @@ def check_method(settings: Settings, source: DataSource, dataset: Dataset) -> No
 
 def phases_of(settings: Settings) -> PhasesName:
     """Which of its courses a mitigation takes."""
-    if settings.method.name != "teacher":
-        return "baseline"
-    return "autonomous" if settings.teacher.autonomy == "autonomous" else "mitigation"
+    if settings.teacher.autonomy == "autonomous":
+        return "autonomous"
+    if runs_programs(settings):
+        return "programs"
+    return "mitigation" if settings.method.name == "teacher" else "baseline"
 
 
 MITIGATION = RunKind(
     name="mitigation",
     build=build_mitigation,
-    phases={"mitigation": PHASES, "baseline": PHASES, "autonomous": AUTONOMOUS_PHASES},
+    phases={
+        "mitigation": WITHOUT_PROGRAMS,
+        "baseline": WITHOUT_PROGRAMS,
+        "programs": PHASES,
+        "autonomous": AUTONOMOUS_PHASES,
+    },
     phases_of=phases_of,
     splits=lambda _: SPLITS,
     check=check_teaching,

@@ -6,14 +6,12 @@ import asyncio
 from collections import Counter
 
 from blindspot.graphs.context import Context, PhaseResult, State
-from blindspot.graphs.shared.budgets import budget_rows, runs_programs
+from blindspot.graphs.shared.budgets import budget_rows
 from blindspot.tools.progress import Report
 
 
 async def run_programs(context: Context, state: State, report: Report) -> PhaseResult:
     """Test the round's programs, have refuted ones revised once, and add the rows of those that are confirmed."""
-    if not runs_programs(context.settings):
-        return PhaseResult({}, {"programs": "none, this method runs none"})
     from blindspot.graphs.programs.bench import judge_round, open_bench
     from blindspot.graphs.programs.dosing import dose
     from blindspot.graphs.teaching.revise import revise_refuted

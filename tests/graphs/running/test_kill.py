@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from blindspot.graphs.kinds.mitigation import PHASES
+from blindspot.graphs.kinds.mitigation import WITHOUT_PROGRAMS
 from blindspot.storage.analysts.results import Results
 from support.processes import KILLED_RUNS, WarmPython
 from support.runs import Table
@@ -97,7 +97,7 @@ def check_same(place: Place, whole: Place) -> None:
 def test_a_run_killed_as_each_phase_begins_and_as_it_has_told_its_result_ends_as_one_that_was_not(
     place: Place, whole: Place
 ) -> None:
-    for phase in PHASES:
+    for phase in WITHOUT_PROGRAMS:
         for done in (0, TOLD):
             assert place.run(phase, done).code == KILLED, (phase, done)
     assert place.run().code == 0
