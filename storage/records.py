@@ -28,9 +28,10 @@ ModelKind = Literal["original", "retrained", "calibrated"]
 SubjectKind = Literal["sample", "attack", "synthetic"]
 AttackStatus = Literal["flipped", "failed", "skipped", "error"]
 Origin = Literal["teacher", "program", "recorded", "relabel", "adversarial", "random", "typos"]
-CallPhase = Literal["abstract", "extrapolate", "generate", "formalise", "revise", "decide"]
+CallPhase = Literal["abstract", "extrapolate", "generate", "formalise", "revise", "judge", "decide"]
 ProgramOrigin = Literal["teacher", "rules", "file", "random"]
-ProgramVerdict = Literal["confirmed", "refuted", "not applicable", "closed", "half closed", "open"]
+ProgramVerdict = Literal["confirmed", "refuted", "not applicable", "invalid", "closed", "half closed", "open"]
+JudgedKind = Literal["program", "attack"]
 ToolCaller = Literal["graph", "teacher"]
 BlindSpotStatus = Literal["closed", "shrunk", "open", "grown", "opened"]
 Level = Literal["info", "warning", "error"]
@@ -269,6 +270,23 @@ class ProgramTest:
     verdict: ProgramVerdict
     elsewhere: int
     right_elsewhere: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a second judge, who was not told the label of a text, takes its label to be."""
+
+    judgement_id: str
+    run_id: str
+    round: int
+    judge: str
+    kind: JudgedKind
+    subject_id: str
+    fields: Fields
+    label: str
+    judged: str | None
+    call_id: str | None
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from blindspot.agents.calls.log import Question
 from blindspot.agents.prompts.prompting import load_prompt
 from blindspot.agents.teachers.decisions import ARGUMENTS, decision_question
 from blindspot.agents.teachers.formal import programs_question
+from blindspot.agents.teachers.judging import JudgedTexts, judging_question
 from blindspot.agents.teachers.probing import abstraction_question, extrapolation_question
 from blindspot.agents.teachers.questions import generation_question
 from blindspot.agents.teachers.teacher import Case, Explanation, Hypotheses
@@ -28,6 +29,7 @@ RESULT_TOKENS = 250  # what the tool gives back
 RESULT_TOKENS_MOST = 2_000
 STATE_TOKENS = 3_000  # what an autonomous teacher is shown of the state of things
 CHOICE_TOKENS = 60  # its choice
+LABEL_TOKENS = 6  # of one text, in a judge's answer
 STEPS_PER_ROUND = 12  # of an autonomous run: the seven phases, and some of them again
 
 
@@ -108,6 +110,17 @@ def deciding_ask(task: str, settings: TeacherSection, rounds: int) -> Ask:
     )
 
 
+def judging_ask(judged: JudgedTexts, *, likely: int, most: int) -> Ask:
+    """The questions of a second judge.
+
+    Args:
+        judged: texts like those of one question.
+        likely, most: questions.
+    """
+    size = size_of(judging_question(judged))
+    return Ask(likely, most, size / BYTES_PER_TOKEN, size, LABEL_TOKENS * len(judged.texts))
+
+
 def size_of(question: Question) -> int:
     """Bytes of a question without its tools, and so its tokens at most."""
     return most_tokens(question.messages)
@@ -178,6 +191,11 @@ def forecast(
     asks = teaching_asks(cases, settings, count)
     if settings.autonomy == "autonomous":
         asks.append(deciding_ask(cases[0].task, settings, rounds))
+    return sum_up(asks, settings, price, is_billed=is_billed)
+
+
+def sum_up(asks: Sequence[Ask], settings: TeacherSection, price: Price | None, *, is_billed: bool = True) -> Forecast:
+    """Add up questions; see `forecast`."""
     calls = sum(ask.likely for ask in asks)
     tokens_in = sum(ask.likely * ask.tokens_in for ask in asks)
     tokens_out = sum(ask.likely * min(ask.tokens_out, settings.max_tokens) for ask in asks)

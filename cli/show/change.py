@@ -14,15 +14,26 @@ SHOWN = (
     "balanced_accuracy",
     "recall",  # of each class
     "uus",
+    "uus_validated",
     "uus_matched",
     "uus_calibrated_matched",
     "mean_confidence",
     "ece",
     "known_uus_fixed",
     "repaired_kept",
+    "judge_agreement",
+    "judge_kappa",
 )
-LOWER_IS_BETTER = ("uus", "uus_matched", "uus_calibrated_matched", "ece")
-SHARES = ("accuracy", "majority_share", "balanced_accuracy", "recall", "known_uus_fixed", "repaired_kept")
+LOWER_IS_BETTER = ("uus", "uus_validated", "uus_matched", "uus_calibrated_matched", "ece")
+SHARES = (
+    "accuracy",
+    "majority_share",
+    "balanced_accuracy",
+    "recall",
+    "known_uus_fixed",
+    "repaired_kept",
+    "judge_agreement",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +86,15 @@ def name_of(change: Change) -> str:
         "balanced_accuracy": "balanced accuracy",
         "recall": f"recall, {change.metric.removeprefix(RECALL)}",
         "uus": f"UUs, {recipe}",
+        "uus_validated": f"UUs that a second judge confirms, {recipe}",
         "uus_matched": f"UUs at matched coverage, {recipe}",
         "uus_calibrated_matched": f"UUs at matched coverage, original calibrated, {recipe}",
         "mean_confidence": f"mean confidence, {where}",
         "ece": f"ECE, {where}",
         "known_uus_fixed": f"known UUs fixed, {recipe}",
         "repaired_kept": "repaired earlier, still right",
+        "judge_agreement": f"attacked texts whose label the judge shares, {recipe}",
+        "judge_kappa": f"Cohen's kappa of the judge, {recipe}",
     }
     estimate = change.before or change.after
     return f"{names[change.sort]} ({estimate.n:,})" if estimate else names[change.sort]

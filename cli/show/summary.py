@@ -248,6 +248,8 @@ def headline(changes: Sequence[Change], *, recalls: int | None = RECALLS_SHOWN) 
     on_clean = ("accuracy", "majority_share", "balanced_accuracy", "recall", "mean_confidence", "ece", "repaired_kept")
     places = dict.fromkeys(on_clean, once)
     places["uus"] = (None, *recipes, whole)
+    for metric in ("uus_validated", "judge_agreement", "judge_kappa"):
+        places[metric] = tuple(recipes)
     places["uus_matched"] = places["uus_calibrated_matched"] = (None, whole)
     unshown = calibrated_alike(changes)
     by_class = sorted((row for row in changes if row.sort == "recall"), key=lowest)

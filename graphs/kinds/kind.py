@@ -35,6 +35,7 @@ class RunKind:
     filters: Callable[[Settings], bool] = lambda _: False  # whether it has samples that the filter judges
     reads_log: bool = True  # and the unlabelled texts of the deployment, beside the data set
     has_rounds: bool = False
+    judges: bool = False  # whether a second judge is asked, where the settings name one
     fixed: frozenset[str] = frozenset()  # settings that its rows depend on from the first, and those of other kinds not
     unasked: str = ""  # why it never asks a teacher, with the run as the subject; empty: it may ask one
 

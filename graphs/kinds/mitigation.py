@@ -30,7 +30,7 @@ from blindspot.graphs.nodes.teach import add_rows
 from blindspot.graphs.nodes.write_more import write_more
 from blindspot.graphs.phase import in_thread, on_loop
 from blindspot.graphs.shared.budgets import FILTERED, runs_programs
-from blindspot.graphs.teaching.teachers import check_teacher
+from blindspot.graphs.teaching.teachers import check_judge, check_teacher
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.records import Dataset
 from blindspot.storage.settings.sections import Settings
@@ -65,7 +65,7 @@ def build_mitigation() -> StateGraph[State, Context, Any, Any]:
         "programs": on_loop("programs", run_programs),
         "filter": in_thread("filter", filter_round),
         "retrain": in_thread("retrain", retrain),
-        "evaluate": in_thread("evaluate", evaluate),
+        "evaluate": on_loop("evaluate", evaluate),
         "close_round": in_thread("close_round", close_round),
     }
     for name in AUTONOMOUS_PHASES:
@@ -75,7 +75,9 @@ def build_mitigation() -> StateGraph[State, Context, Any, Any]:
         if after in BEFORE_CHOICES:
             graph.add_edge(before, after)
         else:
-            graph.add_conditional_edges(before, scripted_or_decided(after), [after, *OTHERWISE.get(after, ()), "decide"])
+            graph.add_conditional_edges(
+                before, scripted_or_decided(after), [after, *OTHERWISE.get(after, ()), "decide"]
+            )
     graph.add_edge("write_more", "decide")
     graph.add_conditional_edges("decide", as_decided, list(AUTONOMOUS_PHASES[AUTONOMOUS_PHASES.index("attack") :]))
     graph.add_conditional_edges("close_round", after_round, ["open_round", END])
@@ -105,10 +107,11 @@ def after_round(state: State) -> str:
 
 
 def check_teaching(settings: Settings, teachers: Given) -> None:
-    """Check that the teacher could be opened, or that a method without a teacher leaves no choice to one.
+    """Check that the teacher and the judge could be opened, or that a method without a teacher leaves no choice to one.
 
     Raises: SettingsError, TeacherError.
     """
+    check_judge(settings)
     if settings.method.name == "teacher":
         check_teacher(settings.teacher, teachers)
     elif settings.teacher.autonomy != "scripted":
@@ -173,4 +176,5 @@ MITIGATION = RunKind(
     check_data=check_method,
     filters=lambda settings: settings.method.name in FILTERED,
     has_rounds=True,
+    judges=True,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from blindspot.graphs.context import Context, PhaseResult, State
 from blindspot.graphs.nodes.calibrate import fit_on_validation
-from blindspot.graphs.shared.attacks import attack_once
+from blindspot.graphs.shared.attacks import attack_once, flips_of
 from blindspot.graphs.shared.draws import draw_samples
 from blindspot.graphs.shared.fooling import predict_known, predict_repaired
 from blindspot.graphs.shared.logged import fixed_in_words, untaught_fixed
 from blindspot.graphs.versions.outcomes import outcomes_of, validation_outcomes
 from blindspot.graphs.versions.versions import OnDemand, predict_once
-from blindspot.storage.records import POOLED, Attack, BlindSpot, Evaluation, ProgramVerdict
+from blindspot.storage.records import POOLED, Attack, BlindSpot, Evaluation, Judgement, ProgramVerdict
 from blindspot.tools.progress import Report
 
 if TYPE_CHECKING:
@@ -35,7 +36,49 @@ def evaluate_original(context: Context, state: State, report: Report) -> PhaseRe
     return PhaseResult({}, headline(rows, context))
 
 
-def evaluate(context: Context, state: State, report: Report) -> PhaseResult:
+async def evaluate(context: Context, state: State, report: Report) -> PhaseResult:
+    """Measure this round's model version, and have a second judge label a part of what attacks made of the test split.
+
+    Raises: as `judge_flips`.
+    """
+    result = await asyncio.to_thread(measure_round, context, state, report)
+    new_id = state["new_model_id"]
+    if new_id is None or not context.settings.judge.spec:
+        return result
+    from blindspot.graphs.teaching.judging import judge_flips
+
+    versions = (await asyncio.to_thread(context.original_id), new_id)
+    flips = [row for version in versions for row in await asyncio.to_thread(flips_of, context, version, "test")]
+    judgements = await judge_flips(context, state["round"], flips, report)
+    rows = await asyncio.to_thread(validated_figures, context, state["round"], flips, judgements)
+    await asyncio.to_thread(context.store.put_many, rows)
+    agreed = sum(one.judged == one.label for one in judgements.values())
+    return PhaseResult(result.changes, {**result.summary, "UUs judged": f"{len(judgements)}, {agreed} valid"})
+
+
+def validated_figures(
+    context: Context, number: int, flips: Sequence[Attack], judgements: Mapping[str, Judgement]
+) -> list[Evaluation]:
+    """How far the judge agrees with the attacks' labels, and what that leaves of the UUs, by version and recipe."""
+    from blindspot.tools.metrics.agreement import agreement
+    from blindspot.tools.metrics.validated import validated_uus
+
+    scope = scope_of(context, number)
+    measured = context.store.rows(Evaluation, run_id=context.run_id, baseline_id=None, split=scope.split)
+    judged: dict[tuple[str, str], list[Judgement]] = {}
+    for row in flips:
+        if row.attack_id in judgements:
+            judged.setdefault((row.model_id, row.recipe), []).append(judgements[row.attack_id])
+    rows = []
+    for (model_id, recipe), own in judged.items():
+        seed = [scope.seed, scope.round]
+        labels, others = [one.label for one in own], [one.judged for one in own]
+        shared = agreement(labels, others, resamples=scope.resamples, seed=seed)
+        rows += validated_uus(measured, shared, scope, model_id=model_id, recipe=recipe)
+    return rows
+
+
+def measure_round(context: Context, state: State, report: Report) -> PhaseResult:
     """Measure this round's model version, and its differences to the one it would replace and to the original.
 
     What a verdict weighs besides is measured here too: blind spots, UUs that came and went, calibration, forgetting.

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from blindspot.agents.calls.prices import UNCHARGED, is_providers_own, price_of
 from blindspot.agents.spec import TeacherSpec
-from blindspot.agents.teachers.forecast import Forecast, add_up, forecast
+from blindspot.agents.teachers.forecast import Forecast, add_up, forecast, judging_ask, sum_up
 from blindspot.agents.teachers.given import NOBODY, Given
+from blindspot.agents.teachers.judging import TEXTS_PER_QUESTION, JudgedTexts
 from blindspot.agents.teachers.teacher import Case
 from blindspot.graphs.kinds.kind import RunKind
 from blindspot.graphs.kinds.kinds import KINDS
 from blindspot.graphs.preflight.preflight import Checked, Preflight
-from blindspot.graphs.shared.budgets import budget_uus
+from blindspot.graphs.shared.budgets import budget_uus, runs_programs
 from blindspot.storage.records import LOGGED, Dataset, RunKindName, Sample
 from blindspot.storage.settings.sections import Settings
 from blindspot.tools.data.datasets import load_split
 
 LOOKED_AT = 100  # training samples, evenly spread
+PROGRAMS_OF_A_FILE = 20  # assumed
+VERSIONS_JUDGED = 2  # of a round: the original and the new one
 
 
 def forecast_run(settings: Settings, kind: RunKindName = "mitigation", teachers: Given = NOBODY) -> Forecast | None:
@@ -29,7 +34,8 @@ def forecast_run(settings: Settings, kind: RunKindName = "mitigation", teachers:
     preflight, of_kind = Preflight(teachers), KINDS[kind]
     preflight.check_asked(of_kind.teachers(settings))
     preflight.check_settings(settings, of_kind)
-    return forecast_teaching(preflight.read(settings, of_kind)) if billed(settings, of_kind) else None
+    is_billed = billed(settings, of_kind) or billed_judge(settings, of_kind)
+    return forecast_teaching(preflight.read(settings, of_kind)) if is_billed else None
 
 
 def billed(settings: Settings, kind: RunKind) -> list[TeacherSpec]:
@@ -37,11 +43,17 @@ def billed(settings: Settings, kind: RunKind) -> list[TeacherSpec]:
     return [spec for spec in map(TeacherSpec.parse, kind.teachers(settings)) if spec.provider not in UNCHARGED]
 
 
+def billed_judge(settings: Settings, kind: RunKind) -> TeacherSpec | None:
+    """The second judge, where its requests are billed to somebody."""
+    spec = TeacherSpec.parse(settings.judge.spec) if settings.judge.spec and kind.judges else None
+    return spec if spec and spec.provider not in UNCHARGED else None
+
+
 def forecast_teaching(checked: Checked) -> Forecast | None:
     """Forecast as `forecast_run`, for a run that was checked."""
     settings, kind, dataset = checked.settings, checked.kind, checked.dataset
-    specs = billed(settings, kind)
-    if not specs:
+    specs, judge = billed(settings, kind), billed_judge(settings, kind)
+    if not specs and not judge:
         return None
     samples = load_split(checked.source, dataset, "train")
     cases = [case_like(sample, dataset) for sample in samples[:: -(-len(samples) // LOOKED_AT)]]
@@ -52,7 +64,31 @@ def forecast_teaching(checked: Checked) -> Forecast | None:
         own = kind.settings_for(settings, str(spec)).teacher
         price = price_of(spec, own)
         forecasts.append(forecast(cases, own, price, count=count, rounds=rounds, is_billed=is_providers_own(spec)))
+    if judge:
+        forecasts.append(forecast_judging(settings, dataset, samples, judge, count=count, rounds=rounds))
     return add_up(forecasts)
+
+
+def forecast_judging(
+    settings: Settings, dataset: Dataset, samples: Sequence[Sample], judge: TeacherSpec, *, count: int, rounds: int
+) -> Forecast:
+    """Forecast what a second judge is asked.
+
+    Args:
+        samples: of the training split.
+        count: UUs that a teacher is shown, at most.
+    """
+    stated = {"teacher": count * settings.teacher.programs_per_uu, "random-programs": settings.hypotheses.random}
+    programs = stated.get(settings.method.name, PROGRAMS_OF_A_FILE) if runs_programs(settings) else 0
+    attacked = min(settings.judge.flips, settings.evaluate.samples) * len(settings.attack.recipes)
+    flips = rounds * VERSIONS_JUDGED * -(-attacked // TEXTS_PER_QUESTION)
+    of_programs = -(-programs * settings.judge.per_program // TEXTS_PER_QUESTION)
+    texts = [sample.fields for sample in samples[:: -(-len(samples) // TEXTS_PER_QUESTION)]]
+    ask = judging_ask(
+        JudgedTexts(dataset.task, dataset.labels, texts), likely=flips + of_programs // 2, most=flips + of_programs
+    )
+    price = price_of(judge, settings.teacher)
+    return sum_up([ask], settings.teacher, price, is_billed=is_providers_own(judge))
 
 
 def most_selected(settings: Settings, dataset: Dataset) -> int:

@@ -8,7 +8,7 @@ from statistics import median
 import numpy as np
 
 from blindspot.graphs.context import Context
-from blindspot.graphs.programs.bench import Bench
+from blindspot.graphs.programs.bench import Bench, text_key
 from blindspot.graphs.programs.trials import predict_edited
 from blindspot.graphs.shared.attacks import flips_of
 from blindspot.graphs.shared.budgets import budget_rows
@@ -60,11 +60,16 @@ def program_rows(context: Context, number: int, bench: Bench, budget: int) -> li
         others = min(wanted // 2, len(counterparts))
         pool = pool_of(context, one, samples, tried * (wanted - others))
         chosen = [
-            *best_of(context, version, pool, wanted - others),
-            *best_of(context, version, counterparts[: tried * others], others),
+            *best_of(context, version, undoubted(pool, bench), wanted - others),
+            *best_of(context, version, undoubted(counterparts[: tried * others], bench), others),
         ]
         made += [synthetic(context, number, row, *text, position) for position, text in enumerate(chosen)]
     return made
+
+
+def undoubted(pool: Pool, bench: Bench) -> Pool:
+    """Leave out the texts that a second judge labels differently."""
+    return [(key, edited) for key, edited in pool if text_key(edited.fields) not in bench.doubted]
 
 
 def best_of(context: Context, version: OnDemand, pool: Pool, wanted: int) -> Pool:

@@ -29,7 +29,7 @@ from blindspot.tools.uu import Mask, are_uus, is_confident
 STILL_OPEN = ("confirmed", "open", "half closed")
 """Verdicts after which a program is given rows, and the next round tests it again."""
 
-FIRST = ("confirmed", "refuted", "not applicable")
+FIRST = ("confirmed", "refuted", "not applicable", "invalid")
 """Verdicts of the model version that a program was first tested on."""
 
 

@@ -49,7 +49,7 @@ def mend_settings(store: Store, run: Run, overrides: Overrides) -> tuple[Run, li
     before = check_settings(dict(run.settings), where=f"settings of {run.run_id}")
     after = change_settings(before, overrides)
     kind = KINDS[run.kind]
-    asks = bool(kind.teachers(before))
+    asks = bool(kind.teachers(before)) or (kind.judges and bool(before.judge.spec))
     teacher = run.teacher if "teacher.spec" in kind.fixed else kind.teacher_of(after)
     mended = replace(run, settings=after.model_dump(mode="json"), teacher=teacher)
     said = changes(before.model_dump(mode="json"), mended.settings)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from blindspot.graphs.context import Context
 from blindspot.graphs.shared.draws import draw_samples, drawn_training, fair_order
 from blindspot.graphs.versions.versions import OnDemand
-from blindspot.storage.records import Attack, ChangedWord, Round, Sample, Uu
+from blindspot.storage.records import Attack, ChangedWord, Round, Sample, Split, Uu
 from blindspot.storage.settings.sections import AttackSection
 from blindspot.storage.store.store import Store
 from blindspot.tools.attack.plan import UNLIMITED, AttackPlan, Budget, SampleLimits
@@ -21,13 +21,16 @@ if TYPE_CHECKING:
     from blindspot.tools.classifier.classifier import Classifier
 
 
-def flips_of(context: Context, model_id: str, split: Literal["validation", "train"]) -> list[Attack]:
+def flips_of(context: Context, model_id: str, split: Split) -> list[Attack]:
     """The attacks that flipped a model version's label, with this run's recipes, on the samples that it draws.
 
     A version that several runs repair may have been attacked by each of them, on samples of its own.
     """
     if split == "train":
         samples = drawn_training(context)
+    elif split == "test":
+        most = context.settings.evaluate.samples
+        samples = draw_samples(context.samples("test"), most, seed=context.settings.run.seed)
     else:
         samples = context.samples("validation")
         if context.settings.teacher.autonomy != "autonomous":  # there, the teacher chooses how many

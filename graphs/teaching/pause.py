@@ -14,14 +14,16 @@ from blindspot.graphs.context import Context
 from blindspot.storage.errors import Pending
 
 
-async def tell_answers(context: Context, number: int, phase: str) -> None:
+async def tell_answers(context: Context, number: int, phase: str, named: str | None = None) -> None:
     """Tell what was taken of the answers in the folder of a `file:` teacher, and what is wrong with the others.
 
     Nothing is told where this run has put no questions there.
 
+    Args:
+        named: whose folder, as a spec; None: the teacher's.
     Raises: TeacherError, when a file cannot be read.
     """
-    spec = TeacherSpec.parse(context.settings.teacher.spec)
+    spec = TeacherSpec.parse(named or context.settings.teacher.spec)
     if spec.provider != "file":
         return
     from blindspot.agents.batch.answer_files import in_one_line, receipt, tell_problems  # imports an SDK

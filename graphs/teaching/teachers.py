@@ -23,7 +23,7 @@ from blindspot.graphs.context import Context
 from blindspot.graphs.teaching.probes import VersionProbes
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.records import TeacherCall
-from blindspot.storage.settings.sections import TeacherSection
+from blindspot.storage.settings.sections import Settings, TeacherSection
 from blindspot.storage.store.store import Store
 
 
@@ -134,10 +134,14 @@ def own_rows(context: Context, spec: str) -> dict[str, object]:
 
 
 @asynccontextmanager
-async def asking(context: Context, number: int) -> AsyncIterator[Caller]:
-    """Open the settings' language model for questions of one round that no Teacher has a method for."""
+async def asking(context: Context, number: int, named: str | None = None) -> AsyncIterator[Caller]:
+    """Open a language model for questions of one round that no Teacher has a method for.
+
+    Args:
+        named: its spec; None: the teacher's.
+    """
     settings = context.settings.teacher
-    spec, limits = TeacherSpec.parse(settings.spec), limits_of(settings)
+    spec, limits = TeacherSpec.parse(named or settings.spec), limits_of(settings)
     provider = await asyncio.to_thread(open_provider, spec, limits)
     ledger = open_ledger(spec, settings)
     ledger.begin(*await asyncio.to_thread(bought_in, context.store, context.run_id))
@@ -167,6 +171,23 @@ def check_teacher(settings: TeacherSection, teachers: Given = NOBODY) -> None:
     if spec.provider not in ("rules", OBJECT):
         check_price(spec, settings)
         open_provider(spec, limits_of(settings))
+
+
+def check_judge(settings: Settings) -> None:
+    """Check that a second judge, where there is one, could be opened.
+
+    Raises: SettingsError, TeacherError.
+    """
+    if settings.judge.spec is None:
+        return
+    spec = TeacherSpec.parse(settings.judge.spec)
+    if spec.provider in ("rules", OBJECT):
+        raise SettingsError(
+            f'judge.spec = "{spec}": it has to be a language model or people who answer in files, e.g. openai:MODEL, '
+            "anthropic:MODEL or file:FOLDER"
+        )
+    check_price(spec, settings.teacher)
+    open_provider(spec, limits_of(settings.teacher))
 
 
 def limits_of(settings: TeacherSection) -> CallLimits:

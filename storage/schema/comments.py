@@ -223,10 +223,26 @@ COMMENTS: Comments = {
             "p_value": "Chance of a difference this large if the program changed nothing (exact McNemar test; Fisher's "
             "exact test for templates).",
             "p_adjusted": "The same, corrected for the number of programs that were tested together.",
-            "verdict": "confirmed, refuted or not applicable; of a model version that was retrained: closed, half "
-            "closed or open.",
+            "verdict": "confirmed, refuted, not applicable or invalid (confirmed, but a second judge would label its "
+            "texts differently); of a model version that was retrained: closed, half closed or open.",
             "elsewhere": "Validation samples that the program does not apply to.",
             "right_elsewhere": "How many of these the model version gets right: what a repair costs elsewhere.",
+        },
+    ),
+    "judgements": (
+        "Labels of a second judge: a teacher or a person who saw a text and the task, and not the label it was given.",
+        {
+            "judgement_id": "Identifies the judgement.",
+            "run_id": RUN,
+            "round": ROUND,
+            "judge": "Who judged, as a spec.",
+            "kind": "program (a text that a program made) or attack (a perturbed text that flipped the label).",
+            "subject_id": "The program or the attack (programs, attacks).",
+            "fields": "The text, as JSON: field name -> text.",
+            "label": "The label that the text was given: a wrong one makes a false UU.",
+            "judged": "The label that the judge gave it; empty where the judge could not tell.",
+            "call_id": CALL,
+            "created_at": WHEN,
         },
     ),
     "synthetic_samples": (
@@ -258,8 +274,8 @@ COMMENTS: Comments = {
             "call_id": "Identifies the call.",
             "run_id": RUN,
             "round": ROUND,
-            "phase": "abstract, extrapolate, generate, formalise or revise (programs), or decide (the next step of an "
-            "autonomous run).",
+            "phase": "abstract, extrapolate, generate, formalise or revise (programs), judge, or decide (the next step "
+            "of an autonomous run).",
             "uu_id": "The UU it is about (uus); empty text where it is about none.",
             "cache_key": "Hash of the whole question; the same question is paid for once.",
             "teacher": "Who was asked, as a spec.",

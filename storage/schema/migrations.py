@@ -205,6 +205,17 @@ ALTER TABLE synthetic_samples ADD COLUMN program_id VARCHAR;
 """)
 
 
+def add_judgements(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make room for the labels of a second judge."""
+    connection.execute("""
+CREATE TABLE judgements (
+    judgement_id VARCHAR PRIMARY KEY, run_id VARCHAR NOT NULL, round BIGINT NOT NULL, judge VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL, subject_id VARCHAR NOT NULL, fields JSON NOT NULL, label VARCHAR NOT NULL,
+    judged VARCHAR, call_id VARCHAR, created_at TIMESTAMP NOT NULL
+);
+""")
+
+
 MIGRATIONS: Sequence[Migration] = (
     create_tables,
     add_run_kind,
@@ -216,6 +227,7 @@ MIGRATIONS: Sequence[Migration] = (
     rename_event_time,
     add_distinct_hypotheses,
     add_programs,
+    add_judgements,
 )
 
 

@@ -28,6 +28,7 @@ Record = (
     | records.Hypothesis
     | records.Program
     | records.ProgramTest
+    | records.Judgement
     | records.SyntheticSample
     | records.TeacherCall
     | records.ToolCall
@@ -53,6 +54,7 @@ NAMES: Mapping[type[Record], str] = {
     records.Hypothesis: "hypotheses",
     records.Program: "programs",
     records.ProgramTest: "program_tests",
+    records.Judgement: "judgements",
     records.SyntheticSample: "synthetic_samples",
     records.TeacherCall: "teacher_calls",
     records.ToolCall: "tool_calls",

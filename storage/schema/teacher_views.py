@@ -28,7 +28,7 @@ HYPOTHESIS_LOG = View(
         "samples_accepted": "How many of them passed the filter.",
         "programs": "Programs that state it, those that could not be run included.",
         "verdict": "What testing them on the round's model version showed: confirmed where one was confirmed, else "
-        "refuted, else not applicable; empty where none was tested.",
+        "invalid, else refuted, else not applicable; empty where none was tested.",
         "effect": "The largest difference that one of them made: share of UUs with it minus without it, in [-1, 1].",
         "after": "The same hypothesis on the retrained model version: closed, half closed or open; empty where it was "
         "not confirmed.",
@@ -49,9 +49,10 @@ LEFT JOIN (
 LEFT JOIN (
     SELECT g.hypothesis_id, count(DISTINCT g.program_id) AS programs,
            CASE WHEN count(*) FILTER (t.verdict = 'confirmed') > 0 THEN 'confirmed'
+                WHEN count(*) FILTER (t.verdict = 'invalid') > 0 THEN 'invalid'
                 WHEN count(*) FILTER (t.verdict = 'refuted') > 0 THEN 'refuted'
                 WHEN count(*) FILTER (t.verdict = 'not applicable') > 0 THEN 'not applicable' END AS verdict,
-           max(t.effect) FILTER (t.verdict IN ('confirmed', 'refuted')) AS effect,
+           max(t.effect) FILTER (t.verdict IN ('confirmed', 'invalid', 'refuted')) AS effect,
            CASE WHEN count(*) FILTER (t.verdict = 'open') > 0 THEN 'open'
                 WHEN count(*) FILTER (t.verdict = 'half closed') > 0 THEN 'half closed'
                 WHEN count(*) FILTER (t.verdict = 'closed') > 0 THEN 'closed' END AS after
@@ -122,7 +123,10 @@ PROGRAM_LOG = View(
         "text": "What it does, in words.",
         "hypothesis": "The hypothesis it states, in the teacher's words; empty where there is none.",
         "problem": "Why it could not be run; empty where it could.",
-        "verdict": "On the round's model version: confirmed, refuted or not applicable; empty where it was not tested.",
+        "verdict": "On the round's model version: confirmed, refuted, not applicable or invalid (a second judge labels "
+        "its texts differently); empty where it was not tested.",
+        "judged": "Texts of it that a second judge labelled.",
+        "agreed": "How many of them the judge gave the label that the program gives.",
         "applied": "Samples that it changes.",
         "uus_without": "UUs among these samples as they are.",
         "uus_with": "UUs among them as the program makes them.",
@@ -137,21 +141,50 @@ PROGRAM_LOG = View(
         "elsewhere_after": "The same of the retrained model version: what the repair costs elsewhere.",
     },
     """
-SELECT g.run_id, g.round, g.program_id, g.origin, g.text, h.text AS hypothesis, g.problem, b.verdict, b.applied,
-       b.uus_without, b.uus_with, b.effect, b.low, b.high, b.p_adjusted, coalesce(y.rows_added, 0) AS rows_added,
+SELECT g.run_id, g.round, g.program_id, g.origin, g.text, h.text AS hypothesis, g.problem, b.verdict,
+       coalesce(j.judged, 0) AS judged, coalesce(j.agreed, 0) AS agreed, b.applied, b.uus_without, b.uus_with,
+       b.effect, b.low, b.high, b.p_adjusted, coalesce(y.rows_added, 0) AS rows_added,
        a.verdict AS after, a.uus_with AS uus_with_after,
        b.right_elsewhere / nullif(b.elsewhere, 0) AS elsewhere_before,
        a.right_elsewhere / nullif(a.elsewhere, 0) AS elsewhere_after
 FROM programs g
 LEFT JOIN hypotheses h ON h.hypothesis_id = g.hypothesis_id
 LEFT JOIN program_tests b ON b.program_id = coalesce(g.same_as_id, g.program_id)
-    AND b.verdict IN ('confirmed', 'refuted', 'not applicable')
+    AND b.verdict IN ('confirmed', 'refuted', 'not applicable', 'invalid')
 LEFT JOIN program_tests a ON a.program_id = coalesce(g.same_as_id, g.program_id)
     AND a.round = g.round AND a.verdict IN ('closed', 'half closed', 'open')
 LEFT JOIN (
     SELECT program_id, count(*) FILTER (accepted) AS rows_added FROM synthetic_samples GROUP BY program_id
 ) y ON y.program_id = g.program_id
+LEFT JOIN (
+    SELECT subject_id, count(*) AS judged, count(*) FILTER (judged = label) AS agreed
+    FROM judgements WHERE kind = 'program' GROUP BY subject_id
+) j ON j.subject_id = g.program_id
 ORDER BY g.run_id, g.round, b.effect DESC NULLS LAST, g.program_id
+""",
+)
+
+JUDGEMENT_SUMMARY = View(
+    "judgement_summary",
+    "How far a second judge agrees with the labels that programs and attacks give their texts, for each round.",
+    {
+        "run_id": RUN,
+        "round": ROUND,
+        "judge": "Who judged, as a spec.",
+        "kind": "program or attack.",
+        "recipe": "The attack's recipe; empty for programs.",
+        "judged": "Texts that the judge was shown.",
+        "agreed": "How many of them the judge gave the same label.",
+        "differed": "How many of them the judge gave another label: the text or its label is not valid.",
+        "unclear": "How many of them the judge could not label.",
+        "agreement": "Share of the texts with the same label, in [0, 1].",
+    },
+    """
+SELECT j.run_id, j.round, j.judge, j.kind, a.recipe, count(*) AS judged,
+       count(*) FILTER (j.judged = j.label) AS agreed, count(*) FILTER (j.judged <> j.label) AS differed,
+       count(*) FILTER (j.judged IS NULL) AS unclear, count(*) FILTER (j.judged = j.label) / count(*) AS agreement
+FROM judgements j LEFT JOIN attacks a ON j.kind = 'attack' AND a.attack_id = j.subject_id
+GROUP BY ALL ORDER BY ALL
 """,
 )
 
@@ -161,7 +194,7 @@ TEACHER_SPEND = View(
     {
         "run_id": RUN,
         "round": ROUND,
-        "phase": "abstract, extrapolate, generate, formalise, revise or decide.",
+        "phase": "abstract, extrapolate, generate, formalise, revise, judge or decide.",
         "teacher": "Who was asked, as a spec.",
         "model": "The model that answered, as its provider names it.",
         "calls": "Questions, answers out of the cache included.",

@@ -12,6 +12,7 @@ from blindspot.storage.schema.round_views import (
 from blindspot.storage.schema.teacher_views import (
     DISTINCT_HYPOTHESES,
     HYPOTHESIS_LOG,
+    JUDGEMENT_SUMMARY,
     LINEAGE,
     PROGRAM_LOG,
     RUN_COST,
@@ -22,6 +23,7 @@ VIEWS = (
     HYPOTHESIS_LOG,
     DISTINCT_HYPOTHESES,
     PROGRAM_LOG,
+    JUDGEMENT_SUMMARY,
     ROUND_SUMMARY,
     UU_REDUCTION,
     CONFIDENCE_HISTOGRAM,

@@ -15,7 +15,7 @@ from blindspot.storage.settings.values import MOST_BYTES, check_path, check_plai
 BUNDLED = "minilm"  # a model's name; a folder that is called so is written ./minilm
 DATA = ("data.train", "data.validation", "data.test", "data.unlabelled", "errors.file", "method.file")
 FILES = (*DATA, "run.workspace", "hypotheses.file")
-TEACHERS = ("teacher.spec", "compare.teachers")
+TEACHERS = ("teacher.spec", "judge.spec", "compare.teachers")
 IN_FILES = ("file", "replay")  # teachers that a path names
 NAMES = ("data.path", "classifier.model", "filter.encoder")
 """Folders, or ids of Hugging Face: taken for folders where they are there, or can be nothing else (./x, ~/x)."""

@@ -239,6 +239,13 @@ class HypothesesSection(Section):
     balance: bool = True
 
 
+class JudgeSection(Section):
+    spec: str | None = None
+    per_program: Few = 10
+    flips: Rows = 50
+    least_agreement: Share = 0.8
+
+
 class CompareSection(Section):
     teachers: Names = ()
 
@@ -298,6 +305,7 @@ class Settings(Section):
     select: SelectSection = SelectSection()
     teacher: TeacherSection = TeacherSection()
     hypotheses: HypothesesSection = HypothesesSection()
+    judge: JudgeSection = JudgeSection()
     compare: CompareSection = CompareSection()
     filter: FilterSection = FilterSection()
     retrain: RetrainSection = RetrainSection()

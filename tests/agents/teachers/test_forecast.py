@@ -211,6 +211,24 @@ def test_a_run_is_forecast_from_its_settings_and_its_training_samples(
         forecast_run(settings_of(data, spec="openai:mine@http://127.0.0.1:9/v1", max_usd=1.0))
 
 
+def test_a_second_judge_is_forecast_beside_the_teacher_or_alone(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    settings = settings_of(data, spec="rules").model_dump(mode="json")
+    settings["judge"] |= {"spec": "openai:gpt-4o", "flips": 25}
+    settings["evaluate"]["samples"] = 40
+    settings["attack"]["recipes"] = ["deepwordbug"]
+    rounds = settings["run"]["rounds"]
+    alone = forecast_run(check_settings(settings, where="test"))
+    assert alone is not None
+    assert alone.calls == rounds * 2 * 3  # two versions, 25 texts in questions of 10
+    settings["teacher"]["spec"] = "openai:gpt-4o"
+    both = forecast_run(check_settings(settings, where="test"))
+    taught = forecast_run(settings_of(data, spec="openai:gpt-4o"))
+    assert both is not None
+    assert taught is not None
+    assert both.calls == alone.calls + taught.calls
+
+
 def write_settings(folder: Path, base: Path, data: Path, **teacher: Any) -> Path:
     lines = [f"{key} = {json.dumps(value)}" for key, value in teacher.items()]
     file = folder / "mitigation.toml"

@@ -53,9 +53,8 @@ QUESTIONS = {
 }
 PROMPTS = {
     "abstraction", "abstraction_probing", "again", "case_cut", "case_pair", "case_single", "decide", "extrapolation",
-    "extrapolation_probing", "generation", "more", "no_tools_left", "program_revision",
-    "programs", "tool_attack", "tool_check_similarity",
-    "tool_classify",
+    "extrapolation_probing", "generation", "judging", "more", "no_tools_left", "program_revision", "programs",
+    "tool_attack", "tool_check_similarity", "tool_classify",
 }  # fmt: skip
 
 

@@ -189,7 +189,8 @@ def test_an_older_store_is_upgraded_and_keeps_its_rows(tmp_path: Path) -> None:
             (8, "rename_event_time"),
             (9, "add_distinct_hypotheses"),
             (10, "add_programs"),
-            (11, "add_mood"),
+            (11, "add_judgements"),
+            (12, "add_mood"),
         ]
         assert connection.execute("SELECT count(*) FROM lineage").fetchall() == [(0,)]
 
