@@ -46,14 +46,14 @@ def trained_on(
     for example in examples:
         rows.update(repr(example).encode("utf-8", "surrogatepass"))
     settings = context.settings
-    sections = (
-        settings.method,
-        settings.classifier,
-        settings.retrain,
-        settings.attack,
-    )  # an epoch may be chosen by UUs
+    sections = (  # without places: what lies there is among the examples and in the fingerprint
+        settings.method.model_dump_json(exclude={"file"}),
+        settings.classifier.model_dump_json(exclude={"model"}),
+        settings.retrain.model_dump_json(),
+        settings.attack.model_dump_json(),  # an epoch may be chosen by UUs
+    )
     start = parent.model_id if parent else fingerprint(source)
-    return start, rows.hexdigest(), training, *(section.model_dump_json() for section in sections)
+    return start, rows.hexdigest(), training, *sections
 
 
 def fingerprint(source: str) -> str:

@@ -98,8 +98,8 @@ def test_every_phase_is_recorded_as_a_tool_call(finished: tuple[Path, Run]) -> N
     folder, _ = finished
     tools = {name for (name,) in read(folder / "workspace", "select distinct tool from tool_calls")}
     assert tools == {
-        "prepare", "evaluate_original", "open_round", "attack", "select", "teach", "programs", "filter", "retrain",
-        "evaluate", "close_round",
+        "prepare", "evaluate_original", "open_round", "attack", "select", "teach", "filter", "retrain", "evaluate",
+        "close_round",
     }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,14 @@ def test_what_is_trained_in_another_way_has_another_id(small_run: Table, tmp_pat
     assert ids_of(small_run, tmp_path / "c") == first
     assert first[0] == other[0]  # brought along, the same for both
     assert len({*first, *other}) == 3
+
+
+def test_the_place_of_the_weights_and_of_the_data_does_not_matter(small_run: Table, tmp_path: Path) -> None:
+    shutil.copytree(small_run["classifier"]["model"], tmp_path / "copied")
+    shutil.copytree(small_run["data"]["path"], tmp_path / "data")
+    moved = {"classifier": {"model": str(tmp_path / "copied")}, "data": {"path": str(tmp_path / "data")}}
+    first = ids_of(small_run, tmp_path / "a")
+    assert ids_of(small_run, tmp_path / "b", **moved) == first
 
 
 def test_brought_weights_are_told_apart_by_their_bytes(tmp_path: Path) -> None:
