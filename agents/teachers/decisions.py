@@ -28,16 +28,16 @@ class AttackArguments(Arguments):
     """Find UUs: natural ones, and adversarial ones by attacking validation samples that were not attacked yet."""
 
     recipe: str = Field(description='a recipe that the state names, or "natural" to look at samples as they are')
-    samples: int = Field(default=100, ge=1, description="attack at most so many more samples")
+    samples: int = Field(default=100, ge=1, description="attack at most this many more samples")
     goal: Literal["flip", "confident"] | None = Field(
         default=None, description="stop where the label flips, or only where it does so with confidence"
     )
 
 
 class SelectArguments(Arguments):
-    """Select UUs of this round to be taught about, beside those that are selected already."""
+    """Select UUs of this round to be explained, in addition to those already selected."""
 
-    count: int = Field(ge=1, description="at most so many more")
+    count: int = Field(ge=1, description="select at most this many more")
     recipe: str = Field(default="any", description='"any", "natural", or the recipe that found them')
     by: Literal["random", "confidence"] = Field(
         default="random", description="draw them at random, or take those that the classifier is most confident of"
@@ -52,7 +52,7 @@ class WriteMoreArguments(Arguments):
     """Have more samples written after hypotheses of this round."""
 
     hypotheses: list[str] = Field(min_length=1, max_length=20, description="their names in the state, such as h3")
-    samples: int = Field(ge=1, le=10, description="so many more after each of them")
+    samples: int = Field(ge=1, le=10, description="how many more samples to write after each of them")
 
 
 class FilterArguments(Arguments):
@@ -63,11 +63,11 @@ class RetrainArguments(Arguments):
     """Train this round's model version on the training samples and all accepted ones; once in a round."""
 
     start: Literal["base", "current"] | None = Field(
-        default=None, description="fresh from the base model, or on from the current model version"
+        default=None, description="base: start again from the base model; current: go on from the current model version"
     )
     epochs: float | None = Field(default=None, gt=0, description="within the bounds that the state names")
     synthetic_weight: float | None = Field(
-        default=None, ge=0.1, le=10, description="of an accepted sample in the loss, where a training sample has 1"
+        default=None, ge=0.1, le=10, description="weight of an accepted sample in the loss; a training sample's is 1"
     )
 
 

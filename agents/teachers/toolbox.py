@@ -126,7 +126,7 @@ def arguments_for(field_names: tuple[str, ...], labels: tuple[str, ...], recipes
             "CheckSimilarity",
             __config__=STRICT,
             fields=(fields, ...),
-            other=(fields | None, Field(default=None, description="left out: the text of the case")),
+            other=(fields | None, Field(default=None, description="if left out: the text of the case")),
         ),
     }
     if recipes:
@@ -142,7 +142,7 @@ def one_of(values: tuple[str, ...], description: str) -> Any:
 
     def check(value: str) -> str:
         if value not in values:
-            raise ValueError(f"{named(value)} is none of {list(values)}")
+            raise ValueError(f"{named(value)} is not one of {list(values)}")
         return value
 
     known = Field(coerce_numbers_to_str=True, description=description, json_schema_extra={"enum": list(values)})

@@ -91,7 +91,7 @@ def quoted(question: Question) -> list[dict[str, Any]]:
 def test_what_a_sample_says_changes_nothing_outside_its_delimiters(name: str) -> None:
     text = HOSTILE[name]
     shown = text[:SHOWN_CHARACTERS]
-    note = "Long texts stand here in part only"
+    note = "Long texts are quoted only in part"
     for case, plain in zip(cases(text), cases(HARMLESS), strict=True):
         for asked, expected in zip(questions(case, text), questions(plain, HARMLESS), strict=True):
             told = re.sub(rf"{note}.*\n\n", "", outside(asked))

@@ -239,11 +239,11 @@ async def test_without_a_limit_to_share_the_extrapolation_is_asked_without_tools
         ("classify", {}, "texts: Field required"),
         ("classify", {"texts": []}, "texts: List should have at least 1 item"),
         ("classify", labelled(*map(str, range(9))), "texts: List should have at most 8 items"),
-        ("classify", labelled("a", label="neutral"), "texts.0.label: 'neutral' is none of ['negative', 'positive']"),
+        ("classify", labelled("a", label="neutral"), "texts.0.label: 'neutral' is not one of ['negative', 'positive']"),
         ("classify", {"texts": [{"fields": {"review": "a"}, "label": "positive"}]}, "fields.text: Field required"),
         ("classify", {"texts": [{"fields": {"text": ""}, "label": "positive"}]}, "at least 1 character"),
         ("classify", labelled("a" * 4001), "at most 4000 characters"),
-        ("attack", {"fields": {"text": "a"}, "label": "positive", "recipe": "rm"}, "'rm' is none of ['deepwordbug']"),
+        ("attack", {"fields": {"text": "a"}, "label": "positive", "recipe": "rm"}, "'rm' is not one of ['deep"),
         ("check_similarity", {"fields": {"text": "a"}, "others": 1}, "others: Extra inputs are not permitted"),
     ],
 )
