@@ -117,7 +117,7 @@ def test_overrides_take_values_of_python_and_the_last_one_holds(settings: Tables
         ({"run.sed": 1}, r"^settings: run\.sed: unknown key; did you mean seed\?"),
         ({"seed": 1}, "write section.key=value"),
         ({"run.name.x": 1}, "name is a value, not a section"),
-        ("run.seed=1", "is a text; write a list of them, or a mapping"),
+        ("run.seed=1", "is a text; write a list of overrides, or a mapping"),
     ],
 )
 def test_a_wrong_override_is_one_clear_line(settings: Tables, changes: Any, message: str) -> None:
@@ -286,7 +286,7 @@ class Hasty(Shouting):
 
 WRONG_ANSWERS: list[tuple[Teacher, str]] = [
     (Odd(abstract="a pattern"), "object:shouting: abstract returned 'a pattern', not an Explanation"),
-    (Odd(abstract=Explanation(0, "", None)), "abstract returned 0, not a text as text"),  # type: ignore[arg-type]
+    (Odd(abstract=Explanation(0, "", None)), "abstract returned 0, not a text for text"),  # type: ignore[arg-type]
     (Odd(abstract=Explanation(" ", "", None)), "abstract returned an Explanation without a text"),
     (Odd(generate=["x"]), r"generate returned \['x'\], not a list of Draft"),
     (Hasty(), "object:shouting: abstract is not asynchronous; write `async def abstract`"),
@@ -308,7 +308,8 @@ def test_a_draft_that_cannot_be_used_costs_its_uu_and_no_more(settings: Tables) 
         with end.results() as results:
             told = results.frame("FROM events WHERE run_id = ? AND level = 'warning'", [f"small-{number}"])
             assert (
-                "none of ['negative', 'positive']" in told["message"][0] or "not exactly ['text']" in told["message"][0]
+                "not one of ['negative', 'positive']" in told["message"][0]
+                or "not exactly ['text']" in told["message"][0]
             )
             assert len(results.frame("FROM hypotheses WHERE run_id = ?", [f"small-{number}"])) > 0
 

@@ -127,7 +127,7 @@ def apply_overrides(table: dict[str, Any], overrides: Overrides) -> None:
     Raises: SettingsError, for what is no `section.key`.
     """
     if isinstance(overrides, str):
-        raise SettingsError(f"overrides: {shorten(overrides)!r} is a text; write a list of them, or a mapping")
+        raise SettingsError(f"overrides: {shorten(overrides)!r} is a text; write a list of overrides, or a mapping")
     for override in overrides.items() if isinstance(overrides, Mapping) else overrides:
         key, value = read_override(override) if isinstance(override, str) else override
         check_plain({key: value}, where="--set")

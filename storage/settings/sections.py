@@ -276,7 +276,7 @@ class RetrainSection(Section):
     @model_validator(mode="after")
     def check_patience(self) -> RetrainSection:
         if self.patience is not None and self.choose != "uus":
-            raise ValueError('patience needs retrain.choose = "uus": without it no epoch is measured')
+            raise ValueError('patience needs retrain.choose = "uus": without it, epochs are not measured')
         return self
 
 
@@ -318,7 +318,7 @@ class Settings(Section):
         data = info.data.get("data")  # absent where it is wrong itself
         if data and errors.fields and len(errors.fields) != len(data.fields):
             raise ValueError(
-                f"fields names {len(errors.fields)} columns, data.fields {len(data.fields)}; name one for each"
+                f"fields names {len(errors.fields)} columns, but data.fields {len(data.fields)}; name one for each"
             )
         return errors
 

@@ -155,12 +155,14 @@ def check_axes(table: object, *, where: str) -> StudySection:
         raise SettingsError(f'{where}: study.methods: empty; name some, e.g. ["none", "relabel", "rules"]')
     twice = {arm.name for arm in axes.methods} & {arm.name for arm in axes.arms}
     if twice:
-        raise SettingsError(f'{where}: study.arms: "{min(twice)}" is among study.methods too')
+        raise SettingsError(f'{where}: study.arms: "{min(twice)}" is also among study.methods')
     names = [entry.name for entry in axes.datasets]
     for arm in (*axes.methods, *axes.arms):
         unknown = [name for name in arm.datasets or () if name not in names]
         if unknown:
-            raise SettingsError(f'{where}: the arm "{arm.name}" is for the data set "{unknown[0]}", which is not there')
+            raise SettingsError(
+                f'{where}: the arm "{arm.name}" is for the data set "{unknown[0]}", which the study lacks'
+            )
     return axes
 
 

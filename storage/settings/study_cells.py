@@ -233,7 +233,7 @@ def overlay(
         for name, value in values.items():
             key = f"{section}.{name}"
             if key in refused or section in refused or (allowed and key not in allowed and section not in allowed):
-                raise SettingsError(f"{where}: {key} is fixed for a whole study, or is an axis of it; leave it out")
+                raise SettingsError(f"{where}: {key} is fixed for the whole study, or one of its axes; leave it out")
             merge(table.setdefault(section, {}), name, value)
 
 

@@ -72,7 +72,7 @@ def check_plain(table: dict[str, Any], *, where: str) -> None:
         elif isinstance(value, str):
             check_text(value, f"{where}: {key}")
         elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise SettingsError(f"{where}: {key}: a number of {value.bit_length()} bits; 64 at most are allowed")
+            raise SettingsError(f"{where}: {key}: a number of {value.bit_length()} bits; at most 64 are allowed")
 
 
 def check_text(text: str, what: str) -> None:
@@ -81,9 +81,9 @@ def check_text(text: str, what: str) -> None:
     Raises: SettingsError.
     """
     if "\0" in text:
-        raise SettingsError(f"{what}: holds the character NUL; leave it out")
+        raise SettingsError(f"{what}: contains the character NUL; remove it")
     if len(text) > MOST_CHARACTERS:
-        raise SettingsError(f"{what}: {len(text):,} characters; {MOST_CHARACTERS:,} at most are allowed")
+        raise SettingsError(f"{what}: {len(text):,} characters; at most {MOST_CHARACTERS:,} are allowed")
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -98,5 +98,5 @@ def check_path(path: Path, key: str) -> None:
     for name in path.parts:
         if len(name.encode()) > MOST_NAME_BYTES:
             raise SettingsError(
-                f"{key}: {shorten(name)}: {len(name.encode()):,} bytes; a file's name has {MOST_NAME_BYTES} at most"
+                f"{key}: {shorten(name)}: {len(name.encode()):,} bytes; a file name may have at most {MOST_NAME_BYTES}"
             )

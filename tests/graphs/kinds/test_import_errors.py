@@ -111,7 +111,7 @@ def test_a_run_starts_from_production_errors_with_no_attack_and_repairs_them(
     assert [text for text, *_ in logged] == list(texts)
     first = wrong[0]
     assert logged[0] == (first["review"], first["truth"], first["answer"], float(first["score"]), "natural")
-    assert any(f"{len(logged)} of the log's {len(logged)} errors are UUs of the original" in text for text in told)
+    assert any(f"{len(logged)} of the log's {len(logged)} errors are also UUs of the original" in text for text in told)
     assert lineage[0] == lineage[1] > 0
     assert {n for _, _, n in figures} == {len(logged) - shown}
     fixed = {model_id: value for model_id, value, _ in figures}
@@ -238,7 +238,7 @@ def test_columns_that_are_not_there_or_stand_for_two_things_are_named(tmp_path: 
     with pytest.raises(DataError, match='"label" is named twice'):
         read_log(LogSource(str(path), ("text",), "label", "label", "confidence", 0.65), LABELS)
     table = {"data": {"path": ".", "fields": ["a", "b"]}, "errors": {"file": "log.csv", "fields": ["a"]}}
-    with pytest.raises(SettingsError, match=r"errors: fields names 1 columns, data.fields 2"):
+    with pytest.raises(SettingsError, match=r"errors: fields names 1 columns, but data.fields 2"):
         check_settings(table, where="test")
 
 
@@ -248,7 +248,7 @@ def test_a_log_without_an_error_to_start_from_ends_before_anything_is_written(
     write_csv(tmp_path / "log.csv", [row("x y z", "positive", "positive", "0.9"), row("x", "ham", "positive", "0.9")])
     ended = cli("import-errors", "log.csv", deployed / "mitigation.toml", "-w", "ws", "--quiet")
     assert ended.code == 2
-    assert "no error of 0.65 confidence or more that can be used among 2 rows: 1 right" in ended.err
+    assert "2 rows, but no usable error with a confidence of 0.65 or more: 1 right" in ended.err
     assert 'first "ham" in' in ended.err
     assert not (tmp_path / "ws").exists()
 

@@ -286,7 +286,7 @@ def test_accuracy_is_told_once_where_a_run_has_several_recipes() -> None:
             for row in rows
         },
     )
-    titles = [grid.title for grid in grids_of(found) if "UUs fewer at matched" in grid.title]
+    titles = [grid.title for grid in grids_of(found) if "reduction of UUs at matched" in grid.title]
     assert len(titles) == len(recipes)
     assert [grid.title for grid in grids_of(found) if "accuracy, difference" in grid.title] == [
         "data, model, pruthi+deepwordbug: accuracy, difference in points",
@@ -409,20 +409,23 @@ samples_per_hypothesis = 3
         ("", "study.methods: empty; name some"),
         ('methods = ["none", "none"]', 'study.methods: "none" is listed twice'),
         ('methods = ["original"]', '"original" is reserved for the model before any method'),
-        ('methods = ["relable"]', '"relable" is none of the methods (teacher, none, random, '),
+        ('methods = ["relable"]', '"relable" is not one of the methods (teacher, none, random, '),
         ('method = ["none"]', "study.method: unknown key; did you mean methods?"),
         ('methods = [{name = "a", methd = "none"}]', "study.methods.0.methd: unknown key; did you mean method?"),
         (
             'methods = [{name = "a", method = "none", attack.goal = "flip"}]',
-            "attack.goal is fixed for a whole study",
+            "attack.goal is fixed for the whole study",
         ),
         (
             'methods = [{name = "a", method = "none", retrain.epoch = 1}]',
             "retrain.epoch: unknown key; did you mean epochs",
         ),
-        ('methods = [{name = "none", datasets = ["x"]}]', 'the arm "none" is for the data set "x", which is not there'),
-        ('methods = ["none"]\n[[study.datasets]]\nname = "a"\nrun.seed = 3', "run.seed is fixed for a whole study"),
-        ('methods = ["none"]\n[[study.arms]]\nname = "none"', 'study.arms: "none" is among study.methods too'),
+        (
+            'methods = [{name = "none", datasets = ["x"]}]',
+            'the arm "none" is for the data set "x", which the study lacks',
+        ),
+        ('methods = ["none"]\n[[study.datasets]]\nname = "a"\nrun.seed = 3', "run.seed is fixed for the whole study"),
+        ('methods = ["none"]\n[[study.arms]]\nname = "none"', 'study.arms: "none" is also among study.methods'),
     ],
 )
 def test_a_mistake_in_the_file_is_one_line(plan: Callable[..., StudyPlan], more: str, said: str) -> None:
