@@ -27,7 +27,7 @@ def query(
         str | None,
         typer.Argument(
             metavar="SQL|NAME",
-            help="One SELECT, or the name of a ready query, view or table; with - or nothing, standard input.",
+            help="One SELECT, or the name of a ready query, view or table; - or nothing: read from standard input.",
             autocompletion=complete_question,
         ),
     ] = None,
@@ -46,7 +46,7 @@ def query(
         typer.Option(
             "--format",
             "-f",
-            help="A table shows 500 rows at most, the others all. Default: by --out's ending, else table.",
+            help="How to print rows; a table shows at most 500 of them. Default: by --out's ending, else table.",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write to this .csv, .json or .parquet file.")] = None,
@@ -131,13 +131,13 @@ def from_name(name: str, given: Mapping[str, object]) -> str:
 
     if name not in known_tables():
         near = nearest(name, [*READY, *known_tables()])
-        meant = f"did you mean {near}?" if near else "`blindspot query --list` says what there is"
+        meant = f"did you mean {near}?" if near else "`blindspot query --list` lists the names"
         raise StoreError(f"{name} is not a ready query, a view or a table; {meant}")
     _, columns = known_tables()[name]
     if "run" not in given:
         return f"FROM {name}"
     if "run_id" not in columns:
-        raise StoreError(f"{name} has no run_id: its rows belong to no single run; leave the run out")
+        raise StoreError(f"{name} has no run_id: its rows do not belong to single runs; leave the run out")
     return f"FROM {name} WHERE run_id = $run"
 
 

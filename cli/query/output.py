@@ -33,9 +33,9 @@ def style_of(output: Style | None, out: Path | None) -> Style:
     style = output or ENDINGS.get(out.suffix.lower())
     if style is None:
         known = ", ".join(ENDINGS)
-        raise typer.BadParameter(f"{out}: end it in {known}, or say --format", param_hint="--out")
+        raise typer.BadParameter(f"{out}: the name must end in {known}; or give --format", param_hint="--out")
     if style == "table":
-        raise typer.BadParameter("a table is for the terminal; take csv, json or parquet", param_hint="--format")
+        raise typer.BadParameter("a table can only be printed; use csv, json or parquet", param_hint="--format")
     return style
 
 

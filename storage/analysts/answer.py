@@ -64,7 +64,7 @@ def check_reads(cursor: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement
     Raises: StoreError, for any other. duckdb.Error, where it cannot be parsed.
     """
     if "\0" in sql:  # the statement might end there for one parser and not for the other
-        raise StoreError("a query may not hold the character NUL; take it out, or write chr(0) for it")
+        raise StoreError("a query may not contain the character NUL; remove it, or write chr(0) instead")
     statements = cursor.extract_statements(sql)
     kinds = [statement.type for statement in statements]
     selects = sql
@@ -72,13 +72,13 @@ def check_reads(cursor: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement
         selects = sql[explain.end() :]
         kinds = [statement.type for statement in cursor.extract_statements(selects)]
     if kinds != [duckdb.StatementType.SELECT]:
-        raise StoreError(f"only one SELECT at a time is answered here, not: {sql.strip()}")
+        raise StoreError(f"only one SELECT at a time can be run here, not: {sql.strip()}")
     try:
         refused = next(refusals(read_tree(cursor, selects)), None)
     except RecursionError:
-        refused = "expressions nested as deep as this"
+        refused = "expressions nested this deeply"
     if refused is not None:
-        raise StoreError(f"only SQL that reads the results is answered here, not {refused}")
+        raise StoreError(f"only SQL that reads the results can be run here, not {refused}")
     return statements[0]
 
 
@@ -90,7 +90,7 @@ def read_tree(cursor: duckdb.DuckDBPyConnection, sql: str) -> Any:
     ((text,),) = cursor.execute("SELECT CAST(json_serialize_sql($1) AS VARCHAR)", [sql]).fetchall()
     tree = json.loads(text)
     if tree.get("error") is not False:
-        raise StoreError(f"only one SELECT at a time is answered here, not: {sql.strip()}")
+        raise StoreError(f"only one SELECT at a time can be run here, not: {sql.strip()}")
     return tree
 
 
@@ -127,7 +127,7 @@ def words(kind: str) -> str:
 T = TypeVar("T")
 
 ROWS_AT_ONCE = 2000
-OUT_OF_MEMORY = "the query needs more memory than it may take; ask for less, or for less at once"
+OUT_OF_MEMORY = "the query needs more memory than it is allowed; select fewer rows or columns"
 
 
 class Answer:
@@ -188,7 +188,7 @@ class Answer:
         except duckdb.Error as error:
             raise self._explain(error) from error
         except OverflowError as error:
-            raise StoreError(f"a value of the answer is too large to be shown ({error}); CAST it to VARCHAR") from None
+            raise StoreError(f"a value in the result is too large to be shown ({error}); CAST it to VARCHAR") from None
 
 
 def next_of(reader: pyarrow.RecordBatchReader) -> pyarrow.RecordBatch | None:

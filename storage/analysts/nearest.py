@@ -62,12 +62,12 @@ def of_column(name: str, sql: str, names: Names, message: str) -> str:
 
 def of_table(name: str, sql: str, names: Names, message: str) -> str:  # noqa: ARG001, one signature for all
     near = nearest(name.strip('"'), [*names.tables, *candidates(message)])
-    return f"; did you mean {near}?" if near else "; SHOW TABLES says what there is"
+    return f"; did you mean {near}?" if near else "; SHOW TABLES lists the tables"
 
 
 def of_function(name: str, sql: str, names: Names, message: str) -> str:  # noqa: ARG001
     near = nearest(name.strip('"'), names.functions)
-    return f"; did you mean {near}?" if near else "; SELECT * FROM duckdb_functions() says what there is"
+    return f"; did you mean {near}?" if near else "; SELECT * FROM duckdb_functions() lists the functions"
 
 
 def of_keyword(name: str, sql: str, names: Names, message: str) -> str:  # noqa: ARG001

@@ -24,7 +24,7 @@ ROUND_CHANGES = ReadyQuery(
         "first": "The earlier round of the two; 0 stands for the original model version.",
         "second": "The later one.",
         "what": "What is compared: a metric on the test split (UUs at the run's tau), or what was done in the round.",
-        "recipe": "The attack the texts went through, all for several attacks' together; empty for texts as they are.",
+        "recipe": "The attack the texts went through, all for several attacks together; empty for texts as they are.",
         "before": "The figure of the first round.",
         "after": "The figure of the second.",
         "difference": "After minus before.",
@@ -58,7 +58,7 @@ WITH versions AS (
     WHERE p.subject_kind = 'sample' AND p.predicted <> p.label AND s.split = 'test'
       AND p.model_id IN (SELECT model_id FROM versions)
 ), turns AS ( -- what a version that was measured has not got wrong, it has got right
-    SELECT c.run_id, c.first, c.second, 'UUs that are right now' AS what,
+    SELECT c.run_id, c.first, c.second, 'UUs that are now right' AS what,
            count(a.subject_id) - count(b.subject_id) AS texts
     FROM measured c
     LEFT JOIN wrong a ON a.model_id = c.model_a AND {is_uu("a", "c.tau")}
@@ -108,7 +108,7 @@ UUS_BY_PART_OF_SPEECH = ReadyQuery(
     {
         "run_id": RUN,
         "recipe": "The attack.",
-        "part_of_speech": "Of the changed word; inserted, where none was before; unknown, where none is recorded.",
+        "part_of_speech": "Of the changed word; inserted where there was no word; unknown where none is recorded.",
         "uus": "UUs with at least one such word changed.",
         "share_of_uus": "The same as a share of the recipe's UUs; shares add up to more than 1.",
         "changed_words": "Such words that were changed in them.",
@@ -148,7 +148,7 @@ ATTACK_SUCCESS_BY_LENGTH = ReadyQuery(
         "round": "The round that made the model version under attack, 0 for the original.",
         "words_from": "Fewest words of a text in the row.",
         "words_to": "Most words; each row's texts are twice as long as those of the row before.",
-        "attacked": "Samples of such a length that were right before the attack.",
+        "attacked": "Samples of this length that were right before the attack.",
         "flipped": "Samples whose label it flipped.",
         "success_rate": "Flipped ones as a share of the attacked.",
         "low": "Lower end of the rate's 95 % interval (Wilson).",

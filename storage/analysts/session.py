@@ -112,7 +112,7 @@ class QuerySession:
 
     def _send(self, *request: object) -> None:
         if self._channel is None:
-            raise StoreError("the answer was left before its end; ask again")
+            raise StoreError("the answer was closed before its end; ask again")
         try:
             self._channel.send(request)
         except OSError:
@@ -130,7 +130,7 @@ class QuerySession:
     def _receive(self, within_s: float, too_late: str) -> tuple[str, Any]:
         """Wait for the next message of the process: what it is, and what it holds."""
         if self._channel is None:
-            raise StoreError("the answer was left before its end; ask again")
+            raise StoreError("the answer was closed before its end; ask again")
         try:
             if not self._channel.poll(None if within_s == math.inf else max(0.0, within_s)):
                 self.close()
@@ -154,8 +154,8 @@ class QuerySession:
         self.close()
         why = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         return (
-            f"the process that answers queries ended {why}, for want of memory perhaps "
-            f"(its limit is {self._memory_mb:,} MB); ask for less"
+            f"the process that answers queries ended {why}, perhaps for lack of memory "
+            f"(its limit is {self._memory_mb:,} MB); select fewer rows or columns"
         )
 
 
@@ -166,7 +166,7 @@ class Answer:
         self._session = session
         self._left_s = timeout_s
         self._too_late = (
-            f"the query was stopped after {timeout_s:g} s; ask for less, or allow it more time with --timeout"
+            f"the query was stopped after {timeout_s:g} s; select less, or allow it more time with --timeout"
         )
         session._await_ready()
         session._send("ask", sql, dict(params) if isinstance(params, Mapping) else list(params))

@@ -43,9 +43,9 @@ SPEND_PER_UU = ReadyQuery(
     "What did each teacher cost for every UU that its runs removed from the test split?",
     {
         "teacher": "The teacher, as a spec.",
-        "runs": "Its runs of which before and after are measured; the other columns are about these.",
-        "unmeasured": "Its other runs: not that far yet, or ended before.",
-        "calls": "Questions that were put to it, answers out of the cache left out.",
+        "runs": "Its runs that were measured before and after; the other columns are about these.",
+        "unmeasured": "Its other runs: not that far yet, or ended too early.",
+        "calls": "Questions that it was asked, without those answered from the cache.",
         "tokens": "Tokens of questions and answers.",
         "cost_usd": "US dollars; calls without a known price are left out.",
         "unpriced": "Answers whose price is not known.",
@@ -87,10 +87,10 @@ TEACHER_AGREEMENT = ReadyQuery(
         "uus": "UUs that both explained.",
         "words_shared": "Different words that both hypotheses about a UU have, as a share of those that either has, "
         "on average: 1 is the same words, 0 no word in common.",
-        "words_shared_by_chance": "The same between a hypothesis of a and what b said of another UU.",
+        "words_shared_by_chance": "The same between a hypothesis of teacher_a and one of teacher_b about another UU.",
         "samples": "Pairs of samples, the first of each teacher after its hypothesis, the second of each, and so on.",
         "same_label": "Share of pairs with the same label.",
-        "same_label_by_chance": "What that would be if each teacher gave its labels out at random.",
+        "same_label_by_chance": "What that would be if each teacher assigned its labels at random.",
         "same_verdict": "Share of pairs of which the filter accepted both or neither.",
         "same_verdict_by_chance": "What that would be if each teacher's share were accepted at random.",
     },
@@ -161,8 +161,8 @@ REJECTED_SAMPLES = ReadyQuery(
         "kind": "What they were written after: abstraction or extrapolation; empty where no teacher wrote them.",
         "rejected_by": "The first check they failed, e.g. length or bertscore.",
         "samples": "How many.",
-        "share": "The same as a share of what that teacher wrote in the round after that kind.",
-        "measured": "What the check measured, median: characters (length), likeness to the nearest other text "
+        "share": "The same as a share of what that teacher wrote in the round after hypotheses of that kind.",
+        "measured": "Median of what the check measured: characters (length), likeness to the nearest other text "
         "(near_duplicate), F1 (bertscore); empty for the other checks.",
         "measured_of_accepted": "The same of the samples that were accepted.",
         "example": "The text of one of them, as JSON.",

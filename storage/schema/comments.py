@@ -16,11 +16,11 @@ Comments = dict[str, tuple[str, dict[str, str]]]
 
 COMMENTS: Comments = {
     "_migrations": (
-        "Versions of this database's shape, each with the moment it was brought in.",
+        "Versions of this database's schema, each with the time it was applied.",
         {
-            "number": "Version, from 1; the largest is the shape the database has.",
+            "number": "Version, from 1; the largest is the schema that the database has.",
             "name": "What the step did.",
-            "applied_at": "When it was brought in, UTC.",
+            "applied_at": "When it was applied, UTC.",
         },
     ),
     "runs": (
@@ -30,10 +30,10 @@ COMMENTS: Comments = {
             "name": "Name given in the settings.",
             "status": "running, waiting (for answers in files), stopped, finished or failed.",
             "settings": "All settings of the run, as JSON.",
-            "seed": "The number every random choice is made from.",
+            "seed": "The seed of every random choice.",
             "teacher": "Who explains, as a spec, e.g. openai:MODEL or rules; none in an attack run.",
             "dataset_id": "The data set under test (datasets).",
-            "tau": "Confidence from which a wrong prediction is a UU, in [0, 1].",
+            "tau": "A wrong prediction with at least this confidence is a UU, in [0, 1].",
             "versions": "Versions of the software that ran, as JSON: package -> version.",
             "started_at": "When the run began, UTC.",
             "finished_at": "When it ended, UTC; empty while it goes on.",
@@ -43,9 +43,9 @@ COMMENTS: Comments = {
             "kind": "mitigation (rounds that repair a model), attack (attacks alone), comparison (of teachers) or "
             "original (a model version that several runs of a study repair).",
             "method": "Where its added rows come from: teacher, or a baseline: none, random, typos, relabel, "
-            "adversarial, recorded, temperature; in a study, what its file calls it.",
-            "study_id": "The study it is part of (studies); empty where it is a run by itself.",
-            "origin_id": "The run (runs) that trained the original model version; empty where it did so itself.",
+            "adversarial, recorded, temperature; in a study, its name in the study's file.",
+            "study_id": "The study it is part of (studies); empty where it is part of none.",
+            "origin_id": "The run (runs) that trained the original model version; empty where this run trained it.",
         },
     ),
     "rounds": (
@@ -92,7 +92,7 @@ COMMENTS: Comments = {
             "round": "The round that made it, 0 for the original.",
             "parent_id": "The model version its training started from; empty where that was a base model.",
             "kind": "original, retrained or calibrated (the weights of its parent, at another temperature).",
-            "folder": "Where the weights lie.",
+            "folder": "The folder with the weights.",
             "rows_train": "Samples of the training split it was trained on.",
             "rows_synthetic": "Synthetic samples it was trained on.",
             "settings": "How it was trained, as JSON.",
@@ -130,7 +130,7 @@ COMMENTS: Comments = {
             "confidence": "How confident it is of that, in [0, 1].",
             "original_predicted": "What it says of the sample as it is.",
             "original_confidence": "How confident it is of that, in [0, 1].",
-            "queries": "How often the attack asked the model version.",
+            "queries": "How many times the attack queried the model version.",
             "words": "Words in the sample.",
             "perturbed_words": "How many of them were changed.",
             "error": "What went wrong, where status is error.",
@@ -148,9 +148,9 @@ COMMENTS: Comments = {
             "word it stands before.",
             "before": "The word in the original; empty text where a word was inserted.",
             "after": "The word in the perturbed text; empty text where it was deleted.",
-            "part_of_speech": "Of the word before, where it stands, by NLTK's English tagger: noun, verb, adjective, "
+            "part_of_speech": "Of the word before, in its sentence, by NLTK's English tagger: noun, verb, adjective, "
             "adverb, pronoun, determiner, adposition, conjunction, particle, numeral, punctuation or other; empty for "
-            "an inserted word, or where the tagger was not there.",
+            "an inserted word, or where the tagger was missing.",
         },
     ),
     "uus": (
@@ -195,7 +195,7 @@ COMMENTS: Comments = {
             "program_id": "Identifies the program.",
             "run_id": RUN,
             "round": ROUND,
-            "hypothesis_id": "The hypothesis it states (hypotheses); empty where it comes from a file or from chance.",
+            "hypothesis_id": "The hypothesis it states (hypotheses); empty if from a file or drawn at random.",
             "position": "Its place among the programs of one hypothesis or file, from 0.",
             "origin": "Who wrote it: teacher, rules, file (a person) or random.",
             "text": "What it does, in words.",
@@ -216,7 +216,7 @@ COMMENTS: Comments = {
             "rows": "Samples that the program was tried on.",
             "applied": "How many of them it changes; for templates, how many texts were made of them.",
             "uus_without": "UUs among the samples that it changes, as they are.",
-            "uus_with": "UUs among the same samples as the program makes them.",
+            "uus_with": "UUs among the same samples after the program has changed them.",
             "effect": "Share of UUs with the program minus the share without it, in [-1, 1].",
             "low": "Lower end of its 95 % interval.",
             "high": "Upper end of its 95 % interval.",
@@ -256,7 +256,7 @@ COMMENTS: Comments = {
             "position": "Its place among the samples of its hypothesis, or of the baseline, from 0.",
             "fields": f"The text, {TEXT_FIELDS}",
             "label": "The label the teacher gave it, or the true one of the sample it was taken from.",
-            "reasoning": "Why the teacher wrote it so.",
+            "reasoning": "Why the teacher wrote it this way.",
             "call_id": CALL,
             "accepted": "Whether it passed all checks and is trained on; empty until filtered.",
             "rejected_by": "Name of the first check it failed.",
@@ -287,16 +287,16 @@ COMMENTS: Comments = {
             "tokens_out": "Tokens of the answer.",
             "cost_usd": "Price in US dollars, or the most it may have been where no answer came; empty if unknown.",
             "latency_s": "Time from question to answer, seconds.",
-            "attempts": "How often it was sent, refusals not counted.",
+            "attempts": "How many times it was sent, not counting refusals.",
             "cache_hit": "Whether the answer came from the cache and cost nothing.",
-            "error": "Why there is not an answer.",
+            "error": "Why there is no answer.",
             "created_at": WHEN,
             "tool_uses": "The tools that the answer asks for, as JSON: use_id -> name and arguments.",
-            "cleared": "Whether the answer was taken out of the cache (blindspot cache --clear).",
+            "cleared": "Whether the answer was cleared from the cache (blindspot cache --clear).",
         },
     ),
     "tool_calls": (
-        "Tool calls: the steps that the state machine, or a teacher, had done.",
+        "Tool calls: the steps that the state machine or a teacher asked for.",
         {
             "tool_call_id": "Identifies the call.",
             "run_id": RUN,
@@ -336,9 +336,9 @@ COMMENTS: Comments = {
             "round": "The round that made the model version, 0 for the original.",
             "model_id": "The model version that was measured (model_versions).",
             "baseline_id": "Set where the value is a difference: model_id's figure minus that of this model version; "
-            "of the counts of UUs that came and went, the version that was there before.",
+            "for the counts of UUs that came and went, the earlier version.",
             "metric": "What was measured, e.g. accuracy, uus, ece; recall: LABEL, one for each class; uus_fixed: UUs "
-            "that are none now, of them uus_less_confident: still wrong, below tau; uus_new: UUs that were right "
+            "that no longer are, of them uus_less_confident: still wrong, below tau; uus_new: UUs that were right "
             "before, uus_more_confident: that were wrong before, below tau; uus_calibrated: UUs that temperature "
             "scaling alone would leave, with a baseline_id the new version's minus those of that version so scaled; "
             "…_matched: at matched coverage.",
@@ -362,7 +362,7 @@ COMMENTS: Comments = {
             "words": "Words that tell its texts from other samples.",
             "uus_before": "UUs in it of the model version the round began with.",
             "uus_after": "UUs in it of the new model version.",
-            "fixed": "UUs before that are none now.",
+            "fixed": "UUs before that no longer are.",
             "new": "UUs now that were right before.",
             "status": "closed (a tenth of its UUs or less is left), shrunk, grown or opened (from a tenth or less): "
             "each beyond chance, p below 0.05; else open.",
@@ -392,7 +392,7 @@ COMMENTS: Comments = {
             "metric": "What was measured, as in evaluations; uus_clean: natural UUs of the clean split; …_reduction: "
             "the share of the baseline's that are gone; accepted: the share of seeds whose verdict took the model.",
             "threshold": "Confidence from which a wrong prediction counts; -1 where the metric has none.",
-            "baseline": "The method that the value is a difference to; '' for a figure by itself.",
+            "baseline": "The method that the value is compared with; '' for a figure by itself.",
             "value": "Mean over the seeds.",
             "std": "Standard deviation over the seeds (n - 1); empty for a single seed.",
             "low": "Lower end of the 95 % interval, paired over samples and seeds.",
@@ -402,7 +402,7 @@ COMMENTS: Comments = {
         },
     ),
     "events": (
-        "Events: what is worth telling of a run, in order of time.",
+        "Events: what is worth knowing about a run, in order of time.",
         {
             "event_id": "Identifies the event.",
             "run_id": RUN,

@@ -108,8 +108,8 @@ def test_sql_comes_from_a_file_too_and_takes_values(ask: Cli, tmp_path: Path) ->
 MISTAKES = [
     (["uu"], "uu is not a ready query, a view or a table; did you mean uus?"),
     (["spend-per-u"], "did you mean spend-per-uu?"),
-    (["zzzzzz"], "`blindspot query --list` says what there is"),
-    (["samples", "run-1"], "samples has no run_id: its rows belong to no single run"),
+    (["zzzzzz"], "`blindspot query --list` lists the names"),
+    (["samples", "run-1"], "samples has no run_id: its rows do not belong to single runs"),
     (["events", "run-3"], "no run run-3; there are: run-1, run-2"),
     (["FROM events", "run-1"], "the query has no $run: it takes no value"),
     (["round-changes", "-p", "frist=1"], "the ready query round-changes has no $frist: it takes $run, $first, $second"),
@@ -227,7 +227,7 @@ def test_a_slow_query_is_stopped_in_time(ask: Cli) -> None:
     answer = ask(SLOW, "--timeout", "0.3")
     assert (answer.code, answer.err) == (
         2,
-        "blindspot: the query was stopped after 0.3 s; ask for less, or allow it more time with --timeout\n",
+        "blindspot: the query was stopped after 0.3 s; select less, or allow it more time with --timeout\n",
     )
     assert time.monotonic() - began < 20
 
@@ -291,9 +291,9 @@ NEAREST = [
     ("WITH mine AS (SELECT 1 AS quite_long) SELECT quite_lnog FROM mine", '"quite_lnog"', "did you mean quite_long?"),
     ("SELECT * EXCLUDE (staus) FROM runs", '"staus"', "did you mean status?"),
     ("FROM round_sumary", "round_sumary", "did you mean round_summary?"),
-    ("FROM qqqqqq", "qqqqqq", "SHOW TABLES says what there is"),
+    ("FROM qqqqqq", "qqqqqq", "SHOW TABLES lists the tables"),
     ("SELECT cuont(*) FROM runs", "cuont", "did you mean count?"),
-    ("SELECT zzzzzz(1)", "zzzzzz", "SELECT * FROM duckdb_functions() says what there is"),
+    ("SELECT zzzzzz(1)", "zzzzzz", "SELECT * FROM duckdb_functions() lists the functions"),
     ("SELEC 1", '"SELEC"', "did you mean SELECT?"),
     ("SELECT run_id FROM runs, events", "Ambiguous", "'events.run_id'"),
     ("SELECT length(seed) FROM runs", "length(BIGINT)", "explicit type casts"),

@@ -303,7 +303,7 @@ def test_round_changes_compare_each_round_with_the_one_before(tmp_path: Path) ->
     assert (first["before"], first["after"], first["difference"]) == (40, 10, -30)
     assert found[1, 2, "accuracy", None]["difference"] == pytest.approx(-0.05)
     turned = {key[:3]: row["after"] for key, row in found.items() if row["what"].startswith("UUs that")}
-    now, before = "UUs that are right now", "UUs that were right before"
+    now, before = "UUs that are now right", "UUs that were right before"
     assert turned == {(0, 1, now): 1, (0, 1, before): 0, (1, 2, now): 0, (1, 2, before): 1}
     done = {row["what"]: (row["before"], row["after"]) for row in rows if row["second"] == 1}
     assert done["hypotheses"] == (None, 1)
@@ -315,5 +315,5 @@ def test_round_changes_compare_the_two_rounds_that_are_asked_for(tmp_path: Path)
     rows = ask(tmp_path, rounds(), "round-changes", first=0, second=2)
     assert {(row["first"], row["second"]) for row in rows} == {(0, 2)}
     found = {row["what"]: row["after"] for row in rows}
-    assert (found["UUs that are right now"], found["UUs that were right before"], found["uus"]) == (1, 1, 15)
+    assert (found["UUs that are now right"], found["UUs that were right before"], found["uus"]) == (1, 1, 15)
     assert {(row["first"], row["second"]) for row in ask(tmp_path, [], "round-changes", first=0)} == {(0, 1), (0, 2)}
