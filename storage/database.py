@@ -120,7 +120,7 @@ def explain(path: Path, message: str) -> str:
         who = f"process {holder[1]}" if holder else "another process"
         return f"{path} is in use by {who}; wait until it ends, stop it, or choose another workspace"
     if "Corrupt database file" in reason:
-        return f"{path} is damaged ({reason}); move it away: a store begins again with the rows published last"
+        return f"{path} is damaged ({reason}); move it away: a new store then starts from the rows published last"
     if "not a valid DuckDB database" in reason:
         return f"{path} is not a DuckDB database; move it away or choose another workspace"
     return f"{path}: {reason}; fix that (space, permissions, memory) and start again: what was committed is kept"

@@ -81,7 +81,7 @@ class Workspace:
         try:
             path = os.path.abspath(self.folder)
         except FileNotFoundError:
-            raise StoreError(f"{self.folder}: the working folder was deleted; change to one that is there") from None
+            raise StoreError(f"{self.folder}: the working folder was deleted; change to one that exists") from None
         wrong = [character for character in ("?", "\\") if os.sep == "/" and character in path]
         if wrong:
             raise StoreError(

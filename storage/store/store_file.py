@@ -101,8 +101,8 @@ def check_room(workspace: Workspace) -> None:
     room = shutil.disk_usage(workspace.folder).free
     if room < need:
         raise StoreError(
-            f"{workspace.results}: no room for a copy of the store, which takes {need / 1e6:.1f} MB where "
-            f"{room / 1e6:.1f} MB are free; make room, then go on: what was committed is kept"
+            f"{workspace.results}: no room for a copy of the store, which takes {need / 1e6:.1f} MB, while "
+            f"{room / 1e6:.1f} MB are free; free some space, then go on: what was committed is kept"
         )
 
 
@@ -140,8 +140,6 @@ def put_log_aside(workspace: Workspace) -> None:
 def explain_damage(workspace: Workspace, damage: str) -> str:
     """Say in one line what happened to a store under a run, and what to do."""
     if damage not in (*GONE, CUT):
-        return f"{workspace.store} {damage} while it was in use; move that one away, or choose another workspace"
+        return f"{workspace.store} {damage} while it was in use; move the new file away, or choose another workspace"
     kept = "its rows" if damage in GONE else "the rows published last"
-    return (
-        f"{workspace.store} {damage} while it was in use; {kept} are in {workspace.results.name}: resume begins there"
-    )
+    return f"{workspace.store} {damage} while it was in use; {kept} are in {workspace.results.name}: resume uses them"

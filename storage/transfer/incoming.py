@@ -134,9 +134,9 @@ def judge(cursor: duckdb.DuckDBPyConnection, run_id: str, folder: Path) -> Broug
         return Brought(run_id, "newer", rows)
     if same and not extra:
         return Brought(run_id, "known", rows)
-    what = "has gone on here in another way than" if same else "is another run here than"
+    what = "has gone on differently here than" if same else "is a different run here than"
     raise StoreError(
-        f"{run_id} {what} in {folder}: --prefix NAME imports that one as NAME-{run_id}, or "
+        f"{run_id} {what} in {folder}: --prefix NAME imports the one in the folder as NAME-{run_id}, or "
         f"`blindspot delete {run_id}` makes room for it"
     )
 
@@ -183,7 +183,7 @@ def check_studies(cursor: duckdb.DuckDBPyConnection, folder: Path) -> None:
     ).fetchall()
     if other:
         raise StoreError(
-            f"{other[0][0]} is another study in this workspace than in {folder}: --prefix NAME imports it as "
+            f"{other[0][0]} is a different study in this workspace than in {folder}: --prefix NAME imports it as "
             f"NAME-{other[0][0]}"
         )
 
@@ -227,7 +227,7 @@ def check_same(target: Path, files: Mapping[str, str], folder: Path) -> None:
             same = (target / name).is_file() and sha256_of(target / name) == digest
         if not same:
             raise StoreError(
-                f"{target}: other weights than {target.name} has in {folder} (SHA-256 of {name} differs): "
+                f"{target}: not the weights that {target.name} has in {folder} (SHA-256 of {name} differs): "
                 "--prefix NAME imports those under another id"
             )
 

@@ -32,7 +32,7 @@ def rename(cursor: duckdb.DuckDBPyConnection, prefix: str, folder: Path) -> dict
     going = cursor.execute("SELECT run_id, status FROM incoming.runs WHERE status <> 'finished'").fetchall()
     if going:
         run_id, status = going[0]
-        raise StoreError(f"{folder}: {run_id} is {status}: only runs that are finished can have another name here")
+        raise StoreError(f"{folder}: {run_id} is {status}: only finished runs can be imported under another name")
     names = make_names(cursor, prefix)
     for table in NAMED:  # a new key may be what another row was called before: not unique in between
         cursor.execute(f"CREATE OR REPLACE TABLE incoming.{table.name} AS FROM incoming.{table.name}")

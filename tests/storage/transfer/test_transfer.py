@@ -164,7 +164,7 @@ def test_another_run_of_that_name_is_refused_in_a_line_and_comes_in_under_a_pref
     refused = cli("import", "out", "-w", "here")
     assert (refused.code, refused.out) == (2, "")
     assert refused.err.count("\n") == 1
-    assert "run-1 is another run here" in refused.err
+    assert "run-1 is a different run here" in refused.err
     assert "--prefix NAME" in refused.err
     assert contents(tmp_path / "here") == before
     assert "anna-run-1: imported" in cli("import", "out", "-w", "here", "--prefix", "anna").out
@@ -237,7 +237,7 @@ def test_a_prefix_that_is_no_name_is_refused(tmp_path: Path, prefix: str) -> Non
 def test_only_finished_runs_get_another_name(tmp_path: Path) -> None:
     fill(tmp_path / "there", whole_run(status="stopped"))
     folder = export(tmp_path / "there", tmp_path / "out")
-    with pytest.raises(StoreError, match="run-1 is stopped: only runs that are finished"):
+    with pytest.raises(StoreError, match="run-1 is stopped: only finished runs"):
         bring(tmp_path / "here", folder, "anna")
     assert bring(tmp_path / "here", folder)[0].what == "new"
 
@@ -270,7 +270,7 @@ def test_a_run_that_went_on_in_both_workspaces_stays_as_it_is_here(tmp_path: Pat
             store.put(replace(run, stop_reason=message))
             store.publish()
     before = contents(here)
-    with pytest.raises(StoreError, match="run-1 has gone on here in another way"):
+    with pytest.raises(StoreError, match="run-1 has gone on differently here"):
         bring(here, export(there, tmp_path / "late"))
     assert contents(here) == before
 
@@ -424,7 +424,7 @@ def test_weights_travel_whole_and_are_not_copied_over_those_that_are_there(tmp_p
     arrived.write_bytes(b"mine")
     refused = cli("import", "out", "-w", "here")
     assert refused.code == 2
-    assert f"other weights than {ids[0]} has in" in refused.err
+    assert f"not the weights that {ids[0]} has in" in refused.err
     assert arrived.read_bytes() == b"mine"
     assert not list((tmp_path / "here" / "models").glob("*.partial"))
     (tmp_path / "out" / "models" / ids[0] / "model.safetensors").write_bytes(b"other")
