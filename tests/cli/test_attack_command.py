@@ -153,7 +153,7 @@ MISTAKES = [
     (["--data", "{data}"], "name a classifier with --model"),
     (["--model", "{model}", "--data", "./absent"], "absent: no such folder"),
     (["--model", "./absent", "--data", "{data}"], "absent: no such model folder"),
-    (["--model", "{model}", "--data", "{data}", "--field", "review"], 'no column "review"; there is text, label'),
+    (["--model", "{model}", "--data", "{data}", "--field", "review"], 'no column "review"; it has text, label'),
     (["--model", "{model}", "--data", "{data}", "--label", "text"], 'the label\'s column "text" is one of the fields'),
     (["--model", "{model}", "--data", "{data}", "--recipe", "deepwrdbug"], 'unknown attack recipe "deepwrdbug"'),
     (["--model", "{model}", "--data", "{data}", "--samples", "0"], "attack.samples: 0 leaves nothing to attack"),
@@ -291,7 +291,7 @@ def test_the_table_counts_and_the_examples_begin_with_the_most_confident(tmp_pat
     out = file.getvalue()
     for name, value in {"attacked": 8, "flipped": 3, "broken": 3, "UUs (flipped at 0.65 or more)": 2}.items():
         assert re.search(rf"│ {re.escape(name)} +│ +{value} │", out), name
-    assert re.search(r"│ natural UUs among the skipped │ +1 │", out)
+    assert re.search(r"│ natural UUs among those skipped │ +1 │", out)
     assert re.search(r"│ UUs per 1,000 queries +│ +25.0 │", out)
     assert re.search(r"│ queries/s +│ +20.0 │", out)
     assert "typos: 3 broken, most often (1): ValueError: x" not in out

@@ -202,7 +202,7 @@ def class_names(metadata: Mapping[bytes, bytes], column: str, source: str) -> li
             raise ValueError(f'the class names of "{plain(column)}" are not a list of texts')
     except (ValueError, RecursionError) as error:
         raise DataError(
-            f'{source}: malformed "huggingface" metadata: {plain(first_line(error), 200)}; write the file without them'
+            f'{source}: malformed "huggingface" metadata: {plain(first_line(error), 200)}; write the file without it'
         ) from None
     return list(part)
 
@@ -261,7 +261,7 @@ def read_objects(path: Path) -> tuple[list[dict[str, object]], list[int]]:
             hint = "; the file seems to be one JSON array: write one object a line" if array else ""
             raise DataError(f"{path}, line {line}: broken JSON: {first_line(error)}{hint}") from None
         except ValueError:  # Python reads no integer of more than 4,300 digits
-            raise DataError(f"{path}, line {line}: holds a number of too many digits; write it as text") from None
+            raise DataError(f"{path}, line {line}: contains a number with too many digits; write it as text") from None
         if not isinstance(row, dict):
             hint = "; the file seems to be one JSON array" if isinstance(row, list) and not rows else ""
             raise DataError(f"{path}, line {line}: not a JSON object; write one object a line{hint}")
@@ -291,7 +291,7 @@ def check_columns(wanted: Sequence[str], there: Sequence[str], source: str) -> N
             near = difflib.get_close_matches(name, there, n=1)
             hint = f'; did you mean "{plain(near[0])}"?' if near else ""
             names = ", ".join([*map(plain, there[:MAX_NAMES]), *(["…"] if len(there) > MAX_NAMES else [])])
-            raise DataError(f'{source}: no column "{plain(name)}"; there is {names or "none"}{hint}')
+            raise DataError(f'{source}: no column "{plain(name)}"; it has {names or "none"}{hint}')
         if there.count(name) > 1:
             raise DataError(f'{source}: column "{plain(name)}" occurs {there.count(name)} times')
 

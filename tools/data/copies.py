@@ -46,7 +46,7 @@ def divide(
     if any(len({labels[row] for row in part}) < 2 for part in parts):
         raise DataError(
             f"{source}: too few rows to divide into training, validation and test splits with two labels each; each "
-            f"of two labels needs {MIN_GROUPS} different texts at least: add rows, or name a file for each split in "
+            f"of two labels needs at least {MIN_GROUPS} different texts: add rows, or name a file for each split in "
             "data.train, data.validation and data.test"
         )
     return [sorted(part) for part in parts]

@@ -115,7 +115,7 @@ def load_split(source: DataSource, dataset: Dataset, split: str) -> list[Sample]
     check_labels(rows, dataset.labels, listed=source.labels is not None)
     chosen = draw_rows(rows.labels, source.limits.get(split), seed=[source.seed, SPLITS.index(split)])
     if len(chosen) != dataset.rows[split]:
-        raise DataError(f"{rows.table.source}: {len(chosen)} rows, there were {dataset.rows[split]} before; it changed")
+        raise DataError(f"{rows.table.source}: it has changed: {len(chosen)} rows instead of {dataset.rows[split]}")
     # An id tells of its own split only: what is drawn by it does not change with the test split.
     content = make_id("rows", source.fields, *((row, rows.labels[row], *rows.texts[row]) for row in chosen))
     return [
@@ -272,7 +272,7 @@ def read_hub(name: str, split: str, wanted: Sequence[str]) -> Table:
         ) from None
     found = [alias for alias in FILE_NAMES[split] if alias in splits]
     if not found:
-        raise DataError(f"{name}: no {split} split; there is {', '.join(splits)}; give three files instead")
+        raise DataError(f"{name}: no {split} split; it has {', '.join(splits)}; give three files instead")
     return from_arrow(splits[found[0]].with_format("arrow")[:], wanted, f"{name} ({split})")
 
 
@@ -299,7 +299,7 @@ def find_problem(value: object) -> str | None:
     if not value.strip():
         return "holds an empty text; fill it in or remove the row"
     if SURROGATE.search(value):
-        return "holds half a surrogate pair, which is not a character"
+        return "contains half a surrogate pair, which is not a character"
     return None
 
 
@@ -313,7 +313,7 @@ def label_name(value: object, table: Table, row: int, column: str) -> str:
         raise DataError(f'{table.place(row)}: column "{column}": label {value!r:.60} is of type {kind}; use text')
     name = str(value)
     if SURROGATE.search(name):
-        raise DataError(f'{table.place(row)}: column "{column}" holds half a surrogate pair, which is not a character')
+        raise DataError(f'{table.place(row)}: column "{column}" contains half a surrogate pair, not a character')
     return name
 
 

@@ -164,7 +164,7 @@ def inspect_log(source: DataSource, log_source: LogSource, dataset: Dataset) -> 
     log = read_log(log_source, dataset.labels, tested_texts(source))
     if not log.errors:
         raise DataError(
-            f"{log.source}: no error of {log_source.tau:g} confidence or more that can be used among {log.rows} rows: "
+            f"{log.source}: {log.rows} rows, but no usable error with a confidence of {log_source.tau:g} or more: "
             f"{', '.join(f'{count} {what}' for what, count in passed_over(log).items() if count) or 'the log is empty'}"
         )
     dataset_id = make_id("ds", dataset.dataset_id, LOGGED, log.content())
@@ -176,7 +176,7 @@ def load_log(source: DataSource, log_source: LogSource, dataset: Dataset) -> Log
     log = read_log(log_source, dataset.labels, tested_texts(source))
     if len(log.errors) != dataset.rows[LOGGED]:
         was = dataset.rows[LOGGED]
-        raise DataError(f"{log.source}: {len(log.errors)} usable errors, there were {was} before; it changed")
+        raise DataError(f"{log.source}: it has changed: {len(log.errors)} usable errors instead of {was}")
     return log
 
 
@@ -192,8 +192,8 @@ def passed_over(log: Log) -> Mapping[str, int]:
         "right": log.right,
         "wrong with less confidence": log.unsure,
         "without a label": log.unlabelled,
-        f"with a label that is none of the data's{first}": log.unknown,
-        "with a text that came before": log.repeated,
+        f"with a label that the data set lacks{first}": log.unknown,
+        "with a text that an earlier row has": log.repeated,
         "with a text of the test split, which only measures": log.tested,
     }
 

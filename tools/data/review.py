@@ -47,7 +47,7 @@ def doubtful_labels(counts: Mapping[str, Counter[str]], places: Mapping[str, str
                 "mean in data.labels"
             )
     more = len(lines) - MAX_LABELS
-    return lines if more <= 0 else [*lines[:MAX_LABELS], f"{more} more labels are as doubtful"]
+    return lines if more <= 0 else [*lines[:MAX_LABELS], f"{more} more labels are just as doubtful"]
 
 
 def meaning(label: str) -> object:
@@ -70,7 +70,7 @@ def near(label: str, others: Collection[str]) -> list[str]:
 def hint(label: str, nearest: Collection[str]) -> str:
     """Name the label that another one may stand for."""
     for other in nearest:
-        how = " (data.strip = true takes white space off)" if other.strip() == label.strip() else ""
+        how = " (data.strip = true removes white space)" if other.strip() == label.strip() else ""
         return f'; the nearest label is "{plain(other)}"{how}'
     return ""
 
@@ -97,9 +97,7 @@ def having(pattern: str, mark: str) -> Callable[[str], bool]:
 MISREAD = re.compile("â€|Ã[\x80-\xbf]|Â[\x80-\xbf]")
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 ARTEFACTS = (
-    Artefact(
-        "white space at an end, such as a tab", "data.strip = true takes it off", lambda text: text != text.strip()
-    ),
+    Artefact("white space at an end, such as a tab", "data.strip = true removes it", lambda text: text != text.strip()),
     Artefact(
         'doubled quotation marks ("")',
         "a CSV file seems to have been quoted twice, so write it again",
@@ -218,14 +216,14 @@ class Review:
     def about_copies(self) -> list[str]:
         lines = [
             f"{examples.count} of the {sum(self.labels[split].values())} rows of the {split} split have a text that "
-            f"the {other} split has too, so what is measured there looks better than it is; remove them from one of "
+            f"the {other} split also has, so what is measured there looks better than it is; remove them from one of "
             f"the two: {examples}"
             for (split, other), examples in self.copies.items()
         ]
         if self.contradictions.count:
             lines.append(
-                f"texts that occur with two labels: {self.contradictions.count}; no classifier is right about both, so "
-                f"correct or remove one: {self.contradictions}"
+                f"texts that occur with two labels: {self.contradictions.count}; no classifier can be right about "
+                f"both, so correct or remove one: {self.contradictions}"
             )
         return lines
 
@@ -239,8 +237,8 @@ class Review:
         return [
             Notice(
                 f"{examples.count} of {sum(rows.values())} texts "
-                f"({', '.join(f'{split} {examples.by_split[split]}' for split in rows)}) hold {artefact.name}, which a "
-                f"teacher may take for the cause of an error; {artefact.cure}: {examples}",
+                f"({', '.join(f'{split} {examples.by_split[split]}' for split in rows)}) contain {artefact.name}, "
+                f"which a teacher may mistake for the cause of an error; {artefact.cure}: {examples}",
                 "warning" if any(examples.by_split[split] > FEW * rows[split] for split in rows) else "info",
             )
             for artefact, examples in self.artefacts.items()

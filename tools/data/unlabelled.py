@@ -36,7 +36,7 @@ def load_unlabelled(source: DataSource) -> list[Fields]:
     texts: list[Fields] = [dict(zip(source.fields, row, strict=True)) for row in rows if row not in tested]
     if not texts:
         raise DataError(
-            f"{source.unlabelled}: every text of it is in the test split too, which nothing but evaluation may read; "
+            f"{source.unlabelled}: all its texts are also in the test split, which only evaluation may read; "
             "name other texts in data.unlabelled"
         )
     return texts

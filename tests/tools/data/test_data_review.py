@@ -52,7 +52,7 @@ def test_texts_that_stand_in_two_splits_are_counted_and_named(tmp_path: Path) ->
     copied = [(text.upper().replace(" ", "  "), label) for text, label in pairs("train", 5)]
     (message,) = messages(data_of(tmp_path, {"test": copied}))
     assert message == (
-        "5 of the 25 rows of the test split have a text that the train split has too, so what is measured there looks "
+        "5 of the 25 rows of the test split have a text that the train split also has, so what is measured there looks "
         "better than it is; remove them from one of the two: train line 1 and test line 21; train line 2 and test line "
         "22; train line 3 and test line 23; …"
     )
@@ -60,7 +60,7 @@ def test_texts_that_stand_in_two_splits_are_counted_and_named(tmp_path: Path) ->
 
 def test_copies_between_validation_and_test_are_told_too(tmp_path: Path) -> None:
     (message,) = messages(data_of(tmp_path, {"test": pairs("validation", 1)}))
-    assert message.startswith("1 of the 21 rows of the test split have a text that the validation split has too")
+    assert message.startswith("1 of the 21 rows of the test split have a text that the validation split also has")
 
 
 def test_a_text_with_two_labels_is_told_once_with_its_rows(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_text_with_two_labels_is_told_once_with_its_rows(tmp_path: Path) -> No
     ("label", "nearest"),
     [
         ("NA", None),
-        ("pos ", 'the nearest label is "pos" (data.strip = true takes white space off)'),
+        ("pos ", 'the nearest label is "pos" (data.strip = true removes white space)'),
         ("Pos", 'the nearest label is "pos";'),
         ("poss", 'the nearest label is "pos";'),
     ],
@@ -101,7 +101,7 @@ def test_labels_that_are_written_differently_are_told_however_common(tmp_path: P
 def test_many_doubtful_labels_are_summed_up(tmp_path: Path) -> None:
     lines = messages(data_of(tmp_path, {"train": [(f"odd {n}", f"{n}{'x' * n}") for n in range(12)]}))
     assert len(lines) == 6
-    assert lines[-1] == "7 more labels are as doubtful"
+    assert lines[-1] == "7 more labels are just as doubtful"
 
 
 def test_labels_that_the_operator_listed_are_not_doubted(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_labels_that_the_operator_listed_are_not_doubted(tmp_path: Path) -> None
 def test_traces_of_an_export_are_told_once_with_their_count(tmp_path: Path, text: str, expected: str) -> None:
     rows = [(f"{text[:1]}{n} {text}", "pos") for n in range(4)]
     (message,) = messages(data_of(tmp_path, {"train": rows[:2], "test": rows[2:]}))
-    assert message.startswith("4 of 64 texts (train 2, validation 0, test 2) hold ")
+    assert message.startswith("4 of 64 texts (train 2, validation 0, test 2) contain ")
     assert expected in message
     assert message.endswith("train line 21; train line 22; test line 21; …")
 
@@ -136,7 +136,7 @@ def test_few_traces_are_no_warning(tmp_path: Path) -> None:
     notices: list[Notice] = []
     inspect(source, notices)
     assert [notice.level for notice in notices] == ["info"]
-    assert notices[0].message.startswith("1 of 1201 texts (train 1) hold white space")
+    assert notices[0].message.startswith("1 of 1201 texts (train 1) contain white space")
 
 
 @pytest.mark.parametrize("text", ['"fine", he said', "a < b and b > c", "AT&T; really", "C:\\new", "«très bien» déjà"])
@@ -203,7 +203,7 @@ def test_a_run_tells_it_once_and_keeps_it(cli: Cli, small_run: Table, tmp_path: 
     assert [line[:40] for line in told] == [
         f"{tmp_path}/all.jsonl: one file"[:40],
         "warning: texts that occur with two labels: 1; no"[:40],
-        "warning: 1 of 34 texts (train 1) hold doubled"[:40],
+        "warning: 1 of 34 texts (train 1) contain doubled"[:40],
     ]
     with Results.open(tmp_path / "ws") as results:
         _, kept = results.query("SELECT level FROM events WHERE phase = 'data' ORDER BY level")

@@ -177,10 +177,10 @@ def test_a_text_longer_than_the_csv_modules_own_limit_is_read(tmp_path: Path) ->
         ),
         (b'text,label\n"a\nb",good\n  ,bad\n', 'line 4: column "text" holds an empty text'),
         (b"text,label\nfine,good\npoor,\n", 'line 3: column "label" holds no label'),
-        (b"", ': no column "text"; there is none'),
+        (b"", ': no column "text"; it has none'),
         (b"text,label\n", ": no rows"),
         (b"text,text,label\na,b,c\n", ': column "text" occurs 2 times'),
-        (b"txet,label\na,b\n", ': no column "text"; there is txet, label; did you mean "txet"?'),
+        (b"txet,label\na,b\n", ': no column "text"; it has txet, label; did you mean "txet"?'),
     ],
 )
 def test_a_broken_csv_is_one_line_with_its_line(tmp_path: Path, content: bytes, said: str) -> None:
@@ -205,7 +205,7 @@ def test_a_broken_csv_is_one_line_with_its_line(tmp_path: Path, content: bytes, 
             '{"text": "a", "label": "x"}\n{"text": "b", "label": 0.5}',
             'line 2: column "label": label 0.5 is of type float',
         ),
-        ('{"text": "a\\ud800", "label": "x"}', 'line 1: column "text" holds half a surrogate pair'),
+        ('{"text": "a\\ud800", "label": "x"}', 'line 1: column "text" contains half a surrogate pair'),
     ],
 )
 def test_broken_json_lines_are_one_line_with_their_line(tmp_path: Path, content: str, said: str) -> None:
@@ -288,7 +288,7 @@ def test_a_split_that_changed_after_it_was_inspected_is_refused(tmp_path: Path) 
     source = folder_of(tmp_path)
     dataset = inspect(source)
     folder_of(tmp_path, train=TRAIN[:2])
-    with pytest.raises(DataError, match="2 rows, there were 4 before"):
+    with pytest.raises(DataError, match="it has changed: 2 rows instead of 4"):
         load_split(source, dataset, "train")
 
 

@@ -53,7 +53,7 @@ def test_a_data_set_is_another_one_with_other_texts_beside_it(source: DataSource
         ([{"text": "k"}, {"text": "  "}], 'seen.jsonl, line 2: column "text" holds an empty text'),
         ([{"text": 3}], 'seen.jsonl, line 1: column "text" is not text'),
         ([{"body": "k"}], "text"),
-        ([{"text": "test 1"}, {"text": "test 0"}], "seen.jsonl: every text of it is in the test split too"),
+        ([{"text": "test 1"}, {"text": "test 0"}], "seen.jsonl: all its texts are also in the test split"),
         ([], "seen.jsonl"),
     ],
 )
