@@ -185,7 +185,7 @@ def print_planted(console: Console, effect: PlantedEffect, named: list[Named]) -
     if effect.unseen_reviews:
         line(
             "",
-            f"of them, {effect.unseen_reviews} reviews are worded with words that the teacher never saw: "
+            f"{effect.unseen_reviews} of these reviews use words that the teacher never saw: "
             f"{effect.unseen_before} -> {effect.unseen_after}",
         )
     console.print()

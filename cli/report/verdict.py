@@ -140,7 +140,7 @@ def sorts_of(turnover: Turnover) -> list[tuple[str, Evaluation | None]]:
 
 def rows_of_rest(parts: Parts) -> list[tuple[str, ...]]:
     """Accuracy, and what the new model makes of texts that fooled earlier ones."""
-    accuracy, held = parts.accuracy.difference, "held" if parts.accuracy_held else "fell more than is allowed"
+    accuracy, held = parts.accuracy.difference, "held" if parts.accuracy_held else "fell more than allowed"
     points = in_points(accuracy)
     p_value = "" if accuracy.p_value is None else f", McNemar p = {accuracy.p_value:.2g}"
     rows: list[tuple[str, ...]] = [
@@ -154,7 +154,7 @@ def rows_of_rest(parts: Parts) -> list[tuple[str, ...]]:
     for name, row in (("texts that fooled the original", parts.known_fixed), ("texts repaired earlier", parts.kept)):
         if row:
             interval = f"{percent(end(row.low))} to {percent(end(row.high))}"
-            rows.append((f"{name} ({row.n:,}), right now", "", percent(row.value), interval, ""))
+            rows.append((f"{name} ({row.n:,}), now right", "", percent(row.value), interval, ""))
     return rows
 
 

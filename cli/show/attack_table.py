@@ -152,7 +152,7 @@ def rows_of_table(tau: float) -> list[tuple[str, str, Callable[[Any], str]]]:
         ("failed", "failed", count),
         ("broken", "errors", count),
         (f"UUs (flipped at {tau:g} or more)", "uus", count),
-        ("natural UUs among the skipped", "natural_uus", count),
+        ("natural UUs among those skipped", "natural_uus", count),
         ("attack success rate", "attack_success_rate", percent),
         ("accuracy before", "original_accuracy", percent),
         ("accuracy under attack", "accuracy_under_attack", percent),

@@ -45,13 +45,13 @@ def notes_of(summary: Summary, shown: Sequence[Change]) -> list[str]:
     notes = []
     if any(change.metric == "uus_matched" for change in shown):
         notes.append(
-            "At matched coverage, UUs are counted at the confidence that as many clean test texts reach as reached "
+            "At matched coverage, the threshold is moved until as many clean test texts reach it as reached "
             f"{summary.tau:g} with the original model. Counts at {summary.tau:g} also change when a model merely "
             "becomes more or less confident of everything; counts at matched coverage do not."
         )
     if calibrated_alike(summary.changes):
         notes.append(
-            "Beside the original after temperature scaling, counts at matched coverage are the same: with two classes, "
+            "Temperature scaling of the original would not change its counts at matched coverage: with two classes, "
             "scaling does not change which texts a model is most confident of."
         )
     if summary.temperature is not None and bound_hit(summary.temperature):

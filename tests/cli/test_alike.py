@@ -152,7 +152,7 @@ def test_the_report_tells_a_statement_once_and_keeps_every_uu_and_sample(workspa
         page = build_page(results, "run-1")
     section = page.split('<section id="hypotheses">')[1].split("</section>")[0]
     assert section.count("read literally") == 1
-    assert "2 more UUs explained alike" in section
+    assert "2 more UUs with the same explanation" in section
     assert all(f"number {number} was fire" in section for number in range(4))
     assert section.count("sample hyp-") == 8
     assert section.count("because ") == 8

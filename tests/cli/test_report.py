@@ -258,7 +258,7 @@ def compared(run_id: str, number: int, metric: str, sides: tuple[float, float, f
 
 def judged_run(run_id: str = "run-1") -> list[Record]:
     """Two rounds with all that their verdicts rest on: the first closes a blind spot, the second forgets."""
-    verdict = "took the new model: natural UUs 30 -> 12 (-18); accuracy 80.0 % -> 80.5 %; of 2 blind spots 1 closed "
+    verdict = "took the new model: natural UUs 30 -> 12 (-18); accuracy 80.0 % -> 80.5 %; 2 blind spots: 1 closed "
     verdict += "(lens tripod zoom 20 -> 1, and nothing else changed beyond chance)"
     kept = rec.Evaluation(
         "ev-kept", run_id, 2, "mdl-2", None, "repaired_kept", 0.75, 0.6, 0.9, None, "repaired", None, None, 24
@@ -290,9 +290,10 @@ def test_the_evidence_of_each_round_is_laid_out_with_blind_spots_and_what_was_fo
     assert [tag for tag, _ in reader.elements].count("script") == 1
     for wanted in (
         "Round 1, taken", "Round 2, refused", "natural UUs at matched coverage", "-18 (-25 to -10)",
-        "natural UUs at matched coverage, old model calibrated or not", "At matched coverage, UUs are counted at",
+        "natural UUs at matched coverage, old model calibrated or not",
+        "At matched coverage, the threshold is moved until",
         "held, McNemar p = 0.001", "closed", "0.0004", "30 to 12", "18 of 24 (75.0 %)",
-        "texts repaired earlier (24), right now", "of 2 blind spots 1 closed",
+        "texts repaired earlier (24), now right", "2 blind spots: 1 closed",
     ):  # fmt: skip
         assert wanted in text, wanted
     assert HANDLER.replace("\x1b", "\N{REPLACEMENT CHARACTER}") in reader.text
@@ -313,7 +314,7 @@ def test_the_terminal_tells_each_reason_in_a_line_of_its_own_at_80_columns(tmp_p
     assert [line.rstrip() for line in lines[start + 1 : start + 5]] == [
         " - natural UUs 30 -> 12 (-18)",
         " - accuracy 80.0 % -> 80.5 %",
-        " - of 2 blind spots 1 closed (lens tripod zoom 20 -> 1, and nothing else changed",
+        " - 2 blind spots: 1 closed (lens tripod zoom 20 -> 1, and nothing else changed",
         "   beyond chance)",
     ]
     assert "round 2: kept the old model: natural UUs 12 -> 12, no change" in lines

@@ -90,7 +90,7 @@ def judge(
     accepted = fell and not any(count.at_tau.rose() for count in parts.counts) and parts.accuracy_held
     accuracy = f"accuracy {percent(right.before)} -> {percent(right.after)} ({mcnemar_p(right)})"
     if not parts.accuracy_held:
-        accuracy += f", which fell by {100 * drop:.1f} points of {100 * max_accuracy_drop:.1f} allowed"
+        accuracy += f", a fall of {100 * drop:.1f} points where {100 * max_accuracy_drop:.1f} are allowed"
     accuracy += tell_classes(parts.balanced, parts.majority)
     decision = "took the new model" if accepted else "kept the old model"
     told = [*(count.tell() for count in parts.counts), accuracy, *parts.tell_more()]

@@ -50,10 +50,10 @@ class Turnover:
         """Say how many are gone and how many are new, each sort by its name, so that the sums add up."""
         fixed, new = round(self.fixed.value), round(self.new.value)
         if self.less_confident is None or self.more_confident is None:  # an older blindspot measured this
-            return f"fixed, and new where the old model was right: {name} {fixed} and {new}"
+            return f"{name}: {fixed} fixed, {new} new where the old model was right"
         unsure, surer = round(self.less_confident.value), round(self.more_confident.value)
         return (
-            f"{name}: {fixed} gone ({fixed - unsure} right now, {unsure} still wrong but below tau), "
+            f"{name}: {fixed} gone ({fixed - unsure} now right, {unsure} still wrong but below tau), "
             f"{new + surer} new ({new} right before, {surer} wrong before but below tau)"
         )
 
@@ -96,7 +96,8 @@ class Count:
             assert self.calibrated_matched is not None
             beside = counts(self.calibrated_matched)
             return (
-                f"{said}, but at matched coverage, the old model calibrated, {beside}: not more than calibration gives"
+                f"{said}, but at matched coverage, against the calibrated old model, {beside}: "
+                "no more than calibration gives"
             )
         return f"{said}, at matched coverage {counts(self.matched)}"
 
@@ -104,7 +105,7 @@ class Count:
         """Say why a change at tau counts neither as a fall nor as a rise, by the test that decides."""
         row = self.at_tau.difference
         if end(row.low) <= 0 <= end(row.high):
-            return "inside the noise: the interval holds 0"
+            return "inside the noise: the interval includes 0"
         less = end(row.high) < 0
         level = self.level if less else SIGNIFICANT
         return (
@@ -128,11 +129,11 @@ class Count:
         if end(row.high) < 0:
             judged = "fewer than calibration alone gives"
         elif end(row.low) > 0:
-            judged = "calibration alone gives fewer"
+            judged = "more than calibration alone gives"
         else:
             judged = "not shown to be fewer than calibration alone gives"
         interval = f"95 % interval {signed(end(row.low))} to {signed(end(row.high))}"
-        return f"{self.name} {beside.before:.0f}, the new model {signed(row.value)} ({interval}): {judged}"
+        return f"{beside.before:.0f} {self.name} (the new model: {signed(row.value)}, {interval}, {judged})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +190,13 @@ def tell_blind_spots(spots: Sequence[BlindSpot]) -> str:
         ]
         more = ", …" if len(found) > SPOTS_TOLD else ""
         told.append(f"{len(found)} {status} ({', '.join(named)}{more})")
-    return f"of {total} {', '.join(told)}"
+    return f"{total}: {', '.join(told)}"
 
 
 def tell_known(fixed: Evaluation, left: Evaluation | None) -> str:
     """Say what the new model makes of the texts that fooled the original model."""
-    still = f" and {left.value * left.n:.0f} UUs still" if left else ""
-    return f"of {fixed.n} texts that fooled the original under attack, {fixed.value * fixed.n:.0f} are right now{still}"
+    still = f" and {left.value * left.n:.0f} still UUs" if left else ""
+    return f"of {fixed.n} texts that fooled the original under attack, {fixed.value * fixed.n:.0f} are now right{still}"
 
 
 def find(evaluations: Sequence[Evaluation], owner: tuple[str, str | None], key: Key) -> Evaluation | None:

@@ -66,7 +66,7 @@ def test_a_model_with_clearly_fewer_uus_and_the_same_accuracy_is_taken() -> None
     assert found.accepted
     assert found.text == (
         "took the new model: natural UUs 30 -> 29 (-1, 95 % interval -5 to +3), "
-        "inside the noise: the interval holds 0; "
+        "inside the noise: the interval includes 0; "
         "UUs under attack 120 -> 96 (-24, 95 % interval -38 to -10), "
         "at matched coverage 120 -> 100 (-20, 95 % interval -33 to -8); "
         "accuracy 81.0 % -> 81.2 % (McNemar p = 0.6)"
@@ -84,7 +84,7 @@ def test_a_change_inside_the_noise_is_called_that() -> None:
     assert not found.accepted
     assert found.text.startswith("kept the old model: ")
     assert (
-        "UUs under attack 120 -> 112 (-8, 95 % interval -20 to +4), inside the noise: the interval holds 0;"
+        "UUs under attack 120 -> 112 (-8, 95 % interval -20 to +4), inside the noise: the interval includes 0;"
         in found.text
     )
 
@@ -143,7 +143,7 @@ def test_a_model_that_only_became_shy_is_not_taken(matched: Change) -> None:
 def test_fewer_uus_do_not_buy_a_loss_of_accuracy() -> None:
     found = verdict((120, 96, -38, -10), accuracy=(0.81, 0.787, -0.04, -0.01))
     assert not found.accepted
-    assert "accuracy 81.0 % -> 78.7 % (McNemar p = 0.6), which fell by 2.3 points of 1.0 allowed" in found.text
+    assert "accuracy 81.0 % -> 78.7 % (McNemar p = 0.6), a fall of 2.3 points where 1.0 are allowed" in found.text
 
 
 def test_a_drop_of_just_what_is_allowed_is_allowed() -> None:
@@ -237,7 +237,7 @@ def test_blind_spots_are_told_by_status_with_their_words_and_counts() -> None:
         *(spot(number, "shrunk", 9, 5, f"w{number}") for number in range(4, 8)),
     )
     assert text_with(blind_spots=spots).endswith(
-        "; of 7 blind spots 1 closed (lens tripod zoom 30 -> 1), 4 shrunk (w4 9 -> 5, w5 9 -> 5, w6 9 -> 5, …), "
+        "; 7 blind spots: 1 closed (lens tripod zoom 30 -> 1), 4 shrunk (w4 9 -> 5, w5 9 -> 5, w6 9 -> 5, …), "
         "1 opened (number 3 0 -> 12)"
     )
     assert tell_blind_spots(spots[:1]) == "1 blind spot, none closed or opened beyond chance"
@@ -260,11 +260,11 @@ def test_the_rest_of_the_evidence_is_told_and_does_not_decide() -> None:
     )
     assert told.startswith("took the new model: ")
     assert told.removeprefix(f"{text_with()}; ").split("; ") == [
-        "natural UUs: 40 gone (29 right now, 11 still wrong but below tau), 16 new (10 right before, 6 wrong before "
+        "natural UUs: 40 gone (29 now right, 11 still wrong but below tau), 16 new (10 right before, 6 wrong before "
         "but below tau)",
-        "of 170 texts that fooled the original under attack, 68 are right now and 85 UUs still",
-        "temperature scaling alone (T = 1.83) would leave, at matched coverage, natural UUs 120, the new model -20 "
-        "(95 % interval -33 to -8): fewer than calibration alone gives",
+        "of 170 texts that fooled the original under attack, 68 are now right and 85 still UUs",
+        "temperature scaling alone (T = 1.83) would leave, at matched coverage, 120 natural UUs (the new model: -20, "
+        "95 % interval -33 to -8, fewer than calibration alone gives)",
         "of 60 texts that earlier rounds repaired, 54 are still right (95 % interval 80.0 % to 95.0 %)",
     ]
 
@@ -282,8 +282,8 @@ def test_figures_of_an_older_blindspot_are_told_as_far_as_they_go() -> None:
         row("uus_calibrated", 90, model_id="old", threshold=0.65),
         row("uus_calibrated", 6, baseline_id="old", low=-4, high=15, threshold=0.65),
     )
-    assert "fixed, and new where the old model was right: natural UUs 40 and 10" in told
-    assert "temperature scaling alone would leave natural UUs 90, the new model +6 (95 % interval -4 to +15)" in told
+    assert "natural UUs: 40 fixed, 10 new where the old model was right" in told
+    assert "temperature scaling alone would leave 90 natural UUs (the new model: +6, 95 % interval -4 to +15, " in told
 
 
 @pytest.mark.parametrize(
