@@ -84,7 +84,7 @@ def split_base_url(rest: str) -> tuple[str, str | None]:
     except ValueError:
         usable = False
     if usable and (parts.username or parts.password):
-        raise SettingsError("teacher.spec: the base URL holds a user or password; keys belong in the environment")
+        raise SettingsError("teacher.spec: the base URL contains a user or password; keys belong in the environment")
     if not usable or re.search(r"[\s?#]", base_url):
         raise SettingsError(
             f"teacher.spec: not a usable base URL: {without_secrets(base_url)!r}; use no spaces, ? or #, and a port "

@@ -73,7 +73,7 @@ def read_answers(folder: Path) -> Answers:
                 refused[key].append(f"{place}: {shorten(key)} has no answer: {reply}")
             else:
                 if key in replies and replies[key][1] != reply:
-                    problems.append(f"{replies[key][0]}: {shorten(key)} has another answer in {place}, which counts")
+                    problems.append(f"{replies[key][0]}: {shorten(key)} is answered again in {place}, which counts")
                 replies[key] = place, reply
                 if reply.refusal is not None:
                     problems.append(f"{place}: {shorten(key)} was refused: {shorten(reply.refusal)}")
@@ -158,7 +158,7 @@ def receipt(folder: Path, *, stem: str) -> str | None:
         return None
     replies, newest = read_answers(folder).replies, max(of_pass)
     taken = sum(key in replies for key in of_pass[newest])
-    again = "" if newest <= PASSES else ", questions that are asked again"
+    again = "" if newest <= PASSES else " (questions asked again)"
     return f"{taken} of {len(of_pass[newest])} answers taken, pass {newest} of {max(PASSES, newest)}{again}"
 
 

@@ -20,7 +20,7 @@ class FileProvider:
 
     def __init__(self, folder: Path, endpoint: Endpoint) -> None:
         if folder.exists() and not folder.is_dir():
-            raise SettingsError(f"teacher.spec: file:{folder} is not a folder; name a folder, which need not exist yet")
+            raise SettingsError(f"teacher.spec: file:{folder} is not a folder; name a folder or an unused path")
         self._folder = folder
         self._endpoint = endpoint
         self._replies = read_answers(folder).replies

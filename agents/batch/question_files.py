@@ -35,9 +35,9 @@ def readable(lines: Sequence[Mapping[str, Any]], file: str) -> str:
     answers = file.replace(".questions.", ".answers.")
     head = (
         f"# {len(lines)} question{'s' * (len(lines) != 1)}\n\n"
-        f"The questions of `{file}`, to be read. Answers go into `{answers}`, one line for each question:\n\n"
+        f"The questions of `{file}`, for people to read. Write answers into `{answers}`, a line for each question:\n\n"
         '    {"custom_id": "…", "answer": …}\n\n'
-        "The answer is a text, or the JSON object that the question asks for. This file is not read again.\n"
+        "The answer is a text, or the JSON object that the question asks for. blindspot does not read this file.\n"
     )
     return "\n".join([head, *(part for line in lines for part in section(line))])
 
@@ -131,7 +131,7 @@ def read_lines(path: Path) -> Iterator[tuple[Place, str]]:
     Raises: TeacherError, when the file cannot be read.
     """
     if path.exists() and not path.is_file():  # a pipe would be waited for, a device read without end
-        raise TeacherError(f"{path}: is no regular file; remove it, or save what it gives to a file")
+        raise TeacherError(f"{path}: is not a regular file; remove it, or save its content to a file")
     try:
         # split at line feeds only: JSON may hold the other separators of splitlines() as they are
         lines = path.read_text(encoding="utf-8-sig", errors="replace").split("\n")
@@ -157,7 +157,7 @@ def read_questions(folder: Path) -> dict[str, tuple[Place, Line]]:
                 problem = error.errors()[0] if isinstance(error, ValidationError) else None
                 said = f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" if problem else str(error)
                 raise TeacherError(
-                    f"{path.parent / str(place)}: is not a question ({said}): only the run's own files are named "
+                    f"{path.parent / str(place)}: is not a question ({said}): only the run's own files may be named "
                     f"*{QUESTIONS}; give a file of answers another name"
                 ) from None
     return found
@@ -208,7 +208,7 @@ def waiting_line(questions: Sequence[OpenQuestion], files: Sequence[Path]) -> st
     folder = files[-1].parent
     answers = files[-1].name.replace(QUESTIONS, ".answers.jsonl")
     return (
-        f'{where}; put the answers, lines of {{"custom_id": …, "answer": …}} or of the Batch API\'s responses, into '
+        f'{where}; write the answers, as lines {{"custom_id": …, "answer": …}} or as the Batch API\'s responses, into '
         f"{folder / answers}, or buy them with `blindspot batch submit {shlex.quote(str(folder))} --teacher …`; "
-        f"to read them, open {', '.join(file.name.replace(QUESTIONS, COMPANION) for file in files)}"
+        f"to read the questions, open {', '.join(file.name.replace(QUESTIONS, COMPANION) for file in files)}"
     )

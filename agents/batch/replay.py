@@ -69,7 +69,7 @@ def read_calls(file: Path) -> dict[str, RecordedCall]:
     Raises: SettingsError, naming the line that is not a call.
     """
     if not file.is_file():
-        what = "is no regular file" if file.exists() else "no such file"
+        what = "not a regular file" if file.exists() else "no such file"
         raise SettingsError(f"teacher.spec: replay:{file}: {what}; `blindspot export --calls FILE` writes one")
     calls = []
     for place, text in read_lines(file):

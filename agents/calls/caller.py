@@ -184,7 +184,7 @@ class Caller:
                 reply = await self._provider.complete(attempt.messages, asked.question.tools)
         except asyncio.CancelledError as error:
             if cost_usd := ticket.failed(error):
-                await self._record(asked, attempt._replace(error="ended before its answer came", cost_usd=cost_usd))
+                await self._record(asked, attempt._replace(error="stopped before the answer came", cost_usd=cost_usd))
             raise
         except Exception as error:
             late = f"{self._spec}: no answer within {self._limits.timeout_s:g} s"
@@ -212,9 +212,9 @@ class Caller:
         if counted != reply and not self._has_warned:
             self._has_warned = True
             await self._recorder.warn(
-                f"{self._spec} counted {named_count(reply.tokens_in)} tokens of a question and "
-                f"{named_count(reply.tokens_out)} of its answer, which cannot be: such counts are replaced by the most "
-                f"that the request may take ({load.most_in} and {load.most_out})"
+                f"{self._spec} counted {named_count(reply.tokens_in)} tokens in a question and "
+                f"{named_count(reply.tokens_out)} in its answer, which is impossible: such counts are replaced by "
+                f"the most that the request can have used ({load.most_in} and {load.most_out})"
             )
         return counted
 

@@ -128,7 +128,7 @@ def connect(
     key, url = check_key(os.environ.get(KEY, ""), KEY), base_url or OWN_URL
     peer = Peer(f"openai:{model}", url, key)
     if not key and is_own(url):
-        raise TeacherError(f"{peer.name} needs a key: set {KEY}, or name a server of your own by @BASE_URL")
+        raise TeacherError(f"{peer.name} needs a key: set {KEY}, or name a server of your own with @BASE_URL")
 
     def make() -> AsyncOpenAI:
         http = BoundedClient(url, timeout_s=timeout_s, most_bytes=most_bytes)

@@ -142,7 +142,7 @@ class Peer:
         """Say where a redirect leads: it is not followed, since the question would go to a host that nobody named."""
         return (
             f"{self.name} at {self.host} answered {status}, a redirect to {self.told(location)}: redirects are not "
-            "followed; if that is the right server, name it by @BASE_URL in the teacher's spec"
+            "followed; if that is the right server, name it with @BASE_URL in the teacher's spec"
         )
 
     def unreachable(self, error: Exception) -> Unavailable:
@@ -168,7 +168,7 @@ def check_key(key: str, variable: str) -> str:
     """Strip a key, and refuse one that no HTTP header can carry. The message never holds the key."""
     key = key.strip()
     if not key.isascii() or not key.isprintable():
-        raise TeacherError(f"{variable} holds characters that cannot be part of a key: set it again")
+        raise TeacherError(f"{variable} contains characters that cannot be part of a key: set it again")
     return key
 
 

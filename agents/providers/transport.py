@@ -36,7 +36,7 @@ class BoundedClient(AsyncClient):
     async def send(self, request: Request, *, stream: bool = False, **options: Any) -> Response:  # noqa: ARG002
         """Send, and read the body. Raises: UnusableBody; httpx2's errors."""
         if origin_of(request.url) != self._origin:  # Anthropic's SDK fetches results from wherever the server says
-            raise UnusableBody(f"an address of another server, which is not asked: {request.url}")
+            raise UnusableBody(f"an address on another server, which is not contacted: {request.url}")
         options["follow_redirects"] = False
         response = await super().send(request, stream=True, **options)
         try:
@@ -58,7 +58,7 @@ async def read_body(response: Response, most_bytes: int) -> bytes:
     """Read and unpack a body. Raises: UnusableBody."""
     packing = response.headers.get("content-encoding", "identity").strip().lower()
     if packing not in ("identity", "gzip", "x-gzip", ""):
-        raise UnusableBody(f"an answer that is packed ({packing}), which was not asked for")
+        raise UnusableBody(f"a compressed answer ({packing}), which was not asked for")
     unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16) if "gzip" in packing else None
     body, arrived = bytearray(), 0
     async for chunk in response.aiter_raw():
@@ -66,7 +66,7 @@ async def read_body(response: Response, most_bytes: int) -> bytes:
         try:
             body += unpacker.decompress(chunk, most_bytes + 1 - len(body)) if unpacker else chunk
         except zlib.error as error:
-            raise UnusableBody(f"an answer that cannot be unpacked ({error})") from None
+            raise UnusableBody(f"a compressed answer that cannot be read ({error})") from None
         if max(arrived, len(body)) > most_bytes:
             raise UnusableBody(f"an answer of more than {most_bytes // 2**20} MiB: no more of it was read")
     if unpacker and arrived and not unpacker.eof:

@@ -64,7 +64,7 @@ def read_samples(reply: str, *, field_names: Sequence[str], labels: Sequence[str
             raise MalformedAnswer(f"sample {number} has the fields [{found}], not exactly {list(field_names)}")
         if sample.label not in labels:
             raise MalformedAnswer(
-                f"sample {number} has the label {named(sample.label)}, which is none of {list(labels)}"
+                f"sample {number} has the label {named(sample.label)}, which is not one of {list(labels)}"
             )
     return samples
 
@@ -72,9 +72,7 @@ def read_samples(reply: str, *, field_names: Sequence[str], labels: Sequence[str
 def read_object(reply: str, validate: Callable[[Any], Answer]) -> Answer:
     """Validate the last fitting JSON object of a reply: thoughts and drafts come before the answer."""
     if len(reply) > MOST_CHARACTERS:
-        raise MalformedAnswer(
-            f"it has {len(reply)} characters, more than the {MOST_CHARACTERS} that are looked through"
-        )
+        raise MalformedAnswer(f"it has {len(reply)} characters; only answers of up to {MOST_CHARACTERS} are read")
     reasons = []
     for candidate in reversed(json_objects(reply)):
         try:

@@ -106,7 +106,8 @@ class GivenTeacher:
             raise MalformedAnswer(f"{self.spec}: a draft's fields are not exactly {list(case.field_names)}")
         if draft.label not in case.labels:
             raise MalformedAnswer(
-                f"{self.spec}: a draft has the label {shorten(repr(draft.label))}, which is none of {list(case.labels)}"
+                f"{self.spec}: a draft has the label {shorten(repr(draft.label))}, "
+                f"which is not one of {list(case.labels)}"
             )
         fields = {name: self._text("generate", draft.fields[name], name) for name in case.field_names}
         reasoning = self._text("generate", draft.reasoning, "reasoning")
@@ -119,7 +120,7 @@ class GivenTeacher:
 
     def _text(self, method: str, value: object, what: str) -> str:
         if not isinstance(value, str):
-            raise self._wrong(method, value, f"a text as {what}")
+            raise self._wrong(method, value, f"a text for {what}")
         return storable(value)
 
     def _wrong(self, method: str, value: object, wanted: str) -> TeacherError:

@@ -85,7 +85,7 @@ def state(case: Case, pattern: Pattern, *, rows: int) -> Explanation:
             f"Samples that say {case.label} with words the classifier was never trained on, here {quoted}, "
             f"are read as {case.predicted}."
         )
-        reasoning = f"None of the {rows:,} training samples holds {quoted}; the other words are known."
+        reasoning = f"None of the {rows:,} training samples contains {quoted}; the other words are known."
     else:
         text = (
             f"Samples labelled {case.label} that hold words which mostly come with {case.predicted}, "
@@ -111,7 +111,7 @@ def turn(case: Case, pattern: Pattern) -> Explanation:
             f"Samples labelled {case.label} whose texts share about {shared:.0%} of their words, about other names "
             f"and numbers, may be misread as {case.predicted} as well."
         )
-        reasoning = "How much the texts share shows first, whatever they are about."
+        reasoning = "How much the texts share is noticed first, whatever they are about."
     elif pattern.kind == "cues":
         text = (
             f"Samples labelled {case.label} whose own telling words are misspelt may be misread as {case.predicted} "
@@ -120,8 +120,8 @@ def turn(case: Case, pattern: Pattern) -> Explanation:
         reasoning = f"Here {quoted} outweighs the words that speak for {case.label}; without those, anything does."
     else:
         text = (
-            f"An ordinary word that speaks for {case.label} replaced by {quoted}, in other wordings and about other "
-            f"things, may be misread as {case.predicted} as well."
+            f"Texts in which {quoted} replaces an ordinary word that speaks for {case.label}, whatever their wording "
+            f"and subject, may be misread as {case.predicted} as well."
         )
         reasoning = "If the words themselves mislead the classifier, their surroundings matter little."
     return Explanation(text, reasoning, None)

@@ -226,7 +226,7 @@ async def test_results_of_another_server_are_not_asked_for(server: BatchServer, 
     asked(tmp_path, "one")
     await batch.submit(tmp_path, server.spec("anthropic"))
     server.results_url = server.url.replace("127.0.0.1", "localhost") + "/v1/messages/batches/batch_1/results"
-    with pytest.raises(TeacherError, match="an address of another server, which is not asked: http://localhost"):
+    with pytest.raises(TeacherError, match="an address on another server, which is not contacted: http://localhost"):
         await batch.fetch(tmp_path)
 
 

@@ -176,7 +176,7 @@ def test_a_later_line_takes_the_place_of_an_earlier_one_and_only_a_difference_is
     put(tmp_path / "r.answers.jsonl", first, second, second, refused)
     answers = read_answers(tmp_path)
     assert answers.replies[key("a")].text == "yes"
-    assert answers.problems == (f"r.answers.jsonl:1: {key('a')} has another answer in r.answers.jsonl:2, which counts",)
+    assert answers.problems == (f"r.answers.jsonl:1: {key('a')} is answered again in r.answers.jsonl:2, which counts",)
 
 
 @given(st.lists(st.sampled_from("abcdef"), min_size=1), st.lists(st.sampled_from("abcdef"), min_size=1))
@@ -218,7 +218,7 @@ def test_a_file_in_the_place_of_the_folder_is_told_at_once(tmp_path: Path) -> No
 @pytest.mark.parametrize("name", ["pipe.jsonl", "pipe.questions.jsonl"])
 def test_a_pipe_among_the_files_is_told_and_not_waited_for(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
-    with pytest.raises(TeacherError, match=f"{name}: is no regular file"):
+    with pytest.raises(TeacherError, match=f"{name}: is not a regular file"):
         read_answers(tmp_path)
 
 
@@ -335,7 +335,7 @@ async def test_three_passes_give_the_rows_of_a_straight_run_and_so_does_a_replay
     await asyncio.to_thread(straight.start, teacher_server.spec("openai"))
 
     def with_files() -> Run:
-        with pytest.raises(Waiting, match=rf"^{UUS} questions wait in .*filed-1-round1-pass1\.questions\.jsonl; put"):
+        with pytest.raises(Waiting, match=rf"^{UUS} questions wait in .*filed-1-round1-pass1\.questions\.jsonl; write"):
             setting.start()
         assert setting.answer() == UUS
         with pytest.raises(Waiting, match=rf"^{2 * UUS} questions wait in .*-pass2\.questions\.jsonl;"):
@@ -364,7 +364,7 @@ async def test_three_passes_give_the_rows_of_a_straight_run_and_so_does_a_replay
 
 
 def test_files_say_what_is_asked_and_a_resumed_run_what_it_took(setting: Setting) -> None:
-    with pytest.raises(Waiting, match=r"to read them, open filed-1-round1-pass1\.questions\.md"):
+    with pytest.raises(Waiting, match=r"to read the questions, open filed-1-round1-pass1\.questions\.md"):
         setting.start()
     folder = Path(setting.table["teacher"]["spec"].removeprefix("file:"))
     kinds = {1: {"abstraction"}, 2: {"extrapolation", "samples-abs"}, 3: {"samples-ext"}}

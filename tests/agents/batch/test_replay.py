@@ -96,7 +96,7 @@ def test_a_file_that_cannot_be_replayed_is_told_by_line(tmp_path: Path) -> None:
 def test_what_is_no_regular_file_is_not_replayed(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "calls.jsonl")
     for path in (tmp_path / "calls.jsonl", tmp_path, Path("/dev/zero")):
-        with pytest.raises(SettingsError, match=f"replay:{path}: is no regular file"):
+        with pytest.raises(SettingsError, match=f"replay:{path}: not a regular file"):
             ReplayProvider(path)
 
 

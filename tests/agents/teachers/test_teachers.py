@@ -440,7 +440,7 @@ async def test_a_second_cancellation_ends_a_request_at_once(
 
     await with_teacher(use, log=log, caps=Caps(price=Price(1.0, 2.0)))
     (call,) = log.calls.values()
-    assert (call.reply, call.error, call.attempts) == (None, "ended before its answer came", 1)
+    assert (call.reply, call.error, call.attempts) == (None, "stopped before the answer came", 1)
     assert call.cost_usd is not None
     assert call.cost_usd > 400 * 2.0 / 1e6  # at most: nobody saw the answer
     assert (await with_teacher(abstract, log=log, caps=Caps(price=Price(1.0, 2.0)))).text
@@ -780,7 +780,10 @@ async def test_a_request_that_brought_nothing_does_not_count_as_bought(
     ("answer", "reason"),
     [
         (samples("positive"), "1 samples, 2 were asked for"),
-        (samples("positive", "neutral"), "sample 2 has the label 'neutral', which is none of ['negative', 'positive']"),
+        (
+            samples("positive", "neutral"),
+            "sample 2 has the label 'neutral', which is not one of ['negative', 'positive']",
+        ),
         (samples("positive", "positive", text="only one"), "sample 1 has the fields ['text'], not exactly"),
         (samples("positive", "positive", text=" ", title="t"), "samples.0.fields.text: String should have at least 1"),
         ('{"samples": [{"label": "positive"}]}', "samples.0.fields: Field required"),
@@ -906,7 +909,7 @@ def test_a_missing_key_is_told_before_anything_is_asked(provider: str, monkeypat
     with pytest.raises(TeacherError, match=f"set {variable}"):
         open_language_model(TeacherSpec.parse(f"{provider}:m"), LIMITS, log, ledger_of(log, "run-1"))
     monkeypatch.setenv(variable, "sk-ключ")
-    with pytest.raises(TeacherError, match=f"{variable} holds characters") as caught:
+    with pytest.raises(TeacherError, match=f"{variable} contains characters") as caught:
         open_language_model(TeacherSpec.parse(f"{provider}:m"), LIMITS, log, ledger_of(log, "run-1"))
     assert "ключ" not in str(caught.value)
 
@@ -953,7 +956,7 @@ async def test_counts_that_cannot_be_are_replaced_by_the_most_there_can_be_and_t
         assert call.cost_usd is not None
         assert 0 < call.cost_usd < 1
     (warning,) = log.warnings
-    assert "which cannot be: such counts are replaced" in warning
+    assert "which is impossible: such counts are replaced" in warning
     assert len(warning) < 400
 
 
