@@ -16,7 +16,7 @@ from typing import Any, Self
 
 SAME_S = 0.3  # a wrapper that passes the terminal's Ctrl-C on makes two of one
 SHOW_CURSOR = "\x1b[?25h"
-STOPPING = "stopping after the current item… (again ends at once)"
+STOPPING = "stopping after the current item… (ask again to end at once)"
 
 
 class StopSignals:

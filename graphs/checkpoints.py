@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)  # the last: lacks a table or a column
 
 WAY_OUT = (
-    "move it away, or put a whole copy in its place: without it a run goes on from its rows, unless a teacher chooses "
+    "move it away, or replace it by an intact copy: without it, a run goes on from its rows, unless a teacher chooses "
     "its steps"
 )
 
@@ -60,11 +60,11 @@ def make_ready(path: Path) -> None:
         if not path.exists():
             path.touch(mode=0o600)
     except OSError as error:
-        raise StoreError(f"{path}: cannot be made ({error.strerror}); fix that and start again") from None
+        raise StoreError(f"{path}: cannot be created ({error.strerror}); fix that and start again") from None
     if not path.is_file():
-        raise StoreError(f"{path} is no regular file; {WAY_OUT}")
+        raise StoreError(f"{path} is not a regular file; {WAY_OUT}")
     if not os.access(path, os.R_OK | os.W_OK):
-        raise StoreError(f"{path}: no permission to read and write it; give it back (chmod u+rw) and start again")
+        raise StoreError(f"{path}: no permission to read and write it; change that (chmod u+rw) and start again")
 
 
 def unusable(path: Path, error: sqlite3.Error) -> StoreError:
@@ -103,7 +103,7 @@ async def is_known(
         return False
     values = snapshot.values  # none before the first step
     if values and not (start.keys() <= values.keys() and values["run_id"] == run_id):
-        raise damaged(path, f"the checkpoint of {run_id} is that of another run or lacks parts")
+        raise damaged(path, f"the checkpoint of {run_id} belongs to another run or is incomplete")
     return True
 
 

@@ -40,7 +40,7 @@ def submit(
 
     place, spec = batch.folder_of(folder), batch.batch_spec(teacher)
     if again and adopt:
-        raise SettingsError("--again and --adopt exclude each other; give one of them")
+        raise SettingsError("--again and --adopt cannot be combined; give one of them")
     questions = batch_record.open_lines(place, batch_record.settled(place, again=again, adopt=adopt))
     usd = batch.most_usd(questions, spec)
     if questions and not yes and is_providers_own(spec):

@@ -61,7 +61,7 @@ def clear_answers(folder: Path, teacher: str | None, *, yes: bool) -> None:
 
     whose = f"of {teacher}" if teacher else "of every teacher"
     if not yes and not sys.stdin.isatty():
-        raise SettingsError("--clear: there is not a terminal to confirm it on; add --yes")
+        raise SettingsError("--clear: there is no terminal to confirm it on; add --yes")
     if not yes:
         typer.confirm(f"Stop later runs from reusing the answers {whose} in {folder}?", abort=True)
     cleared, kept = clear_cache(folder.resolve(), teacher)

@@ -139,7 +139,7 @@ def writable(workspace: Path) -> str:
             pass
     except OSError as error:
         raise StoreError(f"{folder}: {error.strerror}; choose another folder with --workspace") from None
-    return f"{workspace.absolute()} can be written" + ("" if workspace.exists() else ", is not there yet")
+    return f"{workspace.absolute()} can be written" + ("" if workspace.exists() else ", but does not exist yet")
 
 
 def minilm() -> str:

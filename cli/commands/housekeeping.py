@@ -59,13 +59,13 @@ def confirm(deletion: Deletion) -> None:
     Raises: SettingsError, where nobody is there to answer. Cancelled, when the answer is no.
     """
     if not sys.stdin.isatty():
-        raise SettingsError("delete: there is not a terminal to confirm it on; add --yes")
+        raise SettingsError("delete: there is no terminal to confirm it on; add --yes")
     for run in deletion.runs:
         typer.echo(visible(f"{run.run_id}: {run.status}, begun {run.started_at:%Y-%m-%d %H:%M} UTC"), err=True)
     typer.echo(f"{in_words(deletion)} will be deleted.", err=True)
     if deletion.answers:
         typer.echo(
-            f"{deletion.answers:,} answers of teachers would not be found again by later runs; "
+            f"{deletion.answers:,} answers of teachers could no longer be reused by later runs; "
             "`blindspot export RUN --calls FILE` keeps them.",
             err=True,
         )

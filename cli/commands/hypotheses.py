@@ -60,5 +60,7 @@ def pick_taught(results: Results, run_id: str | None) -> str:
     if names and run_id in (None, *names):
         return run_id or str(names[-1])
     if rows and run_id is None:
-        raise StoreError(f"{results.path}: only attack runs, which have no hypotheses; `blindspot run` starts others")
+        raise StoreError(
+            f"{results.path}: only attack runs, which have no hypotheses; start a run with `blindspot run`"
+        )
     raise StoreError(f"{results.path}: no run {run_id or 'yet'}; there are: {', '.join(names) or 'none'}")

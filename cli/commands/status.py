@@ -159,8 +159,8 @@ def print_status(folder: Path, rows: list[dict[str, Any]]) -> None:
             first = {"failed": "once that is fixed, ", "waiting": "then "}.get(row["status"], "")
             console.print(Text(f"{row['run_id']}: {row['stop_reason']}; {first}go on with `{again}`"), soft_wrap=True)
         elif (row["nothing_new_for_s"] or 0) > SILENT_S:
-            silent = f"nothing new for {row['nothing_new_for_s'] // 60} min, so it is in one long phase or was killed"
-            console.print(Text(f"{row['run_id']}: {silent}: `{again}` goes on if it was"), soft_wrap=True)
+            silent = f"nothing new for {row['nothing_new_for_s'] // 60} min, so it is in a long phase or was killed"
+            console.print(Text(f"{row['run_id']}: {silent}; if it was killed, go on with `{again}`"), soft_wrap=True)
 
 
 def state_of(row: dict[str, Any]) -> str:

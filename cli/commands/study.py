@@ -36,7 +36,7 @@ def study(
         bool, typer.Option("--dry-run", help="List the remaining cells, with a forecast of time and cost; run nothing.")
     ] = False,
     show: Annotated[
-        bool, typer.Option("--show", help="Print the tables as far as they are measured; run nothing.")
+        bool, typer.Option("--show", help="Print the tables of what has been measured so far; run nothing.")
     ] = False,
     markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the tables as Markdown.")] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every figure as CSV.")] = None,
@@ -73,7 +73,7 @@ def carry_out(plan: StudyPlan, only: list[str] | tuple[()], file: Path, *, yes: 
     choose_cells(only, plan)  # a slip is told before anything is forecast
     agree_on_study(plan, only, yes=yes)
     kind = display_kind(quiet=quiet)
-    again = f"the same command goes on: blindspot study {file}"
+    again = f"the same command continues it: blindspot study {file}"
 
     def outlook() -> str:
         return f"; what is done is kept, and {again}"
@@ -125,7 +125,7 @@ def print_forecast(plan: StudyPlan, only: list[str] | tuple[()], *, as_json: boo
     for number, loaded in enumerate(loaded_cells, start=1):
         typer.echo(f"{number:>4}  {loaded.cell}")
     if not loaded_cells:
-        typer.echo(f"nothing is left to run of {len(plan.cells)} cells")
+        typer.echo(f"nothing is left to run: all {len(plan.cells)} cells are done")
         return
     left = f"{len(loaded_cells)} of {len(plan.cells)} cells are left: {in_words(outlook, 0.0)}"
     typer.echo(f"{left}; {spend}" if spend else f"{left}; no teacher costs anything")
@@ -165,7 +165,7 @@ def raise_unfinished(end: StudyEnd, file: Path) -> None:
 
     Raises: OperatorError, where a cell failed; Waiting, where one waits for answers in files.
     """
-    again = f"`blindspot study {file}` goes on with it"
+    again = f"`blindspot study {file}` continues it"
     if end.failed:
         cell, reason = next(iter(end.failed.items()))
         others = f" (and {len(end.failed) - 1} more)" if len(end.failed) > 1 else ""

@@ -39,8 +39,8 @@ SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!&~$])")
 COLUMNS = {
     "accepted": "passed every check of the filter: what is trained on",
     "rejected_by": "the first check that it failed",
-    "reasoning": "why the teacher wrote it so",
-    "hypothesis": "what the teacher takes for the cause of the error; the sample was written after it",
+    "reasoning": "why the teacher wrote it this way",
+    "hypothesis": "what the teacher believes to be the cause of the error; the sample was written after it",
     "hypothesis_kind": "abstraction (of the error that was found) or extrapolation (to one that was not seen)",
     "abstraction": "for an extrapolation: the hypothesis that it reasons from",
     "evidence": "what the teacher's own probes showed, as JSON",
@@ -53,7 +53,7 @@ COLUMNS = {
     "uu_perturbed": "the same after an attack changed it; empty where none did",
     "uu_recipe": "the attack",
     "uu_label": "its true label",
-    "uu_predicted": "what the classifier took it for",
+    "uu_predicted": "what the classifier predicted",
     "uu_confidence": "how sure the classifier was, in [0, 1]",
     "score_bertscore": "F1 against the nearest training sample",
     "score_nearest_training": "share of characters in common with the nearest training sample",
@@ -103,7 +103,7 @@ classify = pipeline("text-classification", model="THIS FOLDER")
 classify({sample}, truncation=True)
 ```
 
-It reads {reading(made.fields)}; what is longer than {made.settings["classifier"]["max_tokens"]} tokens is cut.
+It reads {reading(made.fields)}; texts longer than {made.settings["classifier"]["max_tokens"]} tokens is cut.
 
 ## How it was made
 
@@ -162,7 +162,7 @@ def data_card(made: Made, rows: Sequence[Mapping[str, Any]], columns: Sequence[s
 # Synthetic samples of {plain(summary.run_id)}
 
 {len(rows):,} samples for the task "{plain(made.task)}", {added_by(made)}, to repair a classifier's confident errors; \
-{len(accepted):,} {"passed the filter, which training needs" if filtered else "are trained on, without a filter"} \
+{len(accepted):,} {"passed the filter and can be trained on" if filtered else "are trained on, without a filter"} \
 ({", ".join(f"{plain(label)} {counts[label]:,}" for label in made.labels)}).
 
 ```python
@@ -174,15 +174,15 @@ accepted = load_dataset("THIS FOLDER", split="train").filter(lambda row: row["ac
 ## Columns
 
 {listed(made.fields)} and {listed([made.settings["data"]["label"]])} are as in the training data; the others tell \
-where a sample comes from. One that would have their name begins with "blindspot\\_".
+where a sample comes from. The name of one that would clash with these begins with "blindspot\\_".
 
 {chr(10).join(told)}
 
 {filter_section(made, rows) if filtered else ""}## Limits
 
 Labels are {"the teacher's; nobody has checked them by hand" if filtered else "those of the data"}. \
-`uu_original` and `uu_perturbed` hold texts of the data that the run was given: whoever may not see those must not get \
-this file.
+`uu_original` and `uu_perturbed` hold texts of the data that the run was given: do not give this file to anyone who \
+may not see those.
 """
 
 
@@ -190,11 +190,11 @@ def filter_section(made: Made, rows: Sequence[Mapping[str, Any]]) -> str:
     """Tell of the checks, and of what they rejected."""
     checks = made.settings["filter"]
     least = checks["min_characters"]
-    length = "as long as real texts are, 40 characters at most" if least == "auto" else f"{least} characters"
+    length = "what nearly all real texts reach, 40 characters at most" if least == "auto" else f"{least} characters"
     reasons = Counter(row["rejected_by"] for row in rows if row["rejected_by"])
     return f"""## Filter
 
-- at least {length}; similarity of characters below {checks["near_duplicate"]:g} to other \
+- length of at least {length}; similarity of characters below {checks["near_duplicate"]:g} to other \
 synthetic samples, below {checks["near_training"]:g} to training samples
 - BERTScore against the nearest text of training, of the deployment and of UUs: {checks["bertscore"]} threshold, \
 encoder {plain(hub_id(checks["encoder"]) or "of a local folder")}
@@ -221,7 +221,7 @@ def cooled(version: Mapping[str, Any]) -> str:
     temperature = version.get("temperature", 1.0)
     if temperature == 1:
         return ""
-    return f"; nothing was trained since, its logits are divided by a temperature ({temperature_in_words(temperature)})"
+    return f"; since then only its logits were divided by a temperature ({temperature_in_words(temperature)})"
 
 
 def hub_id(model: str) -> str | None:

@@ -102,13 +102,13 @@ STATISTICS = (  # metric, heading, factor, decimals
     ("accuracy_under_attack", "accuracy under attack, %", 100, 1),
     ("attack_success_rate", "attack success, %", 100, 1),
     ("perturbed_words", "perturbed words, %", 100, 1),
-    ("words_per_input", "words an input", 1, 1),
-    ("queries_per_sample", "queries a sample", 1, 1),
+    ("words_per_input", "words per input", 1, 1),
+    ("queries_per_sample", "queries per sample", 1, 1),
 )
 NOTE = (
     "Mean ± standard deviation over seeds; 95 % intervals over test samples, paired, all seeds together. Matched "
     "coverage: UUs at the threshold at which a model is confident as often as its original is at tau; a model that is "
-    "merely less confident gains nothing there. A method's model is the one that it trained last, taken or not."
+    "merely less confident gains nothing there. A method's model is the one that it trained last, accepted or not."
 )
 
 
@@ -195,10 +195,11 @@ def changes(found: FoundStudy, place: Place, metric: str) -> Grid:
 
 
 def of_change(found: FoundStudy, place: Place, metric: str) -> str:
-    """Name a change, e.g. "UUs fewer at 0.65, in %"."""
+    """Name a change, e.g. "reduction of UUs at 0.65, in %"."""
     if metric == "accuracy":
         return "accuracy, difference in points"
-    return f"UUs fewer {'at matched coverage' if metric.endswith('matched') else f'at {found.tau(place):g}'}, in %"
+    where = "matched coverage" if metric.endswith("matched") else f"{found.tau(place):g}"
+    return f"reduction of UUs at {where}, in %"
 
 
 def doses(found: FoundStudy, place: Place, metric: str) -> Grid:

@@ -72,7 +72,7 @@ def hindrance(step: str, facts: Facts) -> str | None:
     reasons = {
         "attack": facts.searched and not any(map(facts.left, facts.attacked)) and "nothing is left to attack",
         "select": nothing_to_select(facts, "any"),
-        "teach": not facts.untaught and "every selected UU is taught about; select UUs first",
+        "teach": not facts.untaught and "every selected UU has been explained; select UUs first",
         "write_more": not facts.hypotheses and "this round has no hypotheses yet; teach first",
         "filter": not facts.unfiltered and "no sample waits for the filter; teach or write more first",
         "retrain": not facts.accepted
@@ -125,7 +125,7 @@ def knobs_refusal(choice: Choice, facts: Facts) -> str | None:
         return (
             None
             if low <= arguments["epochs"] <= high
-            else f"epochs = {arguments['epochs']:g}: take {low:g} to {high:g}"
+            else f"epochs = {arguments['epochs']:g}: choose {low:g} to {high:g}"
         )
     return None
 

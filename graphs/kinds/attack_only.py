@@ -93,5 +93,5 @@ ATTACK_ONLY = RunKind(
     splits=splits_attacked,
     check=lambda settings, _: check_attack(settings),
     reads_log=False,
-    unasked="is attacks alone, which no teacher is asked about",
+    unasked="only attacks, and asks no teacher",
 )

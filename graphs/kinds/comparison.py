@@ -69,7 +69,7 @@ def check_comparison(settings: Settings, teachers: Given = NOBODY) -> None:
             raise SettingsError(f'compare.teachers: "{spec}" is listed twice')
     most, asked = settings.teacher.max_calls, len(without(settings, UNCAPPED))
     if most is not None and most < asked:
-        raise SettingsError(f"teacher.max_calls: {most} for {asked} teachers leaves one without a call; raise it")
+        raise SettingsError(f"teacher.max_calls: {most} is too few for {asked} teachers; allow one call for each")
     for spec in specs:
         check_teacher(settings_for(settings, spec).teacher, teachers)
 
@@ -185,7 +185,7 @@ def compare(context: Context, state: State, report: Report) -> PhaseResult:
         for spec in specs
     ]
     context.store.put_many(rows)
-    stop = "the comparison is done" if selected else "no UUs were found to teach about"
+    stop = "the comparison is done" if selected else "no UUs were found, so there was nothing to teach"
     return PhaseResult({"stop": stop}, {row.teacher: in_short(row) for row in rows})
 
 

@@ -47,5 +47,5 @@ ORIGINAL = RunKind(
     phases_of=lambda _: "original",
     splits=lambda _: SPLITS,
     check=lambda *_: None,
-    unasked="makes the original model version alone, which no teacher is asked about",
+    unasked="only makes the original model version, and asks no teacher",
 )

@@ -55,6 +55,6 @@ def fit_on_validation(context: Context, round_number: int, phase: str, model_id:
 
     value = fit_temperature(outcomes.probabilities, outcomes.labels)
     if bound_hit(value):
-        message = f"temperature scaling of {model_id} does not fit the {len(outcomes)} texts of validation"
+        message = f"temperature scaling of {model_id} does not fit the {len(outcomes)} validation texts"
         context.tell(round_number, phase, f"{message}: {in_words(value)}", level="warning")
     return value

@@ -89,7 +89,7 @@ def measure_round(context: Context, state: State, report: Report) -> PhaseResult
 
     new_id = state["new_model_id"]
     if new_id is None:
-        return PhaseResult({}, {"evaluated": "nothing, no model version is new"})
+        return PhaseResult({}, {"evaluated": "nothing, there is no new model version"})
     original_id = context.original_id()
     measured = {
         model_id: measure_version(context, model_id, report) for model_id in (new_id, state["model_id"], original_id)

@@ -108,10 +108,9 @@ def tell_uneven(context: Context, round_number: int, judged: Sequence[SyntheticS
         {key: f"about {uu.recipe or uu.kind} UUs" for key, (_, uu) in after.items()},
     ]
     if uneven := uneven_refusals(judged, groupings):
-        message = f"{who}the filter refuses some samples far more than others: {'; '.join(map(str, uneven))}"
-        context.tell(
-            round_number, "filter", f"{message}; look at them (rejected-samples) before you trust it", level="warning"
-        )
+        message = f"{who}the filter rejects some samples far more often than others: {'; '.join(map(str, uneven))}"
+        message += "; see `blindspot query rejected-samples` before you trust it"
+        context.tell(round_number, "filter", message, level="warning")
 
 
 def accepted_samples(context: Context) -> list[SyntheticSample]:

@@ -60,5 +60,5 @@ def in_short(version: ModelVersion) -> dict[str, Any]:
     told = {"trained on": f"{version.rows_train} + {version.rows_synthetic}", "loss": rounded(version.final_loss)}
     if "scores" in version.settings:
         uus = ", ".join(f"{score:g}" for score in version.settings["scores"])
-        told["epoch"] = f"{version.settings['epoch']}, of UUs {uus}"
+        told["epoch"] = f"{version.settings['epoch']} (UUs after each: {uus})"
     return told

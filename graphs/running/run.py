@@ -229,8 +229,8 @@ def go_on_from_rows(context: Context) -> None:
     path = context.workspace.checkpoints
     if "decide" in phases:
         raise StoreError(
-            f"{path} holds no checkpoint of {context.run_id}, which cannot go on without it, as a teacher chooses its "
-            "steps; put a copy of that file back, or start a new run: the rows of this one are kept"
+            f"{path} holds no checkpoint of {context.run_id}, which cannot go on without it, because a teacher chooses "
+            "its steps; put a copy of that file back, or start a new run: the rows of this one are kept"
         )
     if phases:
         message = f"{path.name} holds no checkpoint of this run: it goes on from its rows"

@@ -33,7 +33,7 @@ def take_rows(context: Context, state: State) -> PhaseResult:
     context.store.put_many([row for row in rows if isinstance(row, Uu)])
     count = sum(isinstance(row, SyntheticSample) for row in rows)
     if count < wanted:
-        context.tell(number, "teach", f"{name} has {count} of the {wanted} rows it may add", level="warning")
+        context.tell(number, "teach", f"{name} found only {count} of the {wanted} rows it may add", level="warning")
     return PhaseResult({}, {"rows added": f"{count} of {wanted}"})
 
 

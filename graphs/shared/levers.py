@@ -33,7 +33,7 @@ def twins_of(context: Context, round_number: int) -> Mapping[str, Text]:
     twins = of_settings[context.settings.retrain.twins](context, round_number, samples)
     whose = f"{len(twins)} of {len(samples)} training samples"
     if context.settings.retrain.twins == "programs":
-        whose = f"{len(twins)} rows of programs"
+        whose = f"{len(twins)} rows from programs"
     context.tell(round_number, "retrain", f"{whose} have a twin")
     return {key: tuple(fields[name] for name in context.dataset.fields) for key, fields in twins.items()}
 

@@ -78,9 +78,9 @@ def tell_agreement(context: Context, number: int, logged: Sequence[Sample], own:
     predictions = [own[sample.sample_id] for sample in logged]
     tau = context.settings.run.tau
     made = sum(is_uu(own.label, own.predicted, own.confidence, tau) for own in predictions)
-    message = f"{made} of the log's {len(logged)} errors are UUs of the original model version too"
+    message = f"{made} of the log's {len(logged)} errors are also UUs of the original model version"
     if made < AGREEING * len(logged):
-        unlike = "it is probably not the deployed model; name that in classifier.model, with fine_tune = false"
+        unlike = "it is probably not the deployed model; name that model in classifier.model, with fine_tune = false"
         context.tell(number, "attack", f"{message}: {unlike}", level="warning")
     else:
         context.tell(number, "attack", message)

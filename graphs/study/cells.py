@@ -45,7 +45,7 @@ def choose_cells(words: Iterable[str], plan: StudyPlan) -> Chosen:
     for word in words:
         axis, _, value = word.partition("=")
         if axis not in known:
-            raise SettingsError(f"--only {word}: write axis=value, the axis one of {', '.join(known)}")
+            raise SettingsError(f"--only {word}: write axis=value, where axis is one of {', '.join(known)}")
         if value not in known[axis]:
             raise SettingsError(f"--only {word}: the study has no such {axis}; it has {', '.join(sorted(known[axis]))}")
         wanted.setdefault(axis, set()).add(value)
@@ -118,7 +118,7 @@ def inspect_cells(plan: StudyPlan, teachers: Given = NOBODY) -> list[LoadedCell]
         loaded = LoadedCell(cell, checked, identity(cell.settings, checked.dataset.dataset_id, cell.kind))
         twin = loaded_cells.setdefault(loaded.identity, loaded)
         if twin is not loaded:
-            raise SettingsError(f"study: these are the same cell: {twin.cell}; {cell}: leave one of them out")
+            raise SettingsError(f"study: two cells are the same: {twin.cell}; {cell}: leave one of them out")
     preflight.check_asked([name for cell in plan.cells for name in KINDS[cell.kind].teachers(cell.settings)])
     return list(loaded_cells.values())
 
@@ -132,5 +132,5 @@ def check_arm(cell: Cell, preflight: Preflight) -> None:
         preflight.check_settings(cell.settings, KINDS[cell.kind])
     except SettingsError as error:
         is_teacher = cell.kind != "original" and cell.settings.method.name == "teacher"
-        read = f'"{cell.arm}" is none of the methods ({", ".join(METHODS)}), so it is read as a teacher: '
+        read = f'"{cell.arm}" is not one of the methods ({", ".join(METHODS)}), so it is read as a teacher: '
         raise SettingsError(f"{read if is_teacher else f'{cell}: '}{error}") from None

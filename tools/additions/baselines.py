@@ -82,7 +82,7 @@ def relabelled(uus: Sequence[Uu], addition: Addition) -> list[SyntheticSample]:
     """
     rows = []
     for uu in draw(sorted(uus, key=lambda uu: (uu.sample_id, uu.recipe or "", uu.uu_id)), addition):
-        reasoning = f"A UU with its true label: it was taken for {uu.predicted} with confidence {uu.confidence:.2f}."
+        reasoning = f"A UU with its true label: it was predicted as {uu.predicted} with confidence {uu.confidence:.2f}."
         rows.append(added(addition, "relabel", Taken(uu.uu_id, uu.fields, uu.label, reasoning)))
     return rows
 
@@ -98,7 +98,7 @@ def perturbed(attacks: Sequence[Attack], addition: Addition) -> list[SyntheticSa
     rows = []
     for row in draw(sorted(flipped, key=lambda row: (row.sample_id, row.recipe, row.attack_id)), addition):
         assert row.fields is not None, row
-        reasoning = f"The text of {row.recipe} with its true label: it was taken for {row.predicted}."
+        reasoning = f"The text of {row.recipe} with its true label: it was predicted as {row.predicted}."
         rows.append(added(addition, "adversarial", Taken(row.attack_id, row.fields, row.label, reasoning)))
     return rows
 

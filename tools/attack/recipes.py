@@ -98,7 +98,7 @@ def restrict_fields(attack: Any, field_names: Sequence[str], changeable: Sequenc
     if not left:
         raise SettingsError(
             f"attack.fields: the recipe by itself never changes {', '.join(changeable)} of ({', '.join(labels)}); "
-            "name another field, or take another recipe"
+            "name another field, or use another recipe"
         )
     fixed = set(labels) - set(changeable)
     attack.pre_transformation_constraints.append(InputColumnModification(labels, fixed))
@@ -153,7 +153,7 @@ def resource_error(recipe: str, error: BaseException) -> SettingsError:
     lines = [line.strip() for line in str(error).splitlines() if line.strip(" *")]
     return SettingsError(
         f'attack recipe "{recipe}" cannot be used here: {" ".join(lines[:4]) or type(error).__name__}; '
-        'install or download what it names, or take another recipe ("deepwordbug" needs nothing)'
+        'install or download what it names, or use another recipe ("deepwordbug" needs nothing)'
     )
 
 
@@ -182,7 +182,7 @@ def load_universal_encoder(url: str) -> Any:
 
     Raises: SettingsError, saying what is missing.
     """
-    other = 'or take attack.sentence_encoder = "minilm"'
+    other = 'or set attack.sentence_encoder = "minilm"'
     try:
         model = importlib.import_module("tensorflow_hub").load(url)
         model(["A sentence."])

@@ -112,7 +112,7 @@ def cached_resource(name: str, skip_if_cached: bool = True) -> str:  # noqa: ARG
     """
     path = cache_folder() / name
     if not path.exists():
-        how = GET_WORD_VECTORS if name.startswith("word_embeddings") else f"it is {name} of TextAttack's own downloads"
+        how = GET_WORD_VECTORS if name.startswith("word_embeddings") else f"it is {name} in TextAttack's downloads"
         raise SettingsError(
             f"{path}: TextAttack's resource is missing; set TA_CACHE_DIR to its folder, or get it: {how}"
         )

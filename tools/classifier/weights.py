@@ -150,7 +150,8 @@ def drawn_in_body(model: PreTrainedModel, info: Mapping[str, Any]) -> dict[str, 
     """The weights below a model's head that were drawn, each with what its files hold in their place."""
     other = mismatched(info)
     drawn = sorted(key for key in {*info["missing_keys"], *other} if key.startswith(f"{model.base_model_prefix}."))
-    return {key: "another shape than its config.json says for" if key in other else "no weights for" for key in drawn}
+    odd = "weights of another shape than its config.json says for"
+    return {key: odd if key in other else "no weights for" for key in drawn}
 
 
 def in_short(faults: Mapping[str, str]) -> str:

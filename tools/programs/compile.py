@@ -65,7 +65,7 @@ def known(name: str, names: Collection[str], what: str) -> None:
         raise MalformedAnswer(
             f'there is no {what} "{name}"; known: {listed}{more}'
             if names
-            else f'there is no {what} at all, so no "{name}"'
+            else f'the data set has no {what}, so there is no "{name}"'
         )
 
 

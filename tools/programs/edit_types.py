@@ -123,7 +123,7 @@ class Insert(Edit):
     @model_validator(mode="after")
     def check(self) -> Insert:
         if bool(self.phrases) == bool(self.by_label):
-            raise ValueError("give phrases or by_label, one of the two")
+            raise ValueError("give either phrases or by_label")
         labels = [entry.label for entry in self.by_label]
         if len(set(labels)) < len(labels):
             raise ValueError("by_label names a label twice")

@@ -138,11 +138,11 @@ class Program(Part):
     @model_validator(mode="after")
     def check(self) -> Program:
         if bool(self.edits) == bool(self.templates):
-            raise ValueError("give edits or templates, one of the two")
+            raise ValueError("give either edits or templates")
         if self.slots and not self.templates:
-            raise ValueError("slots are for templates, and there is none")
+            raise ValueError("slots are for templates, and there are none")
         if self.templates and self.where:
-            raise ValueError("templates make new texts, so no row can be asked for: leave where empty")
+            raise ValueError("templates make new texts, so they cannot choose rows: leave where empty")
         names = [slot.name for slot in self.slots]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"the slot {{{twice}}} has two entries; put all of its fillers into one")

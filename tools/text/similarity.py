@@ -174,8 +174,8 @@ def find_layer(encoder: str) -> int:
         if name in model2layers:
             return int(model2layers[name])
     raise ModelError(
-        f"{encoder}: bert_score knows no layer for this encoder; use minilm, a model of its table such as "
-        "roberta-large, or a folder that is named like one"
+        f"{encoder}: bert_score knows no layer for this encoder; use minilm, a model that it knows, such as "
+        "roberta-large, or a folder with the name of one"
     )
 
 

@@ -175,7 +175,7 @@ class Learner:
         else:
             raise ModelError(
                 f"{self.model.device}: out of memory while training on one sample at a time; lower "
-                "classifier.max_tokens, take a smaller model or one with LoRA (preset ibs-llama), or free memory"
+                "classifier.max_tokens, use a smaller model or one with LoRA (preset ibs-llama), or free memory"
             ) from error
 
     def checkpoint(self) -> None:

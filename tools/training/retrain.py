@@ -115,7 +115,7 @@ def retrain(
     """
     began = time.monotonic()
     if training.patience is not None and score is None:
-        raise SettingsError("patience needs a score to be tried by; give one, or no patience")
+        raise SettingsError("patience needs a score; give one, or leave patience out")
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)  # of a training that was killed
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
@@ -127,8 +127,8 @@ def retrain(
             shutil.rmtree(partial, ignore_errors=True)
             if isinstance(error, RuntimeError) and is_out_of_memory(error):  # of weights and optimiser, not of samples
                 raise ModelError(
-                    f"{start.source}: device {start.device} has no memory for the model and its optimiser; take a "
-                    "smaller model or one with LoRA (preset ibs-llama), or free memory"
+                    f"{start.source}: device {start.device} has too little memory for the model and its optimiser; use "
+                    "a smaller model or one with LoRA (preset ibs-llama), or free memory"
                 ) from error
             raise
     with writing(folder):

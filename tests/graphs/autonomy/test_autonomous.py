@@ -198,7 +198,7 @@ async def test_a_run_takes_the_steps_and_knobs_that_its_teacher_chooses(
     assert [name for name, _, _ in asked] == [name for name, _ in COURSE]
     assert [number for number, (_, accepted, _) in enumerate(asked) if not accepted] == list(REFUSED)
     assert all(bool(why) == (number in REFUSED) for number, (_, _, why) in enumerate(asked))
-    assert "take 1 to 4" in asked[9][2]
+    assert "choose 1 to 4" in asked[9][2]
 
     done = read(
         tmp_path / "workspace",

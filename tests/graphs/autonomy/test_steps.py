@@ -203,7 +203,7 @@ TAUGHT = replace(
     [
         (choice_of("retrain"), TAUGHT, "no sample of this round has passed the filter"),
         (choice_of("retrain"), replace(TAUGHT, accepted=2, trained=True), "trains once"),
-        (choice_of("retrain", epochs=9), replace(TAUGHT, accepted=2), "take 2 to 8"),
+        (choice_of("retrain", epochs=9), replace(TAUGHT, accepted=2), "choose 2 to 8"),
         (choice_of("attack", recipe="textfooler"), START, "there is no recipe 'textfooler'"),
         (choice_of("attack", recipe="deepwordbug"), replace(TAUGHT, spent={}), "has attacked all 50 samples"),
         (choice_of("attack", recipe="deepwordbug"), TAUGHT, "nothing is left to attack"),

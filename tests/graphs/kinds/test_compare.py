@@ -329,7 +329,7 @@ async def test_teachers_that_wait_for_files_hold_up_no_other(
 
 async def test_without_uus_nothing_is_asked(teacher_server: TeacherServer, table: MakeTable, tmp_path: Path) -> None:
     settings = table(teacher_server.spec("openai"), "rules", run={"tau": 1.0}, attack={"recipes": [], "samples": 0})
-    assert (await compare(settings)).stop_reason == "no UUs were found to teach about"
+    assert (await compare(settings)).stop_reason == "no UUs were found, so there was nothing to teach"
     assert not teacher_server.asked
     assert {(row.uus, row.written, row.calls) for row in compared(tmp_path / "ws").values()} == {(0, 0, 0)}
     with Results.open(tmp_path / "ws") as results:
@@ -431,7 +431,7 @@ MISTAKES = [
     (["--teacher", "rules", "--teacher", "oracle"], "unknown teacher 'oracle'"),
     (["--teacher", "rules", "--teacher", "openai:m"], "OPENAI_API_KEY"),
     (["--teacher", "openai:a", "--teacher", "openai:b", "--set", "teacher.max_calls=1"],
-     "teacher.max_calls: 1 for 2 teachers leaves one without a call"),
+     "teacher.max_calls: 1 is too few for 2 teachers"),
     (["--teacher", "rules", "--teacher", "rules ", "--set", "filter.encoder='./absent'"], '"rules" is listed twice'),
 ]  # fmt: skip
 

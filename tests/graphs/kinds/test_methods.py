@@ -181,7 +181,7 @@ def test_a_file_holds_samples_line_by_line_or_what_a_teacher_made_of_a_uu(tmp_pa
     ("row", "said"),
     [
         ({"text": "t", "label": "neutral"}, r'line 2: column "label": unknown label "neutral".*negative, positive'),
-        ({"txt": "t", "label": "positive"}, r'line 2: no column "text"; there is txt, label; did you mean "txt"'),
+        ({"txt": "t", "label": "positive"}, r'line 2: no column "text"; it has txt, label; did you mean "txt"'),
         ({"text": " ", "label": "positive"}, r'line 2: column "text" holds an empty text'),
         ({"text": "t", "label": None}, r'line 2: column "label" holds no label'),
         (
@@ -402,12 +402,12 @@ def test_a_temperature_at_the_bound_of_its_fit_is_said_to_be_there(ready: Path, 
     bound = "T = 0.02, the lower bound of its fit"
     assert any("trained on nothing, temperature 0.02, which is the lower bound of its fit" in line for line in told)
     ((warned,),) = read(tmp_path / "ws", "select message from events where level = 'warning' and phase = 'retrain'")
-    assert f"does not fit the 60 texts of validation: {bound}" in warned
+    assert f"does not fit the 60 validation texts: {bound}" in warned
     with Results.open(tmp_path / "ws") as results:
         columns, rows = results.query("from model_versions where kind = 'calibrated'")
     version = dict(zip(columns, rows[0], strict=True))
     assert cooled(version).endswith(
-        f"its logits are divided by a temperature ({bound}, where every confidence is near 1)"
+        f"only its logits were divided by a temperature ({bound}, where every confidence is near 1)"
     )
     assert run.status == "finished"
 

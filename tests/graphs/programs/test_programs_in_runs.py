@@ -234,7 +234,7 @@ def test_a_run_that_is_stopped_ends_with_the_same_rows(small_run: Table, tmp_pat
     [
         ("", "holds no program"),
         ("[1", "not JSON"),
-        ('{"edits": []}', "program 1: give edits or templates"),
+        ('{"edits": []}', "program 1: give either edits or templates"),
         ('{"edits": [{"kind": "explode"}]}', "program 1: edits.0"),
         ("[" * 100_000, "not JSON"),
     ],

@@ -143,10 +143,10 @@ def of_another_run(path: Path) -> None:
 
 
 DAMAGES = {
-    cut: " is damaged (database disk image is malformed); move it away, or put a whole copy in its place: without it",
-    scramble: " is damaged (file is not a database); move it away, or put",
-    scramble_pages: " is damaged (database disk image is malformed); move it away, or put",
-    other_table: " is damaged (no such column: thread_id); move it away, or put",
+    cut: " is damaged (database disk image is malformed); move it away, or replace it by an intact copy: without it",
+    scramble: " is damaged (file is not a database); move it away, or replace",
+    scramble_pages: " is damaged (database disk image is malformed); move it away, or replace",
+    other_table: " is damaged (no such column: thread_id); move it away, or replace",
     no_message_pack: UNREADABLE,
     a_number: UNREADABLE,
     an_empty_mapping: UNREADABLE,
@@ -154,11 +154,11 @@ DAMAGES = {
     of_no_type: UNREADABLE,
     no_metadata: UNREADABLE,
     no_write: UNREADABLE,
-    of_another_run: " is damaged (the checkpoint of small-1 is that of another run or lacks parts); move it away",
-    make_folder: " is no regular file; move it away, or put",
-    make_pipe: " is no regular file; move it away, or put",
-    close_to_all: ": no permission to read and write it; give it back (chmod u+rw) and start again",
-    close_to_writers: ": no permission to read and write it; give it back (chmod u+rw) and start again",
+    of_another_run: " is damaged (the checkpoint of small-1 belongs to another run or is incomplete); move it away",
+    make_folder: " is not a regular file; move it away, or replace",
+    make_pipe: " is not a regular file; move it away, or replace",
+    close_to_all: ": no permission to read and write it; change that (chmod u+rw) and start again",
+    close_to_writers: ": no permission to read and write it; change that (chmod u+rw) and start again",
 }
 
 

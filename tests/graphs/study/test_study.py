@@ -254,7 +254,7 @@ def test_thresholds_and_names_are_no_reason_to_run_anything_again(copy: Path, cl
         (0.65,), (0.9,)
     ]  # fmt: skip
     answer = cli("study", copy / "study.toml", "--dry-run")
-    assert (answer.code, answer.out) == (0, "nothing is left to run of 6 cells\n")
+    assert (answer.code, answer.out) == (0, "nothing is left to run: all 6 cells are done\n")
 
 
 def test_the_tables_are_shown_while_nothing_runs(story: Story, cli: Cli, tmp_path: Path) -> None:

@@ -59,8 +59,8 @@ def praising(**changes: Any) -> dict[str, Any]:
     [
         ("{", "Invalid JSON"),
         ("[]", "Input should be an object"),
-        ({}, "give edits or templates"),
-        ({"edits": [REMOVE], **praising()}, "give edits or templates"),
+        ({}, "give either edits or templates"),
+        ({"edits": [REMOVE], **praising()}, "give either edits or templates"),
         ({"edits": [REMOVE], "code": "import os"}, "code: Extra inputs are not permitted"),
         ({"edits": [{"kind": "run", "command": "ls"}]}, "edits.0: Input tag 'run'"),
         ({"edits": [REMOVE] * 7}, "edits: Tuple should have at most 6 items"),
@@ -122,7 +122,7 @@ def test_what_is_no_program_is_refused_in_one_line(written: Any, reason: str) ->
             PAIRS,
             'no field "q"; known: "a", "b"',
         ),
-        ({"edits": [REMOVE], "where": [{"kind": "in_cluster", "cluster": "c1"}]}, DATA, "there is no cluster at all"),
+        ({"edits": [REMOVE], "where": [{"kind": "in_cluster", "cluster": "c1"}]}, DATA, "the data set has no cluster"),
         (
             {"edits": [REMOVE], "where": [{"kind": "shows", "surface": "unseen_word"}]},
             PAIRS,

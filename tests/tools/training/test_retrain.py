@@ -581,7 +581,7 @@ def test_a_device_without_memory_for_the_model_is_one_line(tiny_base: Path, tmp_
     def full(_: Classifier) -> float:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    with pytest.raises(ModelError, match="device cpu has no memory for the model"):
+    with pytest.raises(ModelError, match="device cpu has too little memory for the model"):
         retrain(start_of(tiny_base), examples(16), SHORT, tmp_path / "m", score=full)
     assert not list(tmp_path.iterdir())
 
