@@ -15,7 +15,7 @@ from blindspot.cli.study.display import open_study_display
 from blindspot.graphs.preflight.forecast import forecast_run
 from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.graphs.study.cells import choose_cells
-from blindspot.graphs.study.course import Place, Told
+from blindspot.graphs.study.course import Callbacks, StudyProgress
 from blindspot.graphs.study.study import StudyEnd, look_at_study, run_study
 from blindspot.storage.analysts.results import Results, open_results
 from blindspot.storage.errors import SettingsError
@@ -23,8 +23,8 @@ from blindspot.storage.records import Run, RunKindName
 from blindspot.storage.settings.file import Overrides, Source, load_settings
 from blindspot.storage.settings.sections import Settings
 from blindspot.storage.settings.study_cells import StudyPlan, load_study
-from blindspot.tools.progress import IsCancelled, never
-from blindspot.working import Shown, Stop, in_thread, kind_of, opened
+from blindspot.tools.progress import IsCancelled, ignore, never
+from blindspot.working import Shown, Stop, display_of, opened_display, work_in_thread
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -156,7 +156,7 @@ def resume(
     teachers = given(teacher if isinstance(teacher, Sequence) else [teacher])
 
     def work(stop: Stop) -> Run:
-        with opened(show, folder, stop.asked) as shown:
+        with opened_display(show, folder, stop.asked) as shown:
             return resume_run(
                 folder,
                 run_id,
@@ -167,7 +167,7 @@ def resume(
                 teachers=teachers,
             )
 
-    return RunEnd(in_thread(work, cancelled), folder)
+    return RunEnd(work_in_thread(work, cancelled), folder)
 
 
 def study(
@@ -178,7 +178,7 @@ def study(
     teachers: Iterable[Teacher] = (),
     agreed: bool = False,
     show: Shown = "auto",
-    enter: Callable[[Place], None] | None = None,
+    enter: Callable[[StudyProgress], None] | None = None,
     cancelled: IsCancelled = never,
 ) -> StudyEnd:
     """Run what is left of a study: data sets x classifiers x recipes x methods x seeds.
@@ -202,12 +202,12 @@ def study(
         if not agreed:
             refuse_spend_of(read, wanted, objects)
         if callable(show):
-            return run_study(read, Told(show, enter or ignore_cell, stop.asked), chosen=chosen, teachers=objects)
-        with open_study_display(kind_of(show), read.workspace, stop.asked) as display:
-            told = Told(display.show, enter or display.enter, stop.asked)
-            return run_study(read, told, chosen=chosen, teachers=objects)
+            return run_study(read, Callbacks(show, enter or ignore, stop.asked), chosen=chosen, teachers=objects)
+        with open_study_display(display_of(show), read.workspace, stop.asked) as display:
+            callbacks = Callbacks(display.show, enter or display.enter, stop.asked)
+            return run_study(read, callbacks, chosen=chosen, teachers=objects)
 
-    return in_thread(work, cancelled)
+    return work_in_thread(work, cancelled)
 
 
 def told_apart(teachers: Iterable[str | Teacher]) -> tuple[list[str], Given]:
@@ -234,12 +234,12 @@ def start(
         forecast = agreed if isinstance(agreed, Forecast) else forecast_run(settings, kind, teachers)
         if not agreed:
             refuse(forecast, settings.teacher.confirm_usd)
-        with opened(show, folder, stop.asked) as shown:
+        with opened_display(show, folder, stop.asked) as shown:
             return start_run(
                 settings, show=shown, cancelled=stop.asked, kind=kind, forecast=forecast, teachers=teachers
             )
 
-    return RunEnd(in_thread(work, cancelled), folder)
+    return RunEnd(work_in_thread(work, cancelled), folder)
 
 
 def refuse_spend_of(plan: StudyPlan, only: Iterable[str], teachers: Given) -> None:
@@ -251,10 +251,6 @@ def refuse_spend_of(plan: StudyPlan, only: Iterable[str], teachers: Given) -> No
     if teaching:
         _, _, spend = look_at_study(plan, only, teachers)
         refuse(spend, min(teacher.confirm_usd for teacher in teaching))
-
-
-def ignore_cell(_: Place) -> None:
-    """Show nothing."""
 
 
 def refuse(forecast: Forecast | None, confirm_usd: float) -> None:

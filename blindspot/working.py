@@ -37,7 +37,7 @@ class Stop:
         return self.interrupted.is_set() or self._cancelled()
 
 
-def in_thread(work: Callable[[Stop], T], cancelled: IsCancelled) -> T:
+def work_in_thread(work: Callable[[Stop], T], cancelled: IsCancelled) -> T:
     """Do work in a thread of its own: the caller's may have an event loop that runs, as every cell of a notebook has.
 
     Raises: whatever the work raises. KeyboardInterrupt, at a second one.
@@ -67,7 +67,7 @@ def in_thread(work: Callable[[Stop], T], cancelled: IsCancelled) -> T:
 
 
 @contextmanager
-def opened(show: Shown, folder: Path, stopping: IsCancelled) -> Iterator[Show]:
+def opened_display(show: Shown, folder: Path, stopping: IsCancelled) -> Iterator[Show]:
     """Open the display of a run, where no function takes its place.
 
     Args:
@@ -78,11 +78,11 @@ def opened(show: Shown, folder: Path, stopping: IsCancelled) -> Iterator[Show]:
     if callable(show):
         yield show
         return
-    with open_display(kind_of(show), folder, stopping) as display:
+    with open_display(display_of(show), folder, stopping) as display:
         yield display
 
 
-def kind_of(show: object) -> Kind:
+def display_of(show: object) -> Kind:
     """Choose a display by its name.
 
     Raises: SettingsError.

@@ -95,15 +95,15 @@ def main() -> int:
     # Threads of libgomp that spin while they wait made training 12 times slower beside one other busy process.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     open_streams()
-    code = carry_out()
+    code = run_command()
     reason = unread_failure()
     if reason is None or code:
         return code
     lost = OperatorError(f"standard output cannot be written ({reason}): what was printed is not complete")
-    return say(lost, 0 if set(sys.argv[1:2]) & WORK else EXIT_OPERATOR)
+    return print_error(lost, 0 if set(sys.argv[1:2]) & WORK else EXIT_OPERATOR)
 
 
-def carry_out() -> int:
+def run_command() -> int:
     """Run the command that the command line names. Returns: its exit code."""
     stock = warnings.showwarning
     try:
@@ -114,11 +114,11 @@ def carry_out() -> int:
     except SystemExit as end:  # how every command ends that is not interrupted
         return end.code if isinstance(end.code, int) else 0 if end.code is None else EXIT_OPERATOR
     except OperatorError as error:
-        return say(error, EXIT_OPERATOR)
+        return print_error(error, EXIT_OPERATOR)
     except Waiting as error:
-        return say(error, EXIT_WAITING)
+        return print_error(error, EXIT_WAITING)
     except Cancelled as error:
-        return say(error, EXIT_CANCELLED)
+        return print_error(error, EXIT_CANCELLED)
     return 0
 
 
@@ -135,7 +135,7 @@ def show_warning(stock: Callable[..., None], message: Warning | str, kind: type[
         stock(message, kind, *place)
 
 
-def say(error: Exception, code: int) -> int:
+def print_error(error: Exception, code: int) -> int:
     """Print an error in one line."""
     print(f"blindspot: {visible(' '.join(str(error).split()))}", file=sys.stderr)
     return code

@@ -57,15 +57,15 @@ class StopSignals:
         if self._asked_at is None:
             self._asked_at = time.monotonic()
             if self._announce:
-                write(f"blindspot: {STOPPING}\n")
+                write_stderr(f"blindspot: {STOPPING}\n")
         elif number != signal.SIGHUP and time.monotonic() - self._asked_at > SAME_S:
             cursor = SHOW_CURSOR if sys.stderr.isatty() else ""
-            write(f"{cursor}\nblindspot: ended at once{self._outlook()}\n")
+            write_stderr(f"{cursor}\nblindspot: ended at once{self._outlook()}\n")
             # Neither the threads of a run nor asyncio's own end would let the process go before the item is done.
             os._exit(128 + number)
 
 
-def write(text: str) -> None:
+def write_stderr(text: str) -> None:
     """Write to standard error without its buffer, if it can be written."""
     with suppress(OSError):
         os.write(2, text.encode())

@@ -134,7 +134,7 @@ def visible(text: str) -> str:
     return CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-class Unpadded:
+class UnpaddedFile:
     """A file that takes what rich draws for people, without the blanks that fill its lines up."""
 
     def __init__(self, file: TextIO) -> None:
@@ -151,7 +151,7 @@ class Unpadded:
         return self._file.isatty()
 
 
-class VisibleFile(Unpadded):
+class VisibleFile(UnpaddedFile):
     """A file on a terminal, where control characters are shown as replacement characters."""
 
     def write(self, text: str) -> int:
@@ -182,7 +182,7 @@ def new_console(file: TextIO, width: int | None) -> Console:
                 is_safe = segment.control or not CONTROL.search(segment.text)
                 yield segment if is_safe else Segment(visible(segment.text), segment.style)
 
-    to = file if file.isatty() else cast("TextIO", Unpadded(file))
+    to = file if file.isatty() else cast("TextIO", UnpaddedFile(file))
     # In the kernel of a notebook, too, it prints to its file.
     return SafeConsole(file=to, width=width, markup=False, highlight=False, emoji=False, force_jupyter=False)
 
@@ -215,11 +215,11 @@ def print_run(
     from blindspot.storage.analysts.results import Results
 
     with Results.open(folder) as results:
-        found = read(results, run_id)
+        contents = read(results, run_id)
     if as_json:
-        print_json(found)
+        print_json(contents)
     else:
-        show(result_console(), found)
+        show(result_console(), contents)
 
 
 def workspace_option(folder: Path) -> str:

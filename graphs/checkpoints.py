@@ -36,7 +36,7 @@ def thread_of(run: Run) -> str:
 
 
 @asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
+async def open_checkpoints(path: Path) -> AsyncIterator[AsyncSqliteSaver]:
     """Open a file of checkpoints, made for its owner only if it is not there.
 
     Raises: StoreError, also in place of what goes wrong with the file in the block.
@@ -71,11 +71,11 @@ def unusable(path: Path, error: sqlite3.Error) -> StoreError:
     """Say in one line what is wrong with a file of checkpoints, and what to do."""
     code = getattr(error, "sqlite_errorcode", None)  # none where Python, not SQLite, is at fault
     if code is None or code & 0xFF in DAMAGED:  # above these bits is where in SQLite it was noticed
-        return damaged(path, str(error))
+        return damaged_error(path, str(error))
     return StoreError(f"{path}: {error}; fix that (space, permissions) and start again: what was committed is kept")
 
 
-def damaged(path: Path, reason: str) -> StoreError:
+def damaged_error(path: Path, reason: str) -> StoreError:
     return StoreError(f"{path} is damaged ({reason}); {WAY_OUT}")
 
 
@@ -98,12 +98,12 @@ async def is_known(
         raise
     except Exception as error:  # any, by what the bytes happen to be: LangGraph reads them without a check
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        raise damaged(path, f"the checkpoint of {run_id} cannot be read, {reason}") from error
+        raise damaged_error(path, f"the checkpoint of {run_id} cannot be read, {reason}") from error
     if snapshot.created_at is None:
         return False
     values = snapshot.values  # none before the first step
     if values and not (start.keys() <= values.keys() and values["run_id"] == run_id):
-        raise damaged(path, f"the checkpoint of {run_id} belongs to another run or is incomplete")
+        raise damaged_error(path, f"the checkpoint of {run_id} belongs to another run or is incomplete")
     return True
 
 
@@ -136,8 +136,8 @@ def forget_all_but(path: Path, threads: Collection[str]) -> None:
     try:
         with closing(sqlite3.connect(path)) as connection:
             if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'checkpoints'").fetchone():
-                found = {thread for (thread,) in connection.execute("SELECT DISTINCT thread_id FROM checkpoints")}
-                forget(path, found - set(threads))
+                known = {thread for (thread,) in connection.execute("SELECT DISTINCT thread_id FROM checkpoints")}
+                forget(path, known - set(threads))
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.Error as error:

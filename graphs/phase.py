@@ -48,7 +48,7 @@ def on_loop(name: str, work: AsyncWork) -> Node:
         reporter = Reporter(context, state["round"], name)
         report = reporter.report
         report(0, 0)
-        async with published(context.store, context.settings.run.publish_s), shown(reporter):
+        async with publishing(context.store, context.settings.run.publish_s), shown(reporter):
             result = await work(with_arguments(context, state, name), state, report)
         await record(context, state, name, result, time.monotonic() - began)
         return result.changes
@@ -82,8 +82,8 @@ async def record(context: Context, state: State, name: str, result: PhaseResult,
         created_at=now(),
     )
     context.store.add([row])  # a phase that is done again, by a kill or a lost checkpoint, keeps the time that it took
-    said = ", ".join(f"{key} {value}" for key, value in summary.items())
-    context.tell(number, name, f"{f'step {step}: ' if step else ''}{said} ({seconds:.1f} s)", cause=row.tool_call_id)
+    line = ", ".join(f"{key} {value}" for key, value in summary.items())
+    context.tell(number, name, f"{f'step {step}: ' if step else ''}{line} ({seconds:.1f} s)", cause=row.tool_call_id)
     await asyncio.to_thread(context.store.publish)
 
 
@@ -132,7 +132,7 @@ async def shown(reporter: Reporter) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def published(store: Store, every_s: float) -> AsyncIterator[None]:
+async def publishing(store: Store, every_s: float) -> AsyncIterator[None]:
     """Publish while something long goes on, so that a change is published after `every_s` seconds at most."""
 
     async def publish() -> None:

@@ -18,6 +18,10 @@ def silent(done: int, total: int) -> None:
     """Report nothing."""
 
 
+def ignore(_: object) -> None:
+    """Show nothing of what is told."""
+
+
 def nothing() -> None:
     """Do nothing."""
 

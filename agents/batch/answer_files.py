@@ -12,10 +12,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from blindspot.agents.batch.question_files import QUESTIONS, Line, Place, question_key, read_lines, read_questions
+from blindspot.agents.batch.question_files import QUESTIONS, FileLine, Line, question_key, read_lines, read_questions
 from blindspot.agents.chat import Reply
 from blindspot.agents.providers.openai import Completion
-from blindspot.agents.providers.peer import shorten, storable
+from blindspot.agents.providers.peer import short_line, storable
 from blindspot.storage.errors import MalformedAnswer
 
 PASSES = 3  # of a round: abstractions; extrapolations, and samples after abstractions; samples after extrapolations
@@ -56,7 +56,7 @@ def read_answers(folder: Path) -> Answers:
     Raises: TeacherError, when a file cannot be read.
     """
     questions = read_questions(folder)
-    replies: dict[str, tuple[Place, Reply]] = {}
+    replies: dict[str, tuple[FileLine, Reply]] = {}
     problems: list[str] = []
     refused: dict[str, list[str]] = defaultdict(list)  # of questions that another line may answer
     for path in sorted(folder.glob("*.jsonl")):
@@ -68,16 +68,16 @@ def read_answers(folder: Path) -> Answers:
                 continue
             key = question_key(key)
             if key not in questions:  # its file may be gone: the answer counts, should the question come again
-                problems.append(f"{place}: answers {shorten(key)}, which is not a question of this folder")
+                problems.append(f"{place}: answers {short_line(key)}, which is not a question of this folder")
             if isinstance(reply, str):
-                refused[key].append(f"{place}: {shorten(key)} has no answer: {reply}")
+                refused[key].append(f"{place}: {short_line(key)} has no answer: {reply}")
             else:
                 if key in replies and replies[key][1] != reply:
-                    problems.append(f"{replies[key][0]}: {shorten(key)} is answered again in {place}, which counts")
+                    problems.append(f"{replies[key][0]}: {short_line(key)} is answered again in {place}, which counts")
                 replies[key] = place, reply
                 if reply.refusal is not None:
-                    problems.append(f"{place}: {shorten(key)} was refused: {shorten(reply.refusal)}")
-    problems += [said for key, lines in refused.items() if key not in replies for said in lines]
+                    problems.append(f"{place}: {short_line(key)} was refused: {short_line(reply.refusal)}")
+    problems += [line for key, lines in refused.items() if key not in replies for line in lines]
     return Answers({key: reply for key, (_, reply) in replies.items()}, tuple(problems))
 
 
@@ -89,20 +89,20 @@ def read_answer(text: str) -> tuple[str, Reply | str]:
     """
     try:
         # halves of characters are escaped in JSON: they stand alone only once it is read
-        found = json.loads(storable(json.dumps(json.loads(text), ensure_ascii=False)))
+        line = json.loads(storable(json.dumps(json.loads(text), ensure_ascii=False)))
     except (ValueError, RecursionError) as error:
         raise MalformedAnswer(f"is not JSON ({error})") from None
-    if not isinstance(found, dict):
+    if not isinstance(line, dict):
         raise MalformedAnswer("is not a JSON object")
     try:
-        if "answer" in found:
-            plain = PlainLine.model_validate(found)
+        if "answer" in line:
+            plain = PlainLine.model_validate(line)
             answer = plain.answer
-            said = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
-            return plain.custom_id, Reply(said, model="", tokens_in=0, tokens_out=0)
-        if "response" not in found and "error" not in found:
+            reply_text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+            return plain.custom_id, Reply(reply_text, model="", tokens_in=0, tokens_out=0)
+        if "response" not in line and "error" not in line:
             raise MalformedAnswer('has neither "answer" nor "response"')
-        batch = BatchLine.model_validate(found)
+        batch = BatchLine.model_validate(line)
         return batch.custom_id, read_response(batch)
     except ValidationError as error:
         problem = error.errors()[0]
@@ -113,8 +113,8 @@ def read_response(line: BatchLine) -> Reply | str:
     """Read a batch API's answer. Returns: the reply, or why there is none."""
     response = line.response
     if response is None or response.status_code != 200 or response.body is None:
-        said = shorten(json.dumps(line.error or (response and response.body), ensure_ascii=False))
-        return f"status {response.status_code}, {said}" if response else said
+        reason = short_line(json.dumps(line.error or (response and response.body), ensure_ascii=False))
+        return f"status {response.status_code}, {reason}" if response else reason
     try:
         completion = Completion.model_validate(response.body)
     except ValidationError as error:
@@ -123,7 +123,7 @@ def read_response(line: BatchLine) -> Reply | str:
     return completion.as_reply()
 
 
-def unanswered(folder: Path, answered: Collection[str], *, stem: str = "") -> dict[str, tuple[Place, Line]]:
+def unanswered(folder: Path, answered: Collection[str], *, stem: str = "") -> dict[str, tuple[FileLine, Line]]:
     """The questions of a folder without a usable answer, of files whose names begin with `stem`."""
     return {
         key: (place, line)

@@ -51,7 +51,7 @@ def folder_of(text: str) -> Path:
 
 
 @asynccontextmanager
-async def opened(spec: TeacherSpec) -> AsyncIterator[BatchApi]:
+async def open_api(spec: TeacherSpec) -> AsyncIterator[BatchApi]:
     """Open the batch API of a teacher; its errors reach the operator in one line. Raises: TeacherError."""
     api: BatchApi
     if spec.provider == "anthropic":
@@ -100,7 +100,7 @@ async def submit(folder: Path, spec: TeacherSpec, *, again: bool = False, adopt:
         if again or adopt:
             write_batches(folder, known)
         questions = open_lines(folder, known)
-        async with opened(spec) as api:
+        async with open_api(spec) as api:
             return [
                 await hand_over(folder, spec, api, questions[start : start + MOST_QUESTIONS])
                 for start in range(0, len(questions), MOST_QUESTIONS)
@@ -133,14 +133,14 @@ def may_be_begun(error: Unavailable | TeacherError) -> bool:
 
 async def look(folder: Path) -> list[tuple[Batch, BatchState | None]]:
     """See how far the batches of a folder are; those that are fetched are not asked about."""
-    found: list[tuple[Batch, BatchState | None]] = []
+    states: list[tuple[Batch, BatchState | None]] = []
     for batch in read_batches(folder):
         if batch.answers or batch.batch_id is None:
-            found.append((batch, None))
+            states.append((batch, None))
             continue
-        async with opened(TeacherSpec.parse(batch.teacher)) as api:
-            found.append((batch, await in_time(api.look(batch.batch_id))))
-    return found
+        async with open_api(TeacherSpec.parse(batch.teacher)) as api:
+            states.append((batch, await in_time(api.look(batch.batch_id))))
+    return states
 
 
 async def fetch(folder: Path) -> list[tuple[Batch, int, int]]:
@@ -169,7 +169,7 @@ async def lines_of(batch: Batch) -> list[Line] | None:
     """Get a line for each question of a batch; None where it is not over, or is fetched already."""
     if batch.answers or batch.batch_id is None:
         return None
-    async with opened(TeacherSpec.parse(batch.teacher)) as api:
+    async with open_api(TeacherSpec.parse(batch.teacher)) as api:
         state = await in_time(api.look(batch.batch_id))
         if not state.is_over:
             return None

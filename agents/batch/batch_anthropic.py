@@ -13,7 +13,7 @@ from blindspot.agents.batch.batch_api import FILE_BYTES, TIMEOUT_S, BatchState
 from blindspot.agents.batch.batch_record import PlainId
 from blindspot.agents.batch.question_files import Line
 from blindspot.agents.chat import Unavailable
-from blindspot.agents.providers.anthropic import ERRORS, Answer, connect
+from blindspot.agents.providers.anthropic import ERRORS, MessageBody, connect
 from blindspot.agents.spec import TeacherSpec
 
 
@@ -24,7 +24,7 @@ class Counts(BaseModel):
     expired: int = 0
 
 
-class State(BaseModel):
+class BatchBody(BaseModel):
     """What is needed of a batch's body."""
 
     id: PlainId
@@ -50,17 +50,17 @@ class AnthropicBatches:
         """Begin a batch."""
         with self._peer.telling(ERRORS):
             raw = await self._client.messages.batches.with_raw_response.create(requests=cast(list[Request], uploaded))
-        return self._peer.read(raw.http_response.text, State).id
+        return self._peer.read(raw.http_response.text, BatchBody).id
 
     async def look(self, batch_id: str) -> BatchState:
         """See how far a batch is."""
         with self._peer.telling(ERRORS):
             raw = await self._client.messages.batches.with_raw_response.retrieve(batch_id)
-        state = self._peer.read(raw.http_response.text, State)
+        state = self._peer.read(raw.http_response.text, BatchBody)
         counts = state.request_counts
         failed = counts.errored + counts.canceled + counts.expired
         return BatchState(
-            self._peer.told(state.processing_status), state.processing_status == "ended", counts.succeeded, failed
+            self._peer.redacted(state.processing_status), state.processing_status == "ended", counts.succeeded, failed
         )
 
     async def fetch(self, batch_id: str) -> list[Line]:
@@ -72,8 +72,8 @@ class AnthropicBatches:
             except HTTPError as error:  # the SDK maps errors of the request, not those of what streams in after it
                 raise self._peer.unreachable(error) from None
             except (ValueError, AttributeError, KeyError) as error:  # it decodes lines as they come, unchecked
-                said = self._peer.told(f"{type(error).__name__}: {error}")
-                raise Unavailable(f"{self._peer.name} sent results that cannot be read ({said})") from None
+                reason = self._peer.redacted(f"{type(error).__name__}: {error}")
+                raise Unavailable(f"{self._peer.name} sent results that cannot be read ({reason})") from None
 
     async def aclose(self) -> None:
         """Close the connections, if there are any."""
@@ -82,8 +82,8 @@ class AnthropicBatches:
 
 def converted(body: Mapping[str, Any]) -> dict[str, Any]:
     """Turn the body of a chat completion into that of a message, up to the model."""
-    found = {"max_tokens": body["max_completion_tokens"], "messages": body["messages"]}
-    return found | ({"temperature": body["temperature"]} if "temperature" in body else {})
+    message = {"max_tokens": body["max_completion_tokens"], "messages": body["messages"]}
+    return message | ({"temperature": body["temperature"]} if "temperature" in body else {})
 
 
 def answer_line(entry: Mapping[str, Any]) -> Line:
@@ -95,7 +95,7 @@ def answer_line(entry: Mapping[str, Any]) -> Line:
         error = result.get("error") or {"message": result.get("type")}
         return {"custom_id": entry["custom_id"], "response": None, "error": error}
     try:
-        answer = Answer.model_validate(result.get("message"))
+        answer = MessageBody.model_validate(result.get("message"))
     except ValidationError as problem:
         error = {"message": f"no message: {problem.errors()[0]['msg']}"}
         return {"custom_id": entry["custom_id"], "response": None, "error": error}

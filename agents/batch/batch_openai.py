@@ -18,7 +18,7 @@ from blindspot.agents.spec import TeacherSpec
 OVER = ("failed", "completed", "expired", "cancelled")
 
 
-class Named(BaseModel):
+class IdBody(BaseModel):
     id: PlainId
 
 
@@ -36,7 +36,7 @@ class Problems(BaseModel):
     data: list[Problem] | None = None
 
 
-class State(BaseModel):
+class BatchBody(BaseModel):
     """What is needed of a batch's body."""
 
     status: str
@@ -45,10 +45,10 @@ class State(BaseModel):
     error_file_id: PlainId | None = None
     errors: Problems | None = None
 
-    def told(self, peer: Peer) -> str:
+    def in_one_line(self, peer: Peer) -> str:
         """The status, with the first reason where the whole batch was refused."""
         problems = (self.errors and self.errors.data) or []
-        return peer.told(f"{self.status}: {problems[0].message or ''}" if problems else self.status)
+        return peer.redacted(f"{self.status}: {problems[0].message or ''}" if problems else self.status)
 
 
 class OpenAIBatches:
@@ -63,7 +63,7 @@ class OpenAIBatches:
         content = json_lines(map(self._request, questions)).encode()
         with self._peer.telling(ERRORS):
             raw = await self._client.files.with_raw_response.create(file=("questions.jsonl", content), purpose="batch")
-        return self._peer.read(raw.http_response.text, Named).id
+        return self._peer.read(raw.http_response.text, IdBody).id
 
     async def buy(self, uploaded: object) -> str:
         """Begin a batch of an uploaded file."""
@@ -74,13 +74,13 @@ class OpenAIBatches:
                 completion_window="24h",
                 metadata={"made_by": "blindspot"},
             )
-        return self._peer.read(raw.http_response.text, Named).id
+        return self._peer.read(raw.http_response.text, IdBody).id
 
     async def look(self, batch_id: str) -> BatchState:
         """See how far a batch is."""
         state = await self._state(batch_id)
         counts = state.request_counts or Counts()
-        return BatchState(state.told(self._peer), state.status in OVER, counts.completed, counts.failed)
+        return BatchState(state.in_one_line(self._peer), state.status in OVER, counts.completed, counts.failed)
 
     async def fetch(self, batch_id: str) -> list[Line]:
         """Get the lines of both files, as they are."""
@@ -103,18 +103,18 @@ class OpenAIBatches:
         body[limit_name(self._spec.base_url)] = body.pop("max_completion_tokens")
         return {**line, "body": body}
 
-    async def _state(self, batch_id: str) -> State:
+    async def _state(self, batch_id: str) -> BatchBody:
         with self._peer.telling(ERRORS):
             raw = await self._client.batches.with_raw_response.retrieve(batch_id)
-        return self._peer.read(raw.http_response.text, State)
+        return self._peer.read(raw.http_response.text, BatchBody)
 
     def _read(self, text: str) -> Iterator[Line]:
         for line in filter(str.strip, text.split("\n")):
             try:
-                found = json.loads(line)
+                answer = json.loads(line)
             except ValueError:
-                found = None
-            if not isinstance(found, dict):
-                said = self._peer.told(line)
-                raise Unavailable(f"{self._peer.name} sent a file with a line that is not an answer: {said!r}")
-            yield self._peer.blot(found)
+                answer = None
+            if not isinstance(answer, dict):
+                shown = self._peer.redacted(line)
+                raise Unavailable(f"{self._peer.name} sent a file with a line that is not an answer: {shown!r}")
+            yield self._peer.blot(answer)

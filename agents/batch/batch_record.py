@@ -82,8 +82,8 @@ def write_batches(folder: Path, batches: Sequence[Batch]) -> None:
 def open_lines(folder: Path, batches: Sequence[Batch]) -> list[Line]:
     """The questions of a folder that have no usable answer and are in none of these batches that is under way."""
     under_way = {question_key(key) for batch in batches if not batch.answers for key in batch.questions}
-    found = unanswered(folder, read_answers(folder).replies)
-    return [line for key, (_, line) in found.items() if key not in under_way]
+    questions = unanswered(folder, read_answers(folder).replies)
+    return [line for key, (_, line) in questions.items() if key not in under_way]
 
 
 def settled(folder: Path, *, again: bool = False, adopt: str | None = None) -> list[Batch]:

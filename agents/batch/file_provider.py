@@ -31,10 +31,10 @@ class FileProvider:
         Raises: OpenQuestion, where there is not an answer.
         """
         line = question_line(messages, self._endpoint)
-        found = self._replies.get(line["custom_id"])
-        if found is None:
+        reply = self._replies.get(line["custom_id"])
+        if reply is None:
             raise OpenQuestion(self._folder, line)
-        return found
+        return reply
 
     async def aclose(self) -> None:
         """Nothing is open."""

@@ -47,10 +47,10 @@ def section(line: Mapping[str, Any]) -> Iterator[str]:
     yield f"## {line['custom_id']}\n"
     for turn in line["body"]["messages"]:
         yield f"**{turn.get('role', 'user')}**\n"
-        yield fenced(text_of(turn)) + "\n"
+        yield fenced(turn_text(turn)) + "\n"
 
 
-def text_of(turn: Mapping[str, Any]) -> str:
+def turn_text(turn: Mapping[str, Any]) -> str:
     """The text of a turn; questions in files have no other parts."""
     content = turn.get("content")
     return content if isinstance(content, str) else ""
@@ -77,7 +77,7 @@ class Body(BaseModel):
     max_completion_tokens: int
 
 
-class Request(BaseModel):
+class RequestLine(BaseModel):
     """What is needed of a question's line."""
 
     custom_id: Annotated[str, Field(min_length=1)]
@@ -85,7 +85,7 @@ class Request(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FileLine:
     """A line of a file in the folder."""
 
     file: str  # its name
@@ -125,7 +125,7 @@ def question_key(name: str) -> str:
     return match[1] if match else name
 
 
-def read_lines(path: Path) -> Iterator[tuple[Place, str]]:
+def read_lines(path: Path) -> Iterator[tuple[FileLine, str]]:
     """Read the lines of a file that are not empty.
 
     Raises: TeacherError, when the file cannot be read.
@@ -139,28 +139,28 @@ def read_lines(path: Path) -> Iterator[tuple[Place, str]]:
         raise TeacherError(f"{path}: cannot be read ({error.strerror})") from None
     for number, text in enumerate(lines, start=1):
         if text.strip():
-            yield Place(path.name, number), text
+            yield FileLine(path.name, number), text
 
 
-def read_questions(folder: Path) -> dict[str, tuple[Place, Line]]:
+def read_questions(folder: Path) -> dict[str, tuple[FileLine, Line]]:
     """Find every question of a folder: its key -> where it stands, and its line.
 
     Raises: TeacherError, naming the line that is not a question.
     """
-    found: dict[str, tuple[Place, Line]] = {}
+    questions: dict[str, tuple[FileLine, Line]] = {}
     for path in sorted(folder.glob(f"*{QUESTIONS}")):
         for place, text in read_lines(path):
             try:
                 line = json.loads(text)
-                found.setdefault(question_key(Request.model_validate(line).custom_id), (place, line))
+                questions.setdefault(question_key(RequestLine.model_validate(line).custom_id), (place, line))
             except (ValueError, RecursionError) as error:
                 problem = error.errors()[0] if isinstance(error, ValidationError) else None
-                said = f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" if problem else str(error)
+                reason = f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" if problem else str(error)
                 raise TeacherError(
-                    f"{path.parent / str(place)}: is not a question ({said}): only the run's own files may be named "
+                    f"{path.parent / str(place)}: is not a question ({reason}): only the run's own files may be named "
                     f"*{QUESTIONS}; give a file of answers another name"
                 ) from None
-    return found
+    return questions
 
 
 def write_questions(questions: Sequence[OpenQuestion], stem: str) -> list[Path]:

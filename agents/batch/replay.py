@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from blindspot.agents.batch.question_files import read_lines
 from blindspot.agents.calls.log import DECLINED, transcript
 from blindspot.agents.chat import Message, Reply, Tool, ToolUse
-from blindspot.agents.providers.peer import shorten
+from blindspot.agents.providers.peer import short_line
 from blindspot.storage.errors import SettingsError, Unanswered
 
 UNUSABLE = 2  # the rank of a call that brought no answer, or a refusal
@@ -48,7 +48,7 @@ class ReplayProvider:
         """Look the conversation up. Raises: Unanswered, where it is not recorded or was left without a reply."""
         call = self._calls.get(transcript(tuple(messages)))
         if call is None:
-            asked = shorten(messages[-1].text)
+            asked = short_line(messages[-1].text)
             raise Unanswered(f"replay:{self._file} has no call with this question: {asked!r}")
         if rank(call) == UNUSABLE:
             raise Unanswered(f"replay:{self._file} recorded no answer: {call.error}")
@@ -85,12 +85,12 @@ def read_calls(file: Path) -> dict[str, RecordedCall]:
     for call in calls:
         if rank(call) == 0 and call.cache_key:
             usable.setdefault(call.cache_key, call)
-    found: dict[str, RecordedCall] = {}
+    best_calls: dict[str, RecordedCall] = {}
     for call in calls:
         best = usable.get(call.cache_key, call)
-        if call.prompt not in found or rank(best) < rank(found[call.prompt]):
-            found[call.prompt] = best
-    return found
+        if call.prompt not in best_calls or rank(best) < rank(best_calls[call.prompt]):
+            best_calls[call.prompt] = best
+    return best_calls
 
 
 def rank(call: RecordedCall) -> int:

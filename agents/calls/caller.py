@@ -20,7 +20,7 @@ from blindspot.agents.calls.log import DECLINED, MALFORMED, Attempt, CallLog, Qu
 from blindspot.agents.calls.rate_limiter import Load, RateLimiter, Rates, backoff_s, rate_limiter_of
 from blindspot.agents.chat import Message, Provider, Reply, Unavailable
 from blindspot.agents.prompts.prompting import load_prompt
-from blindspot.agents.providers.peer import shorten
+from blindspot.agents.providers.peer import short_line
 from blindspot.agents.providers.wire import named_count, with_plausible_counts
 from blindspot.agents.spec import PLACES
 from blindspot.storage.errors import BlindspotError, MalformedAnswer, TeacherError, Unanswered
@@ -48,8 +48,8 @@ class Asked(NamedTuple, Generic[T]):
 
     def before(self, attempt: Attempt) -> list[TeacherCall]:
         """What the words of an attempt brought before; earlier attempts may have had the same words."""
-        said = transcript(attempt.messages)
-        same = (call for call in self.tried if call.prompt == said and call.attempts >= attempt.number)
+        prompt = transcript(attempt.messages)
+        same = (call for call in self.tried if call.prompt == prompt and call.attempts >= attempt.number)
         return sorted(same, key=lambda call: call.attempts)
 
 
@@ -63,9 +63,9 @@ def rejected_before(call: TeacherCall) -> Rejected:
 
 def follow_up(question: Question, rejected: Rejected) -> tuple[Message, ...]:
     """Put the question again, with the reply that would not do and why."""
-    said = rejected.reply.text.strip() or "(nothing)"  # providers refuse an empty turn
+    reply = rejected.reply.text.strip() or "(nothing)"  # providers refuse an empty turn
     again = load_prompt("again").fill(reason=rejected.reason)
-    return (*question.messages, Message("assistant", said), Message("user", again))
+    return (*question.messages, Message("assistant", reply), Message("user", again))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +139,10 @@ class Caller:
             raise RuntimeError("begin_round comes before the first question")
         key = self._cache_key(question)
         async with self._asked.setdefault(key, asyncio.Lock()):
-            found = await self._log.find(key, None if self._limits.use_cache else run_id)
-            if found is not None:
+            reply = await self._log.find(key, None if self._limits.use_cache else run_id)
+            if reply is not None:
                 with suppress(MalformedAnswer):  # it was recorded under laxer checks: ask again
-                    return check(found), await self._recorder.add_hit(question, key, found)
+                    return check(reply), await self._recorder.add_hit(question, key, reply)
             tried = await self._recorder.tried(question, key)
             return await self._buy(Asked(question, key, check, tried))
 
@@ -225,7 +225,7 @@ class Caller:
 
         Returns: what to raise.
         """
-        error = Unanswered(f"{self._spec} refused the question: {shorten(reply.refusal or '')}")
+        error = Unanswered(f"{self._spec} refused the question: {short_line(reply.refusal or '')}")
         is_counted = any(call.error == f"{DECLINED}{error}" for call in asked.before(attempt))
         cost_usd = ticket.answered(reply, is_counted=is_counted)
         refused = attempt._replace(reply=reply, latency_s=latency_s, cost_usd=cost_usd, error=f"{DECLINED}{error}")
@@ -244,8 +244,8 @@ class Caller:
         """
         is_final = not isinstance(error, Unavailable) or self._is_final(error, attempt)
         if isinstance(error, (TeacherError, Unavailable)) and (is_final or cost_usd):
-            said = f"{DECLINED if isinstance(error, Unanswered) else ''}{error}"
-            await self._record(asked, attempt._replace(error=said, cost_usd=cost_usd))
+            message = f"{DECLINED if isinstance(error, Unanswered) else ''}{error}"
+            await self._record(asked, attempt._replace(error=message, cost_usd=cost_usd))
         if isinstance(error, Unavailable) and is_final:
             return self._breaker.unreached(f"{error} (attempt {attempt.number}, the last)")
         if isinstance(error, Unanswered) and not self._is_looked_up:
@@ -276,8 +276,8 @@ class Caller:
     def _cache_key(self, question: Question) -> str:
         """Hash everything that the answer depends on."""
         asked: list[object] = [self._spec, self._limits.temperature, self._limits.max_tokens, question.text]
-        if question.said or question.tools:
-            asked += [[asdict(message) for message in question.said], [asdict(tool) for tool in question.tools]]
+        if question.turns or question.tools:
+            asked += [[asdict(message) for message in question.turns], [asdict(tool) for tool in question.tools]]
         return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
     def _explain(self, error: MalformedAnswer, reply: Reply) -> str:

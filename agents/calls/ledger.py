@@ -154,7 +154,7 @@ class Ledger:
 
     def _check(self, tokens_in: int, in_flight: Collection[Hold]) -> None:
         if self._max_calls is not None and self._calls + len(in_flight) >= self._max_calls:
-            raise BudgetSpent(f"teacher.max_calls = {self._max_calls} is reached: {go_on('max_calls')}")
+            raise BudgetSpent(f"teacher.max_calls = {self._max_calls} is reached: {cap_advice('max_calls')}")
         if self._max_usd is None:
             return
         worst_usd = self._worst_usd(tokens_in)
@@ -162,11 +162,11 @@ class Ledger:
         if self.spent_usd + held_usd + worst_usd > self._max_usd:
             raise BudgetSpent(
                 f"teacher.max_usd = {self._max_usd:g} leaves no room for the next question (spent or in flight "
-                f"${self.spent_usd + held_usd:.4f}, the question may cost ${worst_usd:.4f}): {go_on('max_usd')}"
+                f"${self.spent_usd + held_usd:.4f}, the question may cost ${worst_usd:.4f}): {cap_advice('max_usd')}"
             )
 
 
-def go_on(cap: str) -> str:
+def cap_advice(cap: str) -> str:
     """Say what happens now, and how to buy more."""
     return (
         f"this run goes on with the answers it has; to buy more, stop it and resume it with --set teacher.{cap}=…, or "
@@ -185,9 +185,9 @@ def estimate_tokens(text: str) -> int:
 
 def most_tokens(messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
     """An upper bound of the tokens of a conversation as it is sent, with the tools that are offered."""
-    said = sum(TURN_TOKENS + estimate_tokens(str(asdict(message))) for message in messages)
+    talk = sum(TURN_TOKENS + estimate_tokens(str(asdict(message))) for message in messages)
     offered = TOOLS_TOKENS + sum(estimate_tokens(str(asdict(tool))) for tool in tools) if tools else 0
-    return said + offered
+    return talk + offered
 
 
 def in_dollars(usd: float) -> str:

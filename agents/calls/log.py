@@ -54,13 +54,13 @@ class Question:
     uu_id: str  # "" where it is about no UU
     text: str
     prompt_hash: str
-    said: tuple[Message, ...] = ()  # turns after the text: tools that were asked for, and what they gave
+    turns: tuple[Message, ...] = ()  # turns after the text: tools that were asked for, and what they gave
     tools: tuple[Tool, ...] = ()  # that the model may ask for now
 
     @property
     def messages(self) -> tuple[Message, ...]:
         """The conversation as it is sent."""
-        return (Message("user", self.text), *self.said)
+        return (Message("user", self.text), *self.turns)
 
 
 class Attempt(NamedTuple):
@@ -112,9 +112,9 @@ class Recorder:
             return [*replied, *declined]
         return replied
 
-    async def add_hit(self, question: Question, key: str, found: Reply) -> str:
+    async def add_hit(self, question: Question, key: str, reply: Reply) -> str:
         """Log that the log had the answer. Returns: the call's id."""
-        hit = Reply(found.text, model="", tokens_in=0, tokens_out=0, uses=found.uses)
+        hit = Reply(reply.text, model="", tokens_in=0, tokens_out=0, uses=reply.uses)
         return await self.add(question, key, Attempt(0, question.messages, reply=hit, cost_usd=0.0))
 
     async def add(self, question: Question, key: str, attempt: Attempt) -> str:
@@ -159,10 +159,10 @@ class Recorder:
 
 def transcript(messages: tuple[Message, ...]) -> str:
     """Write a conversation as one text for the log."""
-    return "\n\n".join(part for message in messages for part in turn(message))
+    return "\n\n".join(part for message in messages for part in turn_lines(message))
 
 
-def turn(message: Message) -> Iterator[str]:
+def turn_lines(message: Message) -> Iterator[str]:
     """Write one turn: its text, then the tools it asks for or what they gave."""
     if message.text or not (message.uses or message.results):
         yield f"[{message.role}]\n{message.text}"

@@ -65,8 +65,8 @@ def is_listed(spec: TeacherSpec) -> bool:
 
 def price_of_model(model: str) -> Price | None:
     """The listed price of a model by its name, whoever's it is; None: it is not in the built-in table."""
-    found = (listed_price(provider, model) for provider in LANGUAGE_MODELS)
-    return next((price for price in found if price), None)
+    prices = (listed_price(provider, model) for provider in LANGUAGE_MODELS)
+    return next((price for price in prices if price), None)
 
 
 def price_in_file(settings: TeacherSection, reply: Reply) -> Price | None:

@@ -1,4 +1,4 @@
-"""Prompts: Markdown files with `$name` placeholders, and how a data set's text is quoted in them."""
+"""Prompts: Markdown files with `$name` placeholders, and how texts and schemas are written into them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from string import Template
+from typing import Any
 
 from rapidfuzz.distance import Prefix
 
@@ -120,3 +121,12 @@ def quote(value: object, *, indent: int | None = 1) -> str:
 def is_shown(letter: str) -> bool:
     """Whether a character is left as it is: one that is seen, or that scripts and emoji are written with."""
     return (letter.isprintable() and letter < "\U000e0000") or letter in "\n\u200c\u200d\u3000"
+
+
+def without_titles(schema: Any) -> Any:
+    """Leave out the titles of a JSON schema: they repeat the names."""
+    if isinstance(schema, dict):
+        return {
+            key: without_titles(part) for key, part in schema.items() if not (key == "title" and isinstance(part, str))
+        }
+    return [without_titles(part) for part in schema] if isinstance(schema, list) else schema

@@ -72,7 +72,7 @@ def read_blocks(value: object) -> object:
     return [{"type": "text", "text": value}] if isinstance(value, str) else value
 
 
-class Answer(BaseModel):
+class MessageBody(BaseModel):
     """What is needed of the answer's body."""
 
     model: ModelName = ""
@@ -120,7 +120,7 @@ class AnthropicProvider:
                 tool_choice={"type": "none"} if offered and not tools else omit,
                 extra_body=extra,
             )
-        return self._peer.read_answer(response.http_response, Answer, joined_message).as_reply()
+        return self._peer.read_answer(response.http_response, MessageBody, joined_message).as_reply()
 
     async def aclose(self) -> None:
         """Close the connections, if there are any."""
@@ -170,7 +170,7 @@ def used(messages: Sequence[Message]) -> list[ToolParam]:
     return [{"name": name, "input_schema": {"type": "object"}} for name in names]
 
 
-def uses_of(answer: Answer) -> tuple[ToolUse, ...]:
+def uses_of(answer: MessageBody) -> tuple[ToolUse, ...]:
     """Read the tools that an answer asks for."""
     asked = (block for block in answer.content if block.type == "tool_use")
     return with_ids(ToolUse(block.id, block.name, json.dumps(block.input, ensure_ascii=False)) for block in asked)

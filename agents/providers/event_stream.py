@@ -42,23 +42,23 @@ def objects_of(events: Iterator[str]) -> Iterator[Body]:
             return
         if number == MOST_EVENTS:
             raise ValueError(f"more than {MOST_EVENTS} events")
-        found = json.loads(data)
-        if not isinstance(found, dict):
+        event = json.loads(data)
+        if not isinstance(event, dict):
             raise ValueError("an event that is not an object")
-        if found.get("error"):
-            raise ValueError(f"an error in the stream: {json.dumps(found['error'], ensure_ascii=False)}")
-        yield found
+        if event.get("error"):
+            raise ValueError(f"an error in the stream: {json.dumps(event['error'], ensure_ascii=False)}")
+        yield event
 
 
-def part(found: Any, name: str) -> Body:
+def part(whole: Any, name: str) -> Body:
     """An object within another; empty where there is none."""
-    value = found.get(name) if isinstance(found, dict) else None
+    value = whole.get(name) if isinstance(whole, dict) else None
     return value if isinstance(value, dict) else {}
 
 
-def with_counts(usage: Body, found: Body) -> Body:
+def with_counts(usage: Body, event: Body) -> Body:
     """The counts of tokens so far with those that an event brings; one that is null says nothing."""
-    return usage | {name: count for name, count in part(found, "usage").items() if count is not None}
+    return usage | {name: count for name, count in part(event, "usage").items() if count is not None}
 
 
 def joined_completion(events: Iterator[str]) -> Body:

@@ -42,7 +42,7 @@ class Function(BaseModel):
     arguments: str | None = None  # JSON, or what the model took for it
 
 
-class ToolCall(BaseModel):
+class ToolCallBody(BaseModel):
     id: str | None = None
     function: Function
 
@@ -50,7 +50,7 @@ class ToolCall(BaseModel):
 class AssistantMessage(BaseModel):
     content: Text = None  # None where the model declined, or only asks for tools
     refusal: str | None = None  # the words it declined with
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: list[ToolCallBody] | None = None
 
     @model_validator(mode="after")
     def check_content(self) -> AssistantMessage:
@@ -60,7 +60,7 @@ class AssistantMessage(BaseModel):
         return self
 
 
-class Choice(BaseModel):
+class ChoiceBody(BaseModel):
     message: AssistantMessage
     finish_reason: str | None = None
 
@@ -69,7 +69,7 @@ class Completion(BaseModel):
     """What is needed of the answer's body; servers differ in the rest."""
 
     model: ModelName = ""
-    choices: Annotated[list[Choice], Field(min_length=1)]
+    choices: Annotated[list[ChoiceBody], Field(min_length=1)]
     usage: Annotated[Usage, BeforeValidator(read_usage)] = Usage()
 
     def as_reply(self) -> Reply:
@@ -147,12 +147,16 @@ def turns_of(message: Message) -> Iterator[dict[str, Any]]:
     for result in message.results:
         yield {"role": "tool", "tool_call_id": result.use_id, "content": result.text}
     if message.uses:
-        yield {"role": message.role, "content": message.text or None, "tool_calls": [ask(use) for use in message.uses]}
+        yield {
+            "role": message.role,
+            "content": message.text or None,
+            "tool_calls": [tool_request(use) for use in message.uses],
+        }
     elif message.text or not message.results:
         yield {"role": message.role, "content": message.text}
 
 
-def ask(use: ToolUse) -> dict[str, Any]:
+def tool_request(use: ToolUse) -> dict[str, Any]:
     """Write a model's request for a tool as it is sent back to it; servers parse the arguments again."""
     arguments = json.dumps(sendable_arguments(use.arguments), ensure_ascii=False)
     return {

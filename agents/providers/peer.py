@@ -67,14 +67,14 @@ class Peer:
             return make()
         except (ImportError, ValueError, OSError, InvalidURL) as error:
             raise TeacherError(
-                f"{self.name}: no connection can be set up ({type(error).__name__}: {self.told(str(error))}): fix the "
-                "proxy settings (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY) or the certificate settings "
+                f"{self.name}: no connection can be set up ({type(error).__name__}: {self.redacted(str(error))}): fix "
+                "the proxy settings (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY) or the certificate settings "
                 "(SSL_CERT_FILE, SSL_CERT_DIR) of the environment"
             ) from None
 
-    def told(self, text: str) -> str:
+    def redacted(self, text: str) -> str:
         """The other side's words as errors hold them: without the key, in one line, not too long, fit to be stored."""
-        return storable(shorten(redact(text, self.key)))
+        return storable(short_line(redact(text, self.key)))
 
     def read_answer(self, response: Response, shape: type[B], join: Join) -> B:
         """Check an answer that comes whole or, whatever was asked for, as server-sent events.
@@ -88,7 +88,7 @@ class Peer:
             try:
                 body = json.dumps(join(data_of_events(body)))
             except (ValueError, TypeError, RecursionError) as error:  # of parts, too, that are of another type
-                raise Unavailable(f"{self.name} sent an unreadable stream ({self.told(str(error))})") from None
+                raise Unavailable(f"{self.name} sent an unreadable stream ({self.redacted(str(error))})") from None
         return self.read(body, shape)
 
     def read(self, body: str, shape: type[B]) -> B:
@@ -98,19 +98,19 @@ class Peer:
         Raises: Unavailable: a success status came with a body that is not an answer.
         """
         try:
-            found = shape.model_validate_json(body)
-            return shape.model_validate(self.blot(found.model_dump(exclude_unset=True)))
+            answer = shape.model_validate_json(body)
+            return shape.model_validate(self.blot(answer.model_dump(exclude_unset=True)))
         except ValidationError as error:
             what = error.errors()[0]["msg"]
-            raise Unavailable(f"{self.name} sent an unreadable answer ({what}): {self.told(body)!r}") from None
+            raise Unavailable(f"{self.name} sent an unreadable answer ({what}): {self.redacted(body)!r}") from None
 
-    def blot(self, found: Any) -> Any:
+    def blot(self, value: Any) -> Any:
         """Blot the key out of plain JSON values."""
-        if isinstance(found, str):
-            return blot(found, self.key)
-        if isinstance(found, dict):
-            return {blot(name, self.key): self.blot(value) for name, value in found.items()}
-        return [self.blot(value) for value in found] if isinstance(found, list) else found
+        if isinstance(value, str):
+            return blot(value, self.key)
+        if isinstance(value, dict):
+            return {blot(name, self.key): self.blot(part) for name, part in value.items()}
+        return [self.blot(part) for part in value] if isinstance(value, list) else value
 
     @contextmanager
     def telling(self, errors: SdkErrors) -> Iterator[None]:
@@ -129,7 +129,7 @@ class Peer:
         status, body = response.status_code, response.text
         if response.is_redirect:
             return TeacherError(self.redirected(status, response.headers["location"]))
-        line = f"{self.name} answered {status}: {self.told(provider_message(body))}"
+        line = f"{self.name} answered {status}: {self.redacted(provider_message(body))}"
         pause_s = retry_after_s(response.headers)
         if "insufficient_quota" in body:
             return TeacherError(f"{line} (the account has no credit left)")
@@ -141,21 +141,21 @@ class Peer:
     def redirected(self, status: int, location: str) -> str:
         """Say where a redirect leads: it is not followed, since the question would go to a host that nobody named."""
         return (
-            f"{self.name} at {self.host} answered {status}, a redirect to {self.told(location)}: redirects are not "
+            f"{self.name} at {self.host} answered {status}, a redirect to {self.redacted(location)}: redirects are not "
             "followed; if that is the right server, name it with @BASE_URL in the teacher's spec"
         )
 
     def unreachable(self, error: Exception) -> Unavailable:
         """Say that no usable answer came."""
         if type(error.__cause__).__name__ == "UnusableBody":  # of our transport, which imports much
-            return Unavailable(f"{self.name} sent {self.told(str(error.__cause__))}")
+            return Unavailable(f"{self.name} sent {self.redacted(str(error.__cause__))}")
         cause = f"{error} {error.__cause__ or ''}".strip()
         never_sent = type(error.__cause__).__name__ in ("ConnectError", "ConnectTimeout", "PoolTimeout")
-        return Unavailable(f"{self.name} at {self.host}: {self.told(cause)}", may_be_billed=not never_sent)
+        return Unavailable(f"{self.name} at {self.host}: {self.redacted(cause)}", may_be_billed=not never_sent)
 
     def unusable(self, error: Exception) -> TeacherError:
         """Say that the SDK itself would not send the request."""
-        return TeacherError(f"{self.name}: {self.told(str(error))}")
+        return TeacherError(f"{self.name}: {self.redacted(str(error))}")
 
 
 def is_own(base_url: str | None) -> bool:
@@ -175,13 +175,13 @@ def check_key(key: str, variable: str) -> str:
 def provider_message(body: str) -> str:
     """Take the provider's own words out of an error body, whatever of the usual shapes it has."""
     try:
-        found = json.loads(body)
+        value = json.loads(body)
     except (ValueError, RecursionError):
         return body
     for name in ("error", "message", "detail"):
-        while isinstance(found, dict) and found.get(name):
-            found = found[name]
-    return found if isinstance(found, str) else body
+        while isinstance(value, dict) and value.get(name):
+            value = value[name]
+    return value if isinstance(value, str) else body
 
 
 def printable(text: str) -> str:
@@ -189,7 +189,7 @@ def printable(text: str) -> str:
     return "".join(letter for letter in ESCAPES.sub("", text) if letter.isprintable() or letter.isspace())
 
 
-def shorten(text: str) -> str:
+def short_line(text: str) -> str:
     """Fold white space, leave out what is not seen, and keep the beginning."""
     text = " ".join(printable(text).split())
     return text if len(text) <= MESSAGE_CHARACTERS else f"{text[:MESSAGE_CHARACTERS]}…"

@@ -13,7 +13,7 @@ from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 
 from blindspot.agents.chat import Endpoint, Message, Provider, Reply, Tool, ToolUse, Unavailable
-from blindspot.agents.providers.peer import shorten, storable
+from blindspot.agents.providers.peer import short_line, storable
 from blindspot.storage.errors import BlindspotError, TeacherError
 
 GROUP = "blindspot.teachers"
@@ -38,8 +38,10 @@ def open_plugin(name: str, rest: str, endpoint: Endpoint) -> Provider:
     except BlindspotError:
         raise
     except Exception as error:  # foreign code: whatever it raises is for the operator to see in one line
-        said = shorten(f"{type(error).__name__}: {error}")
-        raise TeacherError(f"teacher.spec: {owner} cannot be opened ({said}): fix or uninstall the package") from error
+        reason = short_line(f"{type(error).__name__}: {error}")
+        raise TeacherError(
+            f"teacher.spec: {owner} cannot be opened ({reason}): fix or uninstall the package"
+        ) from error
     for method in ("complete", "aclose"):
         if not callable(getattr(provider, method, None)):
             raise TeacherError(f"teacher.spec: {owner} has no method {method}: fix or uninstall the package")
@@ -67,8 +69,8 @@ class GuardedProvider:
         except (BlindspotError, Unavailable, TimeoutError):
             raise
         except Exception as error:
-            raise Unavailable(f"{self._owner} failed: {shorten(f'{type(error).__name__}: {error}')}") from error
-        raise Unavailable(f"{self._owner} gave {shorten(repr(reply))} instead of a Reply")
+            raise Unavailable(f"{self._owner} failed: {short_line(f'{type(error).__name__}: {error}')}") from error
+        raise Unavailable(f"{self._owner} gave {short_line(repr(reply))} instead of a Reply")
 
     async def aclose(self) -> None:
         """Release connections."""
@@ -78,4 +80,4 @@ class GuardedProvider:
 def storable_reply(reply: Reply) -> Reply:
     """The same reply in texts that can be stored."""
     uses = (ToolUse(storable(use.use_id), storable(use.name), storable(use.arguments)) for use in reply.uses)
-    return replace(reply, text=storable(reply.text), model=storable(shorten(reply.model)), uses=tuple(uses))
+    return replace(reply, text=storable(reply.text), model=storable(short_line(reply.model)), uses=tuple(uses))

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator
 from pydantic_core import from_json
 
 from blindspot.agents.chat import Reply, ToolUse
-from blindspot.agents.providers.peer import shorten
+from blindspot.agents.providers.peer import short_line
 
 SLACK = 2  # times the most that a request may take: a server may wrap a question in words of its own
 SLACK_TOKENS = 1_000
@@ -41,14 +41,14 @@ def named_count(count: int) -> str:
 
 def with_ids(uses: Iterable[ToolUse]) -> tuple[ToolUse, ...]:
     """Give the uses of one reply ids that differ: some servers leave them out, or give the same one twice."""
-    found: dict[str, ToolUse] = {}
+    by_id: dict[str, ToolUse] = {}
     for use in uses:
         use_id, number = use.use_id or "use", 1
-        while use_id in found:
+        while use_id in by_id:
             number += 1
             use_id = f"{use.use_id or 'use'}_{number}"
-        found[use_id] = replace(use, use_id=use_id)
-    return tuple(found.values())
+        by_id[use_id] = replace(use, use_id=use_id)
+    return tuple(by_id.values())
 
 
 def sendable_name(name: str) -> str:
@@ -86,7 +86,7 @@ def read_usage(value: object) -> object:
 
 def read_name(value: object) -> object:
     """Read a model's name as one line; some servers give none."""
-    return shorten(value) if isinstance(value, str) else "" if value is None else value
+    return short_line(value) if isinstance(value, str) else "" if value is None else value
 
 
 def read_text(value: object) -> object:

@@ -60,11 +60,11 @@ def read_samples(reply: str, *, field_names: Sequence[str], labels: Sequence[str
         raise MalformedAnswer(f"{len(samples)} samples, {n} were asked for")
     for number, sample in enumerate(samples, start=1):
         if set(sample.fields) != set(field_names):
-            found = ", ".join(map(named, sorted(sample.fields)[:MOST_NAMED]))
-            raise MalformedAnswer(f"sample {number} has the fields [{found}], not exactly {list(field_names)}")
+            names = ", ".join(map(quoted_value, sorted(sample.fields)[:MOST_NAMED]))
+            raise MalformedAnswer(f"sample {number} has the fields [{names}], not exactly {list(field_names)}")
         if sample.label not in labels:
             raise MalformedAnswer(
-                f"sample {number} has the label {named(sample.label)}, which is not one of {list(labels)}"
+                f"sample {number} has the label {quoted_value(sample.label)}, which is not one of {list(labels)}"
             )
     return samples
 
@@ -78,20 +78,20 @@ def read_object(reply: str, validate: Callable[[Any], Answer]) -> Answer:
         try:
             return validate(candidate)
         except ValidationError as error:
-            reasons.append("; ".join(describe(dict(problem)) for problem in error.errors()[:3]))
+            reasons.append("; ".join(describe_problem(dict(problem)) for problem in error.errors()[:3]))
     nothing = "no complete JSON object in it" if reply.strip() else "it is empty"
     raise MalformedAnswer(reasons[0] if reasons else nothing)
 
 
-def describe(problem: dict[str, Any]) -> str:
+def describe_problem(problem: dict[str, Any]) -> str:
     """Say where in the object something is wrong, and what."""
-    parts = (part if isinstance(part, str) and part.isidentifier() else named(part) for part in problem["loc"])
+    parts = (part if isinstance(part, str) and part.isidentifier() else quoted_value(part) for part in problem["loc"])
     place = ".".join(part[:NAMED_CHARACTERS] for part in parts)
-    said = str(problem["msg"]).removeprefix("Value error, ")
-    return f"{place}: {said}" if place else said
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message
 
 
-def named(value: object) -> str:
+def quoted_value(value: object) -> str:
     """Name what a model wrote in a message to it: short, on one line, and not to be taken for anything else."""
     text = str(value)
     short = text if len(text) <= NAMED_CHARACTERS else f"{text[:NAMED_CHARACTERS]}…"
@@ -112,7 +112,7 @@ def json_objects(text: str) -> list[dict[str, Any]]:
         if start < 0:
             break
         closed, strings = match_braces(text, start, opened)
-        spans |= {span: decoded(text[slice(*span)]) for span in closed if span not in spans}
+        spans |= {span: parsed_json(text[slice(*span)]) for span in closed if span not in spans}
         objects = outermost(span for span, value in spans.items() if value is not None)
         start = first_outside(objects, (brace for brace in braces_in(text, strings) if brace not in opened))
     return [spans[span] for span in objects]
@@ -149,7 +149,7 @@ def match_braces(text: str, start: int, opened: set[int]) -> tuple[list[tuple[in
     return closed, strings
 
 
-def decoded(text: str) -> Any:
+def parsed_json(text: str) -> Any:
     """Read JSON; None where it is none."""
     try:
         return json.loads(text, strict=False)  # models put bare line breaks into strings

@@ -11,20 +11,20 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from blindspot.agents.calls.log import Question
 from blindspot.agents.chat import Message, Reply, Tool, ToolResult
-from blindspot.agents.prompts.prompting import load_prompt, quote
-from blindspot.agents.teachers.answers import describe
+from blindspot.agents.prompts.prompting import load_prompt, quote, without_titles
+from blindspot.agents.teachers.answers import describe_problem
 from blindspot.storage.errors import MalformedAnswer
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
 
 
-class Arguments(BaseModel):
+class StepArguments(BaseModel):
     """What can be chosen about a step; what is None or has a default may be left out."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
-class AttackArguments(Arguments):
+class AttackArguments(StepArguments):
     """Find UUs: natural ones, and adversarial ones by attacking validation samples that were not attacked yet."""
 
     recipe: str = Field(description='a recipe that the state names, or "natural" to look at samples as they are')
@@ -34,7 +34,7 @@ class AttackArguments(Arguments):
     )
 
 
-class SelectArguments(Arguments):
+class SelectArguments(StepArguments):
     """Select UUs of this round to be explained, in addition to those already selected."""
 
     count: int = Field(ge=1, description="select at most this many more")
@@ -44,22 +44,22 @@ class SelectArguments(Arguments):
     )
 
 
-class TeachArguments(Arguments):
+class TeachArguments(StepArguments):
     """Have every selected UU that was not taught about yet explained, and samples written after the hypotheses."""
 
 
-class WriteMoreArguments(Arguments):
+class WriteMoreArguments(StepArguments):
     """Have more samples written after hypotheses of this round."""
 
     hypotheses: list[str] = Field(min_length=1, max_length=20, description="their names in the state, such as h3")
     samples: int = Field(ge=1, le=10, description="how many more samples to write after each of them")
 
 
-class FilterArguments(Arguments):
+class FilterArguments(StepArguments):
     """Check the samples that were written; only accepted ones are trained on."""
 
 
-class RetrainArguments(Arguments):
+class RetrainArguments(StepArguments):
     """Train this round's model version on the training samples and all accepted ones; once in a round."""
 
     start: Literal["base", "current"] | None = Field(
@@ -71,21 +71,21 @@ class RetrainArguments(Arguments):
     )
 
 
-class EvaluateArguments(Arguments):
+class EvaluateArguments(StepArguments):
     """Measure the model version that this round trained."""
 
 
-class CloseRoundArguments(Arguments):
+class CloseRoundArguments(StepArguments):
     """Close the round: the new model version is kept or dropped by fixed rules."""
 
 
-class StopArguments(Arguments):
+class StopArguments(StepArguments):
     """End the run here, because nothing that is left is worth its price."""
 
     reason: Line = Field(description="why, in one sentence")
 
 
-ARGUMENTS: Mapping[str, type[Arguments]] = {
+ARGUMENTS: Mapping[str, type[StepArguments]] = {
     "attack": AttackArguments,
     "select": SelectArguments,
     "teach": TeachArguments,
@@ -126,13 +126,6 @@ def tool_of(step: str) -> Tool:
     return Tool(step, description, schema)
 
 
-def without_titles(schema: Any) -> Any:
-    """Drop the names that pydantic makes up for the parts of a schema."""
-    if isinstance(schema, dict):
-        return {key: without_titles(value) for key, value in schema.items() if key != "title"}
-    return [without_titles(part) for part in schema] if isinstance(schema, list) else schema
-
-
 def read_choice(reply: Reply) -> Choice:
     """Find the one step that a reply asks for.
 
@@ -147,7 +140,7 @@ def read_choice(reply: Reply) -> Choice:
     try:
         arguments = ARGUMENTS[use.name].model_validate_json(use.arguments.strip() or "{}")
     except ValidationError as error:
-        reasons = "; ".join(describe(dict(problem)) for problem in error.errors()[:3])
+        reasons = "; ".join(describe_problem(dict(problem)) for problem in error.errors()[:3])
         raise MalformedAnswer(f"the arguments of {use.name} cannot be used: {reasons}") from None
     return Choice(use.name, arguments.model_dump(mode="json"))
 
@@ -160,4 +153,4 @@ def refused(question: Question, reply: Reply, reason: str) -> Question:
         turns = Message("assistant", reply.text, uses=reply.uses), Message("user", "", results=results)
     else:  # providers refuse an empty turn
         turns = Message("assistant", reply.text.strip() or "(nothing)"), Message("user", why)
-    return replace(question, said=(*question.said, *turns))
+    return replace(question, turns=(*question.turns, *turns))

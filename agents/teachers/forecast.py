@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 from blindspot.agents.calls.ledger import TURN_TOKENS, Price, estimate_tokens, in_dollars, most_tokens
 from blindspot.agents.calls.log import Question
@@ -12,7 +13,7 @@ from blindspot.agents.prompts.prompting import load_prompt
 from blindspot.agents.teachers.decisions import ARGUMENTS, decision_question
 from blindspot.agents.teachers.formal import programs_question
 from blindspot.agents.teachers.judging import JudgedTexts, judging_question
-from blindspot.agents.teachers.probing import abstraction_question, extrapolation_question
+from blindspot.agents.teachers.probing import probing_abstraction, probing_extrapolation
 from blindspot.agents.teachers.questions import generation_question
 from blindspot.agents.teachers.teacher import Case, Explanation, Hypotheses
 from blindspot.agents.teachers.toolbox import offered_tools
@@ -49,10 +50,10 @@ def teaching_asks(cases: Sequence[Case], settings: TeacherSection, count: int) -
     stated, n = Explanation(HYPOTHESIS, "", None), settings.samples_per_hypothesis
     probes = 0 if settings.autonomy == "scripted" else settings.probes
     first, second = probes - probes // 2, probes // 2  # as ProbingTeacher divides them
-    abstract = mean([size_of(abstraction_question(case, first)) for case in cases])
-    extrapolate = mean([size_of(extrapolation_question(case, stated, second)) for case in cases])
-    generate = mean([size_of(generation_question(case, stated, "extrapolation", n)) for case in cases])
-    text = mean([sum(map(estimate_tokens, case.original.values())) for case in cases]) / BYTES_PER_TOKEN
+    abstract = fmean([question_bytes(probing_abstraction(case, first)) for case in cases])
+    extrapolate = fmean([question_bytes(probing_extrapolation(case, stated, second)) for case in cases])
+    generate = fmean([question_bytes(generation_question(case, stated, "extrapolation", n)) for case in cases])
+    text = fmean([sum(map(estimate_tokens, case.original.values())) for case in cases]) / BYTES_PER_TOKEN
     tools = offered_tools(cases[0].field_names, cases[0].labels, recipes=("textfooler",), tau=0.65) if probes else ()
     tools_size = most_tokens((), tools)
     asks = [
@@ -70,8 +71,10 @@ def program_asks(cases: Sequence[Case], settings: TeacherSection, count: int) ->
     """The questions for programs, and for the revision of refuted ones: likely half of them, at most all."""
     n, stated = settings.programs_per_uu, Explanation(HYPOTHESIS, "", None)
     hypotheses: Hypotheses = {"abstraction": stated, "extrapolation": stated}
-    size = mean([size_of(programs_question(case, hypotheses, n)) for case in cases])
-    again = size + EXAMPLES_SHOWN * mean([sum(len(text.encode()) for text in case.original.values()) for case in cases])
+    size = fmean([question_bytes(programs_question(case, hypotheses, n)) for case in cases])
+    again = size + EXAMPLES_SHOWN * fmean(
+        [sum(len(text.encode()) for text in case.original.values()) for case in cases]
+    )
     return [
         Ask(count, count, size / BYTES_PER_TOKEN, size, n * PROGRAM_TOKENS),
         Ask(n * count // 2, n * count, again / BYTES_PER_TOKEN, again, PROGRAM_TOKENS),
@@ -90,10 +93,10 @@ def explaining_asks(size: float, settings: TeacherSection, *, count: int, turns:
     likely = math.ceil(turns / 2)
     asks = []
     for turn in range(turns + 1):
-        found, found_most = turn * (USE_TOKENS + RESULT_TOKENS), turn * (settings.max_tokens + RESULT_TOKENS_MOST)
+        earlier, earlier_most = turn * (USE_TOKENS + RESULT_TOKENS), turn * (settings.max_tokens + RESULT_TOKENS_MOST)
         tokens_out = USE_TOKENS if turn < likely else EXPLANATION_TOKENS
         asked = count if turn <= likely else 0
-        asks.append(Ask(asked, count, size / BYTES_PER_TOKEN + found, size + found_most, tokens_out))
+        asks.append(Ask(asked, count, size / BYTES_PER_TOKEN + earlier, size + earlier_most, tokens_out))
     return asks
 
 
@@ -117,17 +120,13 @@ def judging_ask(judged: JudgedTexts, *, likely: int, most: int) -> Ask:
         judged: texts like those of one question.
         likely, most: questions.
     """
-    size = size_of(judging_question(judged))
+    size = question_bytes(judging_question(judged))
     return Ask(likely, most, size / BYTES_PER_TOKEN, size, LABEL_TOKENS * len(judged.texts))
 
 
-def size_of(question: Question) -> int:
+def question_bytes(question: Question) -> int:
     """Bytes of a question without its tools, and so its tokens at most."""
     return most_tokens(question.messages)
-
-
-def mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
 
 
 REASON_TOKENS = 500  # why an answer could not be used, at most

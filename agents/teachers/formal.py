@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from blindspot.agents.calls.caller import Caller
 from blindspot.agents.calls.log import Question
 from blindspot.agents.chat import Reply
-from blindspot.agents.prompts.prompting import load_prompt, quote
+from blindspot.agents.prompts.prompting import load_prompt, quote, without_titles
 from blindspot.agents.teachers.answers import Text, read_object
 from blindspot.agents.teachers.questions import fill
 from blindspot.agents.teachers.teacher import Case, Hypotheses, ProgramDraft, Refutation
@@ -123,16 +123,3 @@ def revision_question(case: Case, refutation: Refutation) -> Question:
 def schema() -> str:
     """The vocabulary as JSON schema, without what a model has no use for."""
     return json.dumps(without_titles(Program.model_json_schema()), ensure_ascii=False, separators=(",", ":"))
-
-
-def without_titles(value: Any) -> Any:
-    """Leave out the titles of a schema: they repeat the names."""
-    if isinstance(value, Mapping):
-        return {
-            key: without_titles(part) for key, part in value.items() if not (key == "title" and isinstance(part, str))
-        }
-    return (
-        [without_titles(part) for part in value]
-        if isinstance(value, Sequence) and not isinstance(value, str)
-        else value
-    )

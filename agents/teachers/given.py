@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeVar
 
-from blindspot.agents.providers.peer import shorten, storable
+from blindspot.agents.providers.peer import short_line, storable
 from blindspot.agents.spec import OBJECT, TeacherSpec
 from blindspot.agents.teachers.teacher import Case, Draft, Explanation, Hypotheses, ProgramDraft, Refutation, Teacher
 from blindspot.storage.errors import MalformedAnswer, SettingsError, TeacherError
@@ -106,7 +106,7 @@ class GivenTeacher:
             raise MalformedAnswer(f"{self.spec}: a draft's fields are not exactly {list(case.field_names)}")
         if draft.label not in case.labels:
             raise MalformedAnswer(
-                f"{self.spec}: a draft has the label {shorten(repr(draft.label))}, "
+                f"{self.spec}: a draft has the label {short_line(repr(draft.label))}, "
                 f"which is not one of {list(case.labels)}"
             )
         fields = {name: self._text("generate", draft.fields[name], name) for name in case.field_names}
@@ -124,7 +124,7 @@ class GivenTeacher:
         return storable(value)
 
     def _wrong(self, method: str, value: object, wanted: str) -> TeacherError:
-        return TeacherError(f"{self.spec}: {method} returned {shorten(repr(value))}, not {wanted}")
+        return TeacherError(f"{self.spec}: {method} returned {short_line(repr(value))}, not {wanted}")
 
 
 Given = Mapping[str, GivenTeacher]

@@ -11,7 +11,7 @@ from blindspot.agents.calls.caller import Caller
 from blindspot.agents.calls.log import Question
 from blindspot.agents.chat import Reply
 from blindspot.agents.prompts.prompting import excerpt, load_prompt, quote
-from blindspot.agents.teachers.answers import named, read_object
+from blindspot.agents.teachers.answers import quoted_value, read_object
 from blindspot.storage.errors import MalformedAnswer
 from blindspot.storage.records import Fields, make_id
 
@@ -85,7 +85,7 @@ def read_labels(reply: Reply, judged: JudgedTexts) -> list[str | None]:
         label = known.get(answer.strip().casefold())
         if label is None and answer.strip().casefold() != UNCLEAR:
             raise MalformedAnswer(
-                f"labels: {named(answer)} of text {number} is neither {UNCLEAR} nor one of {', '.join(judged.labels)}"
+                f"labels: {quoted_value(answer)} of text {number} is neither {UNCLEAR} nor one of {', '.join(judged.labels)}"
             )
         labels.append(label)
     return labels

@@ -57,7 +57,7 @@ def read_pattern(case: Case, vocabulary: Vocabulary) -> Pattern:
     slips = [(edit, slip) for edit in changes if (slip := slip_of(edit))]
     if slips:
         words = tuple(dict.fromkeys(edit.before.lower() for edit, _ in slips))
-        kinds = tuple(slip for slip in SLIPS if any(slip == found for _, found in slips))
+        kinds = tuple(slip for slip in SLIPS if any(slip == made for _, made in slips))
         weight = float(np.mean([vocabulary.weight(word, case.label) for word in words]))
         share = len(slips) / max(1, len(words_of(join(case.original))))
         return Pattern("slips", words, kinds, share, is_telling=weight > TELLING)
@@ -70,9 +70,9 @@ def read_pattern(case: Case, vocabulary: Vocabulary) -> Pattern:
     return Pattern("cues", tuple(cues[:MOST_CUES]))
 
 
-def state(case: Case, pattern: Pattern, *, rows: int) -> Explanation:
+def abstraction_of(case: Case, pattern: Pattern, *, rows: int) -> Explanation:
     """Say what is special about a UU (abstraction); `rows` is the number of training samples."""
-    quoted = quote(pattern.words)
+    quoted = quote_words(pattern.words)
     if pattern.kind == "slips":
         part = f"the words that speak for {case.label}" if pattern.is_telling else "words of the content"
         text = (
@@ -95,9 +95,9 @@ def state(case: Case, pattern: Pattern, *, rows: int) -> Explanation:
     return Explanation(text, reasoning, None)
 
 
-def turn(case: Case, pattern: Pattern) -> Explanation:
+def extrapolation_of(case: Case, pattern: Pattern) -> Explanation:
     """Say where else the pattern could fool the classifier (extrapolation)."""
-    quoted = quote(pattern.words)
+    quoted = quote_words(pattern.words)
     if pattern.kind == "slips":
         others = ", ".join(label for label in case.labels if label != case.label)
         text = (
@@ -131,7 +131,7 @@ def name_slips(slips: Sequence[Slip]) -> str:
     return " or ".join(SLIP_WORDS[slip] for slip in slips)
 
 
-def quote(words: Sequence[str]) -> str:
+def quote_words(words: Sequence[str]) -> str:
     return ", ".join(f"“{word}”" for word in words)
 
 

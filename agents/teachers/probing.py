@@ -47,12 +47,12 @@ class ProbingTeacher:
     async def abstract(self, case: Case) -> Explanation:
         """Explain this UU by a pattern that covers closely related ones, and that was tested on some."""
         limit = self._limit - self._limit // 2
-        return await self._explain(abstraction_question(case, limit), case, limit)
+        return await self._explain(probing_abstraction(case, limit), case, limit)
 
     async def extrapolate(self, case: Case, abstraction: Explanation) -> Explanation:
         """Name a different pattern that could fool the classifier too, and that was tested."""
         limit = self._limit // 2
-        return await self._explain(extrapolation_question(case, abstraction, limit), case, limit)
+        return await self._explain(probing_extrapolation(case, abstraction, limit), case, limit)
 
     async def generate(self, case: Case, hypothesis: Explanation, kind: HypothesisKind, n: int) -> list[Draft]:
         """Write n samples after a hypothesis of this kind."""
@@ -86,7 +86,7 @@ class ProbingTeacher:
             results = [await toolbox.use(use, talk, position) for position, use in enumerate(outcome.uses)]
             last_word = "" if toolbox.left else load_prompt("no_tools_left").fill()
             given = Message("user", last_word, results=tuple(results))
-            question = replace(question, said=(*question.said, asking, given))
+            question = replace(question, turns=(*question.turns, asking, given))
 
 
 def reader(question: Question) -> Callable[[Reply], Reply | ExplanationAnswer]:
@@ -104,18 +104,18 @@ def reader(question: Question) -> Callable[[Reply], Reply | ExplanationAnswer]:
 
 def digest(question: Question, asking: Message) -> str:
     """A short text that changes with anything that was said so far."""
-    said = [question.text, *(asdict(message) for message in (*question.said, asking))]
-    return hashlib.blake2b(json.dumps(said).encode(), digest_size=16).hexdigest()
+    turns = [question.text, *(asdict(message) for message in (*question.turns, asking))]
+    return hashlib.blake2b(json.dumps(turns).encode(), digest_size=16).hexdigest()
 
 
-def abstraction_question(case: Case, limit: int) -> Question:
+def probing_abstraction(case: Case, limit: int) -> Question:
     """Ask for a tested hypothesis on this UU."""
     if not limit:
         return questions.abstraction_question(case)
     return fill("abstract", load_prompt("abstraction_probing"), case, limit=str(limit))
 
 
-def extrapolation_question(case: Case, abstraction: Explanation, limit: int) -> Question:
+def probing_extrapolation(case: Case, abstraction: Explanation, limit: int) -> Question:
     """Ask for a tested hypothesis on an unseen blind spot."""
     if not limit:
         return questions.extrapolation_question(case, abstraction)

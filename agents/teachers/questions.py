@@ -72,13 +72,13 @@ def generation_question(case: Case, hypothesis: Explanation, kind: HypothesisKin
         fields=quote(case.field_names, indent=None),
         labels=quote(case.labels, indent=None),
         characters=f"{case.rules.min_characters:,}",
-        near_duplicate=percent(case.rules.near_duplicate),
-        near_training=percent(case.rules.near_training),
+        near_duplicate=share_in_words(case.rules.near_duplicate),
+        near_training=share_in_words(case.rules.near_training),
         form=quote({"samples": [sample]}, indent=None),
     )
 
 
-def percent(share: float) -> str:
+def share_in_words(share: float) -> str:
     """Write a share for a reader, e.g. "99.5 %"."""
     return f"{100 * share:.4g} %"
 
@@ -97,11 +97,11 @@ def fill(phase: CallPhase, prompt: Prompt, case: Case, **values: str) -> Questio
         "confidence": round(case.confidence, 2),
     }
     evidence = load_prompt("case_single" if case.perturbed is None else "case_pair")
-    told = [evidence.fill(data=quote({**texts, **verdict}))]
+    parts = [evidence.fill(data=quote({**texts, **verdict}))]
     read = [prompt.text, evidence.text]
     if part.shown:
         cut = load_prompt("case_cut")
-        told.append(cut.fill())
+        parts.append(cut.fill())
         read.append(cut.text)
-    text = prompt.fill(task=case.task.rstrip(". "), case="\n\n".join(told), **values)
+    text = prompt.fill(task=case.task.rstrip(". "), case="\n\n".join(parts), **values)
     return Question(phase, case.uu_id, text, content_hash(*read))

@@ -11,7 +11,7 @@ from zlib import crc32
 
 import numpy as np
 
-from blindspot.agents.teachers.patterns import Pattern, join, read_pattern, state, turn
+from blindspot.agents.teachers.patterns import Pattern, abstraction_of, extrapolation_of, join, read_pattern
 from blindspot.agents.teachers.teacher import Case, Draft, Explanation, Hypotheses, ProgramDraft, Refutation
 from blindspot.storage.errors import MalformedAnswer
 from blindspot.storage.records import Fields, HypothesisKind, Sample
@@ -34,8 +34,8 @@ def state_programs(case: Case, pattern: Pattern, vocabulary: Vocabulary) -> list
     others = tuple(label for label in case.labels if label != case.label)
     if pattern.kind == "slips":
         return [
-            ("abstraction", program((case.label,), misspelt(pattern, pattern.slips))),
-            ("extrapolation", program(others or case.labels, misspelt(pattern, pattern.other_slips))),
+            ("abstraction", program((case.label,), misspelling(pattern, pattern.slips))),
+            ("extrapolation", program(others or case.labels, misspelling(pattern, pattern.other_slips))),
         ]
     if len(case.field_names) > 1:
         return [("extrapolation", program((case.label,), ChangeNames(kind="change_names", other_field="same_edit")))]
@@ -58,7 +58,7 @@ def program(labels: Sequence[str], *edits: AnyEdit) -> Program:
     return Program(where=(LabelIs(kind="label_is", labels=tuple(labels)),), edits=edits)
 
 
-def misspelt(pattern: Pattern, slips: Sequence[Slip]) -> Misspell:
+def misspelling(pattern: Pattern, slips: Sequence[Slip]) -> Misspell:
     """Slips as the UU shows them, in as large a share of words."""
     return Misspell(
         kind="misspell",
@@ -110,10 +110,10 @@ class RulesTeacher:
         """Nothing is open."""
 
     async def abstract(self, case: Case) -> Explanation:
-        return state(case, read_pattern(case, self.vocabulary), rows=self.rows)
+        return abstraction_of(case, read_pattern(case, self.vocabulary), rows=self.rows)
 
     async def extrapolate(self, case: Case, abstraction: Explanation) -> Explanation:  # noqa: ARG002 - its own turn
-        return turn(case, read_pattern(case, self.vocabulary))
+        return extrapolation_of(case, read_pattern(case, self.vocabulary))
 
     async def generate(self, case: Case, hypothesis: Explanation, kind: HypothesisKind, n: int) -> list[Draft]:
         """Rewrite n training samples in the way the hypothesis says."""

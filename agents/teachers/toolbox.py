@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from blindspot.agents.chat import Tool, ToolResult, ToolUse
 from blindspot.agents.prompts.prompting import load_prompt, quote
 from blindspot.agents.providers.wire import sendable_arguments, sendable_name
-from blindspot.agents.teachers.answers import describe, named
+from blindspot.agents.teachers.answers import describe_problem, quoted_value
 from blindspot.agents.teachers.teacher import Case
 from blindspot.storage.errors import MalformedAnswer
 from blindspot.storage.records import AttackStatus, Fields, ToolCall, make_id, now
@@ -28,7 +28,7 @@ class Labelled:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ProbeResult:
     """What the classifier says of a text."""
 
     predicted: str
@@ -42,7 +42,7 @@ class Perturbation:
 
     status: AttackStatus
     fields: Fields | None  # where it flipped
-    verdict: Verdict | None  # on the perturbed text, or on the text where nothing flipped
+    verdict: ProbeResult | None  # on the perturbed text, or on the text where nothing flipped
     queries: int
     error: str | None = None
 
@@ -62,7 +62,7 @@ class Probes(Protocol):
     tau: float
     recipes: tuple[str, ...]  # to attack with
 
-    async def classify(self, texts: Sequence[Labelled]) -> list[Verdict]:
+    async def classify(self, texts: Sequence[Labelled]) -> list[ProbeResult]:
         """Ask the classifier about each text."""
 
     async def attack(self, text: Labelled, recipe: str) -> Perturbation:
@@ -89,7 +89,7 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=MOST_CHARACTERS
 
 
 @dataclass(frozen=True, slots=True)
-class Arguments:
+class ToolArguments:
     """The models of every tool's arguments, for the fields and labels of one data set."""
 
     models: Mapping[str, type[BaseModel]]  # by tool
@@ -108,11 +108,13 @@ class Arguments:
         try:
             return self.models[tool].model_validate_json(arguments or "{}").model_dump(by_alias=True)
         except ValidationError as error:
-            raise MalformedAnswer("; ".join(describe(dict(problem)) for problem in error.errors()[:3])) from None
+            raise MalformedAnswer(
+                "; ".join(describe_problem(dict(problem)) for problem in error.errors()[:3])
+            ) from None
 
 
 @cache
-def arguments_for(field_names: tuple[str, ...], labels: tuple[str, ...], recipes: tuple[str, ...]) -> Arguments:
+def arguments_for(field_names: tuple[str, ...], labels: tuple[str, ...], recipes: tuple[str, ...]) -> ToolArguments:
     """Make the models for a data set's fields and labels; without a recipe there is no `attack`."""
     # a field's own name need be no identifier, so it is an alias
     named_fields: dict[str, Any] = {f"field_{n}": (Text, Field(alias=name)) for n, name in enumerate(field_names)}
@@ -134,7 +136,7 @@ def arguments_for(field_names: tuple[str, ...], labels: tuple[str, ...], recipes
         models["attack"] = create_model(
             "Attack", __config__=STRICT, fields=(fields, ...), label=(label, ...), recipe=(recipe, recipes[0])
         )
-    return Arguments(models)
+    return ToolArguments(models)
 
 
 def one_of(values: tuple[str, ...], description: str) -> Any:
@@ -142,7 +144,7 @@ def one_of(values: tuple[str, ...], description: str) -> Any:
 
     def check(value: str) -> str:
         if value not in values:
-            raise ValueError(f"{named(value)} is not one of {list(values)}")
+            raise ValueError(f"{quoted_value(value)} is not one of {list(values)}")
         return value
 
     known = Field(coerce_numbers_to_str=True, description=description, json_schema_extra={"enum": list(values)})
@@ -249,13 +251,13 @@ class Toolbox:
     async def _run(self, tool: str, given: Mapping[str, Any]) -> dict[str, Any]:
         if tool == "classify":
             verdicts = await self._probes.classify([Labelled(text["fields"], text["label"]) for text in given["texts"]])
-            return {"verdicts": [told(verdict) for verdict in verdicts]}
+            return {"verdicts": [result_fields(verdict) for verdict in verdicts]}
         if tool == "attack":
             made = await self._probes.attack(Labelled(given["fields"], given["label"]), given["recipe"])
             return {
                 "status": made.status,
                 **({"perturbed": dict(made.fields)} if made.fields else {}),
-                **(told(made.verdict) if made.verdict else {}),
+                **(result_fields(made.verdict) if made.verdict else {}),
                 "queries": made.queries,
                 **({"error": made.error} if made.error else {}),
             }
@@ -275,7 +277,7 @@ class Toolbox:
         """
         if not self._done:
             return None
-        own = {key_of(text) for text in (self._case.original, self._case.perturbed) if text}
+        own = {fields_key(text) for text in (self._case.original, self._case.perturbed) if text}
         probes: dict[object, bool] = {}
         attacks: dict[object, bool] = {}
         for call in self._done:
@@ -283,11 +285,11 @@ class Toolbox:
                 continue
             if call.tool == "classify":
                 for text, verdict in zip(call.arguments["texts"], call.result["verdicts"], strict=True):
-                    if key_of(text["fields"]) not in own:
-                        probes[key_of(text["fields"]), text["label"]] = verdict["is_uu"]
+                    if fields_key(text["fields"]) not in own:
+                        probes[fields_key(text["fields"]), text["label"]] = verdict["is_uu"]
             elif call.tool == "attack":
                 given = call.arguments
-                attacked = (key_of(given["fields"]), given["label"], given["recipe"])
+                attacked = (fields_key(given["fields"]), given["label"], given["recipe"])
                 attacks[attacked] = call.result["status"] == "flipped" and call.result["is_uu"]
         return {
             "probes": len(probes),
@@ -313,9 +315,9 @@ def offered_tools(
     return tuple(tools)
 
 
-def told(verdict: Verdict) -> dict[str, Any]:
+def result_fields(verdict: ProbeResult) -> dict[str, Any]:
     return asdict(replace(verdict, confidence=round(verdict.confidence, DIGITS)))
 
 
-def key_of(fields: Fields) -> tuple[tuple[str, str], ...]:
+def fields_key(fields: Fields) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(fields.items()))

@@ -177,13 +177,13 @@ def make_settings(
     table = read_settings(file) if file else {}
     given = {key: value for key, value in options.items() if value not in (None, [])}
     if data:
-        place, split = ({"path": data}, None) if divides else source_of(data, given.get("attack.split"))
+        place, split = ({"path": data}, None) if divides else data_section(data, given.get("attack.split"))
         table["data"] = {**cleared(table.get("data")), **place}
         given |= {"attack.split": split} if split else {}
     return complete_settings(table, [*given.items(), *overrides], where=str(file) if file else "options")
 
 
-def source_of(data: str, split: str | None) -> tuple[dict[str, str], str | None]:
+def data_section(data: str, split: str | None) -> tuple[dict[str, str], str | None]:
     """Say where data lie, as keys of the section `data`, and which split is attacked, where the data tell."""
     path = Path(data).expanduser()
     if not path.is_file():

@@ -47,11 +47,11 @@ def submit(
         agree_on_price(usd)
     begun = asyncio.run(batch.submit(place, spec, again=again, adopt=adopt))
     for one in begun:
-        say(f"{one.batch_id}: {len(one.questions)} questions, to {one.teacher}")
+        print_line(f"{one.batch_id}: {len(one.questions)} questions, to {one.teacher}")
     if not begun:
-        say("nothing to submit: every question is answered, or is in a batch in progress")
+        print_line("nothing to submit: every question is answered, or is in a batch in progress")
     else:
-        say(f"{price_of(usd)}; `blindspot batch fetch {place}` fetches the answers when they are ready")
+        print_line(f"{price_in_words(usd)}; `blindspot batch fetch {place}` fetches the answers when they are ready")
 
 
 def agree_on_price(usd: float | None) -> None:
@@ -62,12 +62,12 @@ def agree_on_price(usd: float | None) -> None:
     if usd is not None and usd <= TeacherSection().confirm_usd:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise SettingsError(f"nothing was submitted, {price_of(usd)}; add --yes to submit without confirmation")
-    if not typer.confirm(f"Price of the questions: {price_of(usd)}. Submit them?", err=True):
+        raise SettingsError(f"nothing was submitted, {price_in_words(usd)}; add --yes to submit without confirmation")
+    if not typer.confirm(f"Price of the questions: {price_in_words(usd)}. Submit them?", err=True):
         raise Cancelled("nothing was submitted")
 
 
-def price_of(usd: float | None) -> str:
+def price_in_words(usd: float | None) -> str:
     return "the price is not known" if usd is None else f"at most {usd:.2f} US dollars"
 
 
@@ -81,13 +81,13 @@ def status(folder: FolderArgument) -> None:
         how = f"fetched into {one.answers}" if one.answers else "interrupted; it may have been bought"
         if state is not None:
             how = f"{state.status} ({state.answered} answered, {state.failed} failed)"
-        say(f"{one.batch_id or 'unknown batch'}: {len(one.questions)} questions, to {one.teacher}: {how}")
+        print_line(f"{one.batch_id or 'unknown batch'}: {len(one.questions)} questions, to {one.teacher}: {how}")
     asked, usable = question_files.read_questions(place), answer_files.read_answers(place).replies
     answered = sum(key in usable for key in asked)
     left = len(batch_record.open_lines(place, batch_record.read_batches(place)))
-    say(f"{len(asked)} questions, {answered} answered, {left} neither answered nor in a batch")
+    print_line(f"{len(asked)} questions, {answered} answered, {left} neither answered nor in a batch")
     for problem in answer_files.tell_problems(place):
-        say(problem)
+        print_line(problem)
 
 
 @app.command("fetch")
@@ -99,12 +99,12 @@ def fetch(folder: FolderArgument) -> None:
     fetched = asyncio.run(batch.fetch(place))
     for one, answered, failed in fetched:
         lost = f", {failed} failed or expired: `blindspot batch submit` submits them again" if failed else ""
-        say(f"{one.answers}: {answered} of {len(one.questions)} questions answered{lost}")
+        print_line(f"{one.answers}: {answered} of {len(one.questions)} questions answered{lost}")
     under_way = sum(one.answers is None for one in batch_record.read_batches(place))
     if under_way or not fetched:
-        say(f"{under_way} batch{'es' * (under_way != 1)} in progress")
+        print_line(f"{under_way} batch{'es' * (under_way != 1)} in progress")
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     """Print a line of the result."""
     result_console().print(visible(text), soft_wrap=True)

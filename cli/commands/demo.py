@@ -30,7 +30,7 @@ HYPOTHESES_SHOWN = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedSlang:
     """What hypotheses about natural UUs say alike, naming words of the planted slang."""
 
     kind: str
@@ -67,7 +67,7 @@ def demo(
         return blindspot.run(demo_settings(folder, data, seed), show=show, cancelled=cancelled)
 
     ended = carry_out(work, folder, quiet=quiet)
-    report(folder, ended.run_id, seed=seed, as_json=as_json)
+    print_demo(folder, ended.run_id, seed=seed, as_json=as_json)
 
 
 def demo_settings(folder: Path, data: Path, seed: int) -> Settings:
@@ -87,9 +87,9 @@ def demo_settings(folder: Path, data: Path, seed: int) -> Settings:
     return check_settings(table, where="demo")
 
 
-def report(folder: Path, run_id: str, *, seed: int, as_json: bool) -> None:
+def print_demo(folder: Path, run_id: str, *, seed: int, as_json: bool) -> None:
     """Print the planted blind spot, the hypotheses that named it, and what changed."""
-    from blindspot.cli.show.summary import as_table, read_summary
+    from blindspot.cli.show.summary import read_summary, summary_as_json
     from blindspot.cli.show.table import print_summary
     from blindspot.storage.analysts.results import Results
 
@@ -99,7 +99,7 @@ def report(folder: Path, run_id: str, *, seed: int, as_json: bool) -> None:
         named = read_named(results, run_id)
     if as_json:
         planted = asdict(effect) | {"reduction": effect.reduction, "hypotheses": [asdict(row) for row in named]}
-        print_json(as_table(summary) | {"planted": planted})
+        print_json(summary_as_json(summary) | {"planted": planted})
         return
     console = result_console()
     print_planted(console, effect, named)
@@ -128,9 +128,9 @@ def read_effect(results: Results, summary: Summary, *, seed: int) -> PlantedEffe
     return measure_planted([Judged(*row) for row in rows], [text for (text,) in shown], seed=seed)
 
 
-def read_named(results: Results, run_id: str) -> list[Named]:
+def read_named(results: Results, run_id: str) -> list[NamedSlang]:
     """Read what hypotheses about natural UUs say, once where they say the same, if they name the planted slang."""
-    from blindspot.cli.show.hypotheses import STATEMENT, merge
+    from blindspot.cli.show.hypotheses import STATEMENT, merge_alike
     from blindspot.cli.show.summary import rows_of
     from blindspot.tools.metrics.planted_effect import planted_words
 
@@ -141,19 +141,19 @@ def read_named(results: Results, run_id: str) -> list[Named]:
     )
     naming = [row for row in rows if planted_words([row["text"]])]
     return [
-        Named(
+        NamedSlang(
             one.kind,
             one.text,
             len(one.rows),
             len({row["uu_id"] for row in one.rows}),
             tuple(sorted(planted_words([row["text"] for row in one.rows]))),
         )
-        for group in merge(naming)
+        for group in merge_alike(naming)
         for one in group.stated
     ]
 
 
-def print_planted(console: Console, effect: PlantedEffect, named: list[Named]) -> None:
+def print_planted(console: Console, effect: PlantedEffect, named: list[NamedSlang]) -> None:
     """Print the planted blind spot and its end."""
     from rich.table import Table
     from rich.text import Text

@@ -65,7 +65,7 @@ def examine(workspace: Path) -> list[Check]:
         probe("attack deepwordbug", lambda: recipe("deepwordbug"), needed=True, get=GET_BLINDSPOT),
         probe("stop words", stop_words, needed=False),
         probe("tagger", tagger, needed=False),
-        probe("word vectors", word_vectors, needed=False),
+        probe("word vectors", counter_fitted_vectors, needed=False),
         probe("attack textfooler", lambda: recipe("textfooler"), needed=False),
         probe("sentence encoder use", universal_encoder, needed=False),
         *(key(name) for name in KEYS),
@@ -171,7 +171,7 @@ def tagger() -> str:
     return "NLTK's tagger and tag map"
 
 
-def word_vectors() -> str:
+def counter_fitted_vectors() -> str:
     from blindspot.tools.attack.resources import cached_resource
 
     return cached_resource("word_embeddings/paragramcf")

@@ -45,10 +45,10 @@ def delete(
         delete_runs(store, deletion)
     names = ", ".join(run.run_id for run in deletion.runs)
     again = f"`blindspot vacuum{workspace_option(folder)}` frees the space of its rows"
-    result_console().print(visible(f"{names}: deleted, {in_words(deletion)}; {again}"), soft_wrap=True)
+    result_console().print(visible(f"{names}: deleted, {deletion_in_words(deletion)}; {again}"), soft_wrap=True)
 
 
-def in_words(deletion: Deletion) -> str:
+def deletion_in_words(deletion: Deletion) -> str:
     weights = f" and {in_bytes(deletion.weights_bytes)} of weights" if deletion.weights_bytes else ""
     return f"{deletion.rows:,} rows{weights}"
 
@@ -62,7 +62,7 @@ def confirm(deletion: Deletion) -> None:
         raise SettingsError("delete: there is no terminal to confirm it on; add --yes")
     for run in deletion.runs:
         typer.echo(visible(f"{run.run_id}: {run.status}, begun {run.started_at:%Y-%m-%d %H:%M} UTC"), err=True)
-    typer.echo(f"{in_words(deletion)} will be deleted.", err=True)
+    typer.echo(f"{deletion_in_words(deletion)} will be deleted.", err=True)
     if deletion.answers:
         typer.echo(
             f"{deletion.answers:,} answers of teachers could no longer be reused by later runs; "
@@ -84,8 +84,8 @@ def vacuum(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption =
 
     changed = make_smaller(workspace.expanduser().resolve())
     if as_json:
-        told = {name: {"before": before, "after": after} for name, (before, after) in changed.items()}
-        print_json(told)
+        sizes = {name: {"before": before, "after": after} for name, (before, after) in changed.items()}
+        print_json(sizes)
         return
     for name, (before, after) in changed.items():
         result_console().print(f"{name}: {before:,} -> {after:,} bytes")

@@ -31,13 +31,13 @@ def hypotheses(
 
     with Results.open(workspace.expanduser()) as results:
         run_id = pick_taught(results, run_id)
-        found = rows_of(
+        logged = rows_of(
             results,
             f"SELECT *, {STATEMENT} FROM hypothesis_log WHERE run_id = $1 AND kind = coalesce($2, kind) "
             "ORDER BY round, uu_id, teacher, kind",
             [run_id, kind],
         )
-    rows = [row | {name: json.loads(row[name] or "null") for name in ("original", "perturbed")} for row in found]
+    rows = [row | {name: json.loads(row[name] or "null") for name in ("original", "perturbed")} for row in logged]
     if as_json:
         print_json(rows[:limit])
     else:

@@ -113,19 +113,19 @@ def import_errors(  # each option is one setting
     settings = make_settings(
         file, "." if alone else data, options, ["attack.recipes=[]", *(overrides or ())], divides=True
     )
-    found = sort_out(settings, is_alone=alone)
+    predictions = sort_out(settings, is_alone=alone)
     if check:
         if as_json:
-            print_json(as_table(found))
+            print_json(log_as_json(predictions))
         else:
-            print_log(result_console(), found, settings.run.tau)
+            print_log(result_console(), predictions, settings.run.tau)
         return
     if not quiet:
-        print_log(progress_console(), found, settings.run.tau)
-    start(settings, yes=yes, quiet=quiet, as_json=as_json)
+        print_log(progress_console(), predictions, settings.run.tau)
+    start_mitigation(settings, yes=yes, quiet=quiet, as_json=as_json)
 
 
-def start(settings: Settings, *, yes: bool, quiet: bool, as_json: bool) -> None:
+def start_mitigation(settings: Settings, *, yes: bool, quiet: bool, as_json: bool) -> None:
     """Carry the run out, and print what it changed."""
     forecast = agree_on_spend(settings, yes=yes)
 
@@ -143,11 +143,11 @@ def sort_out(settings: Settings, *, is_alone: bool) -> Log:
     Raises: DataError.
     """
     from blindspot.graphs.preflight.source import source_of
-    from blindspot.graphs.shared.logged import log_of
+    from blindspot.graphs.shared.logged import log_source
     from blindspot.tools.data.datasets import inspect
     from blindspot.tools.data.logged_errors import read_log, tested_texts
 
-    source = log_of(settings)
+    source = log_source(settings)
     assert source is not None
     if is_alone:
         return read_log(source)
@@ -169,7 +169,7 @@ def print_log(console: Console, log: Log, tau: float) -> None:
             console.print(Text(visible(f"{count:>9,}  {what}")), soft_wrap=True)
 
 
-def as_table(log: Log) -> dict[str, Any]:
+def log_as_json(log: Log) -> dict[str, Any]:
     """Lay the counts out for JSON."""
     from dataclasses import asdict
 

@@ -89,10 +89,10 @@ def read_values(written: list[str], run_id: str | None) -> dict[str, object]:
         if not (equals and name.isidentifier()):
             raise typer.BadParameter(f"write NAME=VALUE, not {text}", param_hint="--param")
         try:
-            found: Any = json.loads(value)
+            parsed: Any = json.loads(value)
         except ValueError:
-            found = value
-        given[name] = value if isinstance(found, list | dict) else found
+            parsed = value
+        given[name] = value if isinstance(parsed, list | dict) else parsed
     return given
 
 
@@ -117,7 +117,7 @@ def read_question(question: str | None, file: Path | None, given: dict[str, obje
             question = from_name(question, given)
     sql = question if question is not None and question != "-" else read_sql(file)
     check_values(given, "the query", re.findall(r"\$(\w+)", sql))
-    return sql, re.sub(r"\$(\w+)", lambda found: constant(given[found[1]]) if found[1] in given else found[0], sql)
+    return sql, re.sub(r"\$(\w+)", lambda match: constant(given[match[1]]) if match[1] in given else match[0], sql)
 
 
 def from_name(name: str, given: Mapping[str, object]) -> str:

@@ -151,13 +151,13 @@ def carry_out(work: Work, folder: Path, *, quiet: bool) -> RunEnd:
 
 def print_result(folder: Path, run_id: str, *, as_json: bool) -> None:
     """Print what a run changed."""
-    from blindspot.cli.show.summary import as_table, read_summary
+    from blindspot.cli.show.summary import read_summary, summary_as_json
     from blindspot.cli.show.table import print_summary
     from blindspot.storage.analysts.results import Results
 
     with Results.open(folder) as results:
         summary = read_summary(results, run_id)
     if as_json:
-        print_json(as_table(summary))
+        print_json(summary_as_json(summary))
     else:
         print_summary(result_console(), summary)

@@ -31,7 +31,7 @@ def runs(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption = F
 
     place = Workspace(workspace.expanduser().resolve())
     with Results.open(place.folder) as results:
-        rows = [laid_out(results, place.folder, name) for name in names_of(results)]
+        rows = [laid_out(results, place.folder, name) for name in run_names(results)]
     files = (place.store, place.results, place.checkpoints, place.models)
     disk = {path.name: size_of(path) for path in files}
     if as_json:
@@ -40,20 +40,20 @@ def runs(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption = F
         print_runs(place.folder, rows, disk)
 
 
-def names_of(results: Results) -> list[str]:
+def run_names(results: Results) -> list[str]:
     return [str(name) for (name,) in results.query("SELECT run_id FROM runs ORDER BY started_at, run_id")[1]]
 
 
 def laid_out(results: Results, folder: Path, run_id: str) -> dict[str, Any]:
     """Lay one run out: a row of the table, an object of the JSON."""
-    from blindspot.cli.commands.status import attacks_of, facts_of, nothing_more, teachers_of
+    from blindspot.cli.commands.status import attack_counts, comparison_counts, nothing_more, status_row
     from blindspot.cli.show.summary import read_summary, rows_of
     from blindspot.storage.workspace import Workspace, size_of
 
     summary = read_summary(results, run_id)
     silent_s = time.time() - results.path.stat().st_mtime
-    own = {"attack": attacks_of, "comparison": teachers_of}.get(summary.kind, nothing_more)
-    facts = facts_of(results, summary, silent_s) | {"uus": before_after(summary, "uus")} | own(results, run_id)
+    own = {"attack": attack_counts, "comparison": comparison_counts}.get(summary.kind, nothing_more)
+    facts = status_row(results, summary, silent_s) | {"uus": before_after(summary, "uus")} | own(results, run_id)
     (run,) = rows_of(results, "FROM runs WHERE run_id = ?", [run_id])
     own_weights = "SELECT folder FROM model_versions WHERE run_id = ? AND ends_with(folder, model_id)"
     versions = rows_of(results, own_weights, [run_id])

@@ -34,15 +34,15 @@ def status(workspace: WorkspaceOption = DEFAULT_WORKSPACE, as_json: JsonOption =
         rows = []
         for (name,) in names:
             run = read_summary(results, name)
-            own = {"attack": attacks_of, "comparison": teachers_of}.get(run.kind, nothing_more)
-            rows.append(facts_of(results, run, silent_s) | own(results, name))
+            own = {"attack": attack_counts, "comparison": comparison_counts}.get(run.kind, nothing_more)
+            rows.append(status_row(results, run, silent_s) | own(results, name))
     if as_json:
         print_json(rows)
     else:
         print_status(folder, rows)
 
 
-def facts_of(results: Results, run: Summary, silent_s: float) -> dict[str, Any]:
+def status_row(results: Results, run: Summary, silent_s: float) -> dict[str, Any]:
     """Lay one run out: a row of the table, an object of the JSON."""
     from blindspot.cli.show.spend import spend_in_words
     from blindspot.cli.show.summary import rows_of
@@ -87,7 +87,7 @@ def decision_of(run: Summary) -> str | None:
     return "taken" if run.accepted else "refused"
 
 
-def attacks_of(results: Results, run_id: str) -> dict[str, Any]:
+def attack_counts(results: Results, run_id: str) -> dict[str, Any]:
     """Lay out what an attack run has in place of rounds: how many samples it attacked, and the UUs among them."""
     from blindspot.cli.show.summary import rows_of
 
@@ -103,7 +103,7 @@ def attacks_of(results: Results, run_id: str) -> dict[str, Any]:
     }
 
 
-def teachers_of(results: Results, run_id: str) -> dict[str, Any]:
+def comparison_counts(results: Results, run_id: str) -> dict[str, Any]:
     """Lay out what a comparison has in place of rounds: how many teachers it compares, and the UUs they are shown."""
     from blindspot.cli.show.summary import rows_of
 
@@ -143,7 +143,7 @@ def print_status(folder: Path, rows: list[dict[str, Any]]) -> None:
     for row in rows:
         table.add_row(
             row["run_id"],
-            state_of(row),
+            run_state(row),
             round_of(row),
             arrow(row["accuracy"], lambda value: f"{100 * value:.1f}"),
             arrow(row["uus"], lambda value: f"{value:,.0f}"),
@@ -163,7 +163,7 @@ def print_status(folder: Path, rows: list[dict[str, Any]]) -> None:
             console.print(Text(f"{row['run_id']}: {silent}; if it was killed, go on with `{again}`"), soft_wrap=True)
 
 
-def state_of(row: dict[str, Any]) -> str:
+def run_state(row: dict[str, Any]) -> str:
     """The state, and of a run that is not over the phase that was done last."""
     done = (row["last_phase"] or "").replace("_", " ")
     return f"{row['status']}, {done} done" if done and row["status"] != "finished" else row["status"]

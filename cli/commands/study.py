@@ -55,13 +55,13 @@ def study(
     if dry_run:
         print_forecast(plan, only or (), as_json=as_json)
         return
-    end = None if show else carry_out(plan, only or (), file, yes=yes, quiet=quiet)
+    end = None if show else carry_out_study(plan, only or (), file, yes=yes, quiet=quiet)
     print_tables(plan, markdown, csv, as_json=as_json)
     if end:
         raise_unfinished(end, file)
 
 
-def carry_out(plan: StudyPlan, only: list[str] | tuple[()], file: Path, *, yes: bool, quiet: bool) -> StudyEnd:
+def carry_out_study(plan: StudyPlan, only: list[str] | tuple[()], file: Path, *, yes: bool, quiet: bool) -> StudyEnd:
     """Run what is left of a study under a display, with Ctrl-C and SIGTERM as requests to stop.
 
     Raises: Cancelled and OperatorError, saying how to go on once the study has begun.
@@ -107,49 +107,49 @@ def agree_on_study(plan: StudyPlan, only: list[str] | tuple[()], *, yes: bool) -
 
 def print_forecast(plan: StudyPlan, only: list[str] | tuple[()], *, as_json: bool) -> None:
     """Print the cells that are left, and what they will take."""
-    from blindspot.cli.study.display import in_words
+    from blindspot.cli.study.display import outlook_in_words
     from blindspot.graphs.study.study import look_at_study
 
     loaded_cells, outlook, spend = look_at_study(plan, only)
     seconds = outlook.left_s(0.0)
     if as_json:
-        told = {
+        forecast = {
             "cells": [str(loaded.cell) for loaded in loaded_cells],
             "seconds": round(seconds),
             "is_rough": outlook.is_rough,
             "teaching": str(spend) if spend else None,
             "usd_most": spend.usd_most if spend else 0.0,
         }
-        print_json(told)
+        print_json(forecast)
         return
     for number, loaded in enumerate(loaded_cells, start=1):
         typer.echo(f"{number:>4}  {loaded.cell}")
     if not loaded_cells:
         typer.echo(f"nothing is left to run: all {len(plan.cells)} cells are done")
         return
-    left = f"{len(loaded_cells)} of {len(plan.cells)} cells are left: {in_words(outlook, 0.0)}"
+    left = f"{len(loaded_cells)} of {len(plan.cells)} cells are left: {outlook_in_words(outlook, 0.0)}"
     typer.echo(f"{left}; {spend}" if spend else f"{left}; no teacher costs anything")
 
 
 def print_tables(plan: StudyPlan, markdown: Path | None, csv: Path | None, *, as_json: bool) -> None:
     """Print a study's tables, and write them where they are asked for."""
-    from blindspot.cli.study.read import as_table, read_study, write_csv
+    from blindspot.cli.study.read import read_study, study_as_csv, study_as_json
     from blindspot.cli.study.tables import in_markdown, print_study
     from blindspot.storage.analysts.results import Results
 
     with Results.open(plan.workspace.expanduser()) as results:
-        found = read_study(results, plan)
+        published = read_study(results, plan)
     if markdown:
-        write(markdown, in_markdown(found))
+        write_file(markdown, in_markdown(published))
     if csv:
-        write(csv, write_csv(found))
+        write_file(csv, study_as_csv(published))
     if as_json:
-        print_json(as_table(found))
+        print_json(study_as_json(published))
     else:
-        print_study(result_console(), found)
+        print_study(result_console(), published)
 
 
-def write(path: Path, text: str) -> None:
+def write_file(path: Path, text: str) -> None:
     """Write a file.
 
     Raises: SettingsError, where it cannot be written.

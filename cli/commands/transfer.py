@@ -72,8 +72,8 @@ def export_made(model: Path | None, data: Path | None, run_id: str | None, works
     with Results.open(workspace.expanduser()) as results:
         for folder, hand_over in ((data, hand_over_data), (model, hand_over_model)):
             if folder:
-                said = hand_over(results, run_id, folder.expanduser().resolve())
-                result_console().print(visible(said), soft_wrap=True)
+                line = hand_over(results, run_id, folder.expanduser().resolve())
+                result_console().print(visible(line), soft_wrap=True)
 
 
 def export_calls(calls: Path, run_id: str | None, workspace: Path) -> None:
@@ -114,8 +114,8 @@ def export_rows(folder: Path, wanted: str | None, workspace: Path, *, models: bo
         manifest = export_runs(Workspace(workspace.expanduser().resolve()), wanted, partial, models=models)
     rows = sum(table.rows for table in manifest.tables.values())
     weights = f", weights of {len(manifest.models)} model versions" if models else ""
-    said = f"{folder}: {rows:,} rows of {', '.join(manifest.runs)} in {len(manifest.tables)} tables{weights}"
-    result_console().print(visible(said), soft_wrap=True)
+    line = f"{folder}: {rows:,} rows of {', '.join(manifest.runs)} in {len(manifest.tables)} tables{weights}"
+    result_console().print(visible(line), soft_wrap=True)
 
 
 def import_runs(

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from blindspot.cli.show.change import Change, difference, in_words, name_of
-from blindspot.cli.show.summary import headline
-from blindspot.cli.show.table import notes_of
+from blindspot.cli.show.change import MetricChange, difference, metric_name, value_in_words
+from blindspot.cli.show.summary import headline_changes
+from blindspot.cli.show.table import summary_notes
 from blindspot.tools.metrics.temperature import in_words as temperature_in_words
 
 if TYPE_CHECKING:
@@ -92,9 +92,9 @@ def model_card(made: Made, version: Mapping[str, Any]) -> str:
 {data.to_yaml()}
 ---
 
-# {plain(summary.run_id)}
+# {escaped(summary.run_id)}
 
-A classifier, repaired by blindspot: {plain(made.task)}. Its labels are {listed(made.labels)}.
+A classifier, repaired by blindspot: {escaped(made.task)}. Its labels are {escaped_list(made.labels)}.
 
 ```python
 from transformers import pipeline
@@ -107,13 +107,13 @@ It reads {reading(made.fields)}; texts longer than {made.settings["classifier"][
 
 ## How it was made
 
-- run {plain(summary.run_id)}, model version {plain(str(summary.final_model_id))}, round {version["round"]}, \
+- run {escaped(summary.run_id)}, model version {escaped(str(summary.final_model_id))}, round {version["round"]}, \
 seed {made.settings["run"]["seed"]}
 - trained on {version["rows_train"]:,} training samples and {version["rows_synthetic"]:,} synthetic samples, \
 starting from {"an earlier model version" if version["parent_id"] else "the base model"}{cooled(version)}
 - synthetic samples: {added_by(made)}
-- attacks: {listed(made.settings["attack"]["recipes"]) or "none"}
-- {", ".join(f"{plain(name)} {plain(number)}" for name, number in made.versions.items())}
+- attacks: {escaped_list(made.settings["attack"]["recipes"]) or "none"}
+- {", ".join(f"{escaped(name)} {escaped(number)}" for name, number in made.versions.items())}
 
 ## What changed
 
@@ -122,10 +122,10 @@ Measured on the test split, which nothing else has read. A UU is a wrong predict
 
 | | before | after | difference |
 |---|---|---|---|
-{chr(10).join(table_row(change) for change in headline(summary.changes))}
+{chr(10).join(table_row(change) for change in headline_changes(summary.changes))}
 
-{"".join(f"{plain(note)}{2 * chr(10)}" for note in notes_of(summary, headline(summary.changes)))}\
-Verdict: {plain(summary.verdict or "none")}.
+{"".join(f"{escaped(note)}{2 * chr(10)}" for note in summary_notes(summary, headline_changes(summary.changes)))}\
+Verdict: {escaped(summary.verdict or "none")}.
 
 ## Limits
 
@@ -154,16 +154,16 @@ def data_card(made: Made, rows: Sequence[Mapping[str, Any]], columns: Sequence[s
     )
     accepted, filtered = [row for row in rows if row["accepted"]], method_of(made) in ("teacher", "recorded")
     counts = Counter(row["own_label"] for row in accepted)
-    told = [f"- {name}: {meaning}" for name, meaning in COLUMNS.items() if name in columns]
+    described = [f"- {name}: {meaning}" for name, meaning in COLUMNS.items() if name in columns]
     return f"""---
 {data.to_yaml()}
 ---
 
-# Synthetic samples of {plain(summary.run_id)}
+# Synthetic samples of {escaped(summary.run_id)}
 
-{len(rows):,} samples for the task "{plain(made.task)}", {added_by(made)}, to repair a classifier's confident errors; \
-{len(accepted):,} {"passed the filter and can be trained on" if filtered else "are trained on, without a filter"} \
-({", ".join(f"{plain(label)} {counts[label]:,}" for label in made.labels)}).
+{len(rows):,} samples for the task "{escaped(made.task)}", {added_by(made)}, to repair a classifier's confident \
+errors; {len(accepted):,} {"passed the filter and can be trained on" if filtered else "are trained on, without a filter"} \
+({", ".join(f"{escaped(label)} {counts[label]:,}" for label in made.labels)}).
 
 ```python
 from datasets import load_dataset
@@ -173,10 +173,10 @@ accepted = load_dataset("THIS FOLDER", split="train").filter(lambda row: row["ac
 
 ## Columns
 
-{listed(made.fields)} and {listed([made.settings["data"]["label"]])} are as in the training data; the others tell \
-where a sample comes from. The name of one that would clash with these begins with "blindspot\\_".
+{escaped_list(made.fields)} and {escaped_list([made.settings["data"]["label"]])} are as in the training data; the \
+others tell where a sample comes from. The name of one that would clash with these begins with "blindspot\\_".
 
-{chr(10).join(told)}
+{chr(10).join(described)}
 
 {filter_section(made, rows) if filtered else ""}## Limits
 
@@ -197,8 +197,8 @@ def filter_section(made: Made, rows: Sequence[Mapping[str, Any]]) -> str:
 - length of at least {length}; similarity of characters below {checks["near_duplicate"]:g} to other \
 synthetic samples, below {checks["near_training"]:g} to training samples
 - BERTScore against the nearest text of training, of the deployment and of UUs: {checks["bertscore"]} threshold, \
-encoder {plain(hub_id(checks["encoder"]) or "of a local folder")}
-- rejected: {", ".join(f"{plain(name)} {count:,}" for name, count in sorted(reasons.items())) or "none"}
+encoder {escaped(hub_id(checks["encoder"]) or "of a local folder")}
+- rejected: {", ".join(f"{escaped(name)} {count:,}" for name, count in sorted(reasons.items())) or "none"}
 
 """
 
@@ -207,8 +207,8 @@ def added_by(made: Made) -> str:
     """Name the teacher, or the baseline in its place."""
     method = method_of(made)
     if method == "teacher":
-        return f"written by the teacher {plain(public(made.summary.teacher))}"
-    return f'taken by the baseline "{plain(method)}"'
+        return f"written by the teacher {escaped(public(made.summary.teacher))}"
+    return f'taken by the baseline "{escaped(method)}"'
 
 
 def method_of(made: Made) -> str:
@@ -234,25 +234,29 @@ def public(teachers: str) -> str:
     return ", ".join(re.sub(r"^(file|replay):.*|@.*", r"\1", spec) for spec in teachers.split(", "))
 
 
-def plain(text: object) -> str:
+def escaped(text: object) -> str:
     """Show text that others wrote as it is, on one line: no Markdown, no HTML."""
     return SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
 
 
-def listed(names: Sequence[str]) -> str:
-    return ", ".join(map(plain, names))
+def escaped_list(names: Sequence[str]) -> str:
+    return ", ".join(map(escaped, names))
 
 
 def reading(fields: Sequence[str]) -> str:
     """Say how the fields of a sample become the text, or the pair, that the model reads."""
     if len(fields) == 1:
-        return f"the field {plain(fields[0])}"
-    first, second, *further = map(plain, fields)
+        return f"the field {escaped(fields[0])}"
+    first, second, *further = map(escaped, fields)
     rest = f", followed by {', '.join(further)} on lines of their own" if further else ""
     return f"{first} as `text`, {second} as `text_pair`{rest}"
 
 
-def table_row(change: Change) -> str:
+def table_row(change: MetricChange) -> str:
     """One metric before and after."""
-    cells = [name_of(change), in_words(change.metric, change.before), in_words(change.metric, change.after)]
-    return f"| {' | '.join(map(plain, [*cells, difference(change).plain]))} |"
+    cells = [
+        metric_name(change),
+        value_in_words(change.metric, change.before),
+        value_in_words(change.metric, change.after),
+    ]
+    return f"| {' | '.join(map(escaped, [*cells, difference(change).plain]))} |"

@@ -72,13 +72,13 @@ def hand_over_data(results: Results, run_id: str | None, folder: Path) -> str:
             f"{results.path} was published by an older blindspot: `blindspot vacuum -w {results.path.parent}` brings "
             "it up to date"
         )
-    found = rows_of(results, PROVENANCE, [made.summary.run_id])
-    if not found:
+    samples = rows_of(results, PROVENANCE, [made.summary.run_id])
+    if not samples:
         raise StoreError(f"{made.summary.run_id}: no synthetic sample was written, so there is none to hand over")
     label = made.settings["data"]["label"]
-    rows = [lay_out(row, made.summary.run_id, made.fields, label) for row in found]
-    export_samples(rows, data_card(made, found, list(rows[0])), folder)
-    accepted = sum(bool(row["accepted"]) for row in found)
+    rows = [lay_out(row, made.summary.run_id, made.fields, label) for row in samples]
+    export_samples(rows, data_card(made, samples, list(rows[0])), folder)
+    accepted = sum(bool(row["accepted"]) for row in samples)
     return f"{folder}: {len(rows)} synthetic samples of {made.summary.run_id}, {accepted} accepted"
 
 
@@ -119,13 +119,15 @@ def lay_out(row: Mapping[str, Any], run_id: str, fields: Sequence[str], label: s
     verdicts, scores = (json.loads(row[name] or "{}") for name in ("verdicts", "scores"))
     origin: dict[str, Any] = {"run_id": run_id} | {name: value for name, value in row.items() if name not in LAID_OUT}
     origin |= {"teacher": row["teacher"] and public(row["teacher"])}
-    origin |= {name: in_order(json.loads(row[name] or "null"), fields) for name in ("uu_original", "uu_perturbed")}
+    origin |= {
+        name: ordered_fields(json.loads(row[name] or "null"), fields) for name in ("uu_original", "uu_perturbed")
+    }
     origin |= {f"passed_{name}": verdicts.get(name) for name in CHECKS}
     origin |= {f"score_{name}": scores.get(name) for name in SCORED}
-    own = {**(in_order(json.loads(row["fields"]), fields) or {}), label: row["own_label"]}
+    own = {**(ordered_fields(json.loads(row["fields"]), fields) or {}), label: row["own_label"]}
     return own | {f"blindspot_{name}" if name in own else name: value for name, value in origin.items()}
 
 
-def in_order(fields: Mapping[str, str] | None, names: Sequence[str]) -> dict[str, str | None] | None:
+def ordered_fields(fields: Mapping[str, str] | None, names: Sequence[str]) -> dict[str, str | None] | None:
     """The fields of a text in the data set's order; None where there is no text."""
     return None if fields is None else {name: fields.get(name) for name in names}

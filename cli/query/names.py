@@ -39,12 +39,12 @@ def complete_question(incomplete: str) -> Completions:
     word = LAST_WORD.findall(incomplete)[0]
     before = incomplete[: len(incomplete) - len(word)]
     named = known_tables().keys() & re.findall(r"\w+", before) or (known_tables().keys() if word else ())
-    found: dict[str, str] = {}
+    candidates: dict[str, str] = {}
     if not before.endswith("."):
-        found = {name: comment for name, (comment, _) in known_tables().items()}
+        candidates = {name: comment for name, (comment, _) in known_tables().items()}
     for name in named:
-        found |= known_tables()[name][1]
-    return [(before + name, about) for name, about in found.items() if name.startswith(word)]
+        candidates |= known_tables()[name][1]
+    return [(before + name, about) for name, about in candidates.items() if name.startswith(word)]
 
 
 def complete_run(ctx: typer.Context, incomplete: str) -> Completions:

@@ -14,7 +14,7 @@ import altair as alt
 import numpy as np
 from markupsafe import Markup
 
-from blindspot.cli.report.content import NEW, ORIGINAL, Judged, Row
+from blindspot.cli.report.content import NEW, ORIGINAL, Predictions, Row
 from blindspot.tools.metrics.curves import reliability, risk_coverage
 from blindspot.tools.metrics.evaluate import ECE_BINS
 from blindspot.tools.metrics.statistics import Floats
@@ -40,7 +40,7 @@ class Figure:
     rows: tuple[tuple[str, ...], ...]
 
 
-def draw(chart: Any) -> Markup:
+def draw_svg(chart: Any) -> Markup:
     """Draw a chart; the library escapes every text in it."""
     text = io.StringIO()
     chart.properties(width=WIDTH, height=HEIGHT, background="transparent", padding=4).configure(
@@ -73,7 +73,7 @@ def colour(sides: Mapping[str, Any], symbol: str) -> Any:
     return alt.Color("model:N", scale=scale, legend=legend)
 
 
-def told(sides: Mapping[str, str]) -> str:
+def by_side(sides: Mapping[str, str]) -> str:
     """Say something of each model version; of one alone without its name."""
     return "; ".join(f"{side}: {words}" if len(sides) > 1 else words for side, words in sides.items())
 
@@ -93,7 +93,7 @@ def histogram(title: str, sides: Mapping[str, Floats], tau: float) -> Figure:
     """
     edges = np.linspace(0, 1, BINS + 1)
     counts = {side: np.histogram(confidence, edges)[0] for side, confidence in sides.items()}
-    first = next((place for place in range(BINS) if any(found[place] for found in counts.values())), BINS // 2)
+    first = next((place for place in range(BINS) if any(bins[place] for bins in counts.values())), BINS // 2)
     first = min(first, BINS // 2)
     bar = (edges[1] - edges[0]) * 0.9 / max(1, len(counts))
     bars = [
@@ -105,7 +105,7 @@ def histogram(title: str, sides: Mapping[str, Floats], tau: float) -> Figure:
     across = alt.X(
         "from:Q", title="confidence", axis=PERCENT, scale=alt.Scale(domain=[float(edges[first]), 1], nice=False)
     )
-    most = max((int(found.max()) for found in counts.values()), default=0)
+    most = max((int(bins.max()) for bins in counts.values()), default=0)
     up = alt.Y("texts:Q", title="texts", axis=alt.Axis(tickCount=min(6, max(1, most)), format="d"))
     drawn = (
         alt.Chart(values(bars)).mark_bar().encode(x=across, x2="to:Q", y=up, y2="base:Q", color=colour(sides, "square"))
@@ -113,13 +113,13 @@ def histogram(title: str, sides: Mapping[str, Floats], tau: float) -> Figure:
     rule = alt.Chart(values([{"tau": tau}])).mark_rule(color="var(--soft)", strokeDash=[2, 2]).encode(x="tau:Q")
     words = {side: f"{is_confident(of, tau).sum():,} of {len(of):,} at {tau:g} or more" for side, of in sides.items()}
     rows = [
-        (f"{edges[place]:.2f} to {edges[place + 1]:.2f}", *(f"{found[place]:,}" for found in counts.values()))
+        (f"{edges[place]:.2f} to {edges[place + 1]:.2f}", *(f"{bins[place]:,}" for bins in counts.values()))
         for place in range(first, BINS)
     ]
-    return Figure(title, told(words), draw(drawn + rule), ("confidence", *counts), tuple(rows))
+    return Figure(title, by_side(words), draw_svg(drawn + rule), ("confidence", *counts), tuple(rows))
 
 
-def reliability_diagram(title: str, sides: Mapping[str, Judged]) -> Figure:
+def reliability_diagram(title: str, sides: Mapping[str, Predictions]) -> Figure:
     """Draw how often each model version is right where it is how confident; on the diagonal it can be believed."""
     rows: list[Row] = [
         {"model": side, "confidence": one.confidence, "accuracy": one.accuracy, "texts": one.n,
@@ -147,10 +147,10 @@ def reliability_diagram(title: str, sides: Mapping[str, Judged]) -> Figure:
         for row in rows
     ]
     columns = ("model", "confidence", "texts", "mean confidence", "accuracy")
-    return Figure(title, told(words), draw(chart), columns, tuple(cells))
+    return Figure(title, by_side(words), draw_svg(chart), columns, tuple(cells))
 
 
-def risk_coverage_curve(title: str, sides: Mapping[str, Judged], tau: float) -> Figure:
+def risk_coverage_curve(title: str, sides: Mapping[str, Predictions], tau: float) -> Figure:
     """Draw the error among the most confident texts as more are answered; a dot is where a version stands at tau."""
     curves = {side: risk_coverage(of.confidence, of.wrong, most=CURVE_POINTS) for side, of in sides.items()}
     rows = [
@@ -178,7 +178,7 @@ def risk_coverage_curve(title: str, sides: Mapping[str, Judged], tau: float) -> 
         for point in of
     ]
     columns = ("model", "answered", "wrong among them", "least confidence")
-    return Figure(title, told(words), draw(lines + dots), columns, tuple(cells))
+    return Figure(title, by_side(words), draw_svg(lines + dots), columns, tuple(cells))
 
 
 def uus_by_round(rounds: Sequence[Row]) -> Figure:
@@ -214,4 +214,4 @@ def uus_by_round(rounds: Sequence[Row]) -> Figure:
     ]  # fmt: skip
     columns = ("attack", "round", "model", "UUs", "95 % interval", "texts")
     words = "Lines through every model that was trained; a hollow dot is one that was refused."
-    return Figure("UUs by round", words, draw(lines + bars + dots), columns, tuple(cells))
+    return Figure("UUs by round", words, draw_svg(lines + bars + dots), columns, tuple(cells))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from blindspot.cli.show.hypotheses import STATEMENT, merge
+from blindspot.cli.show.hypotheses import STATEMENT, merge_alike
 from blindspot.cli.show.summary import Summary, rows_of
 from blindspot.storage.records import POOLED
 
@@ -22,7 +22,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Predictions:
     """What a model version says of n texts."""
 
     confidence: Floats  # (n,)
@@ -36,8 +36,8 @@ class Judged:
 class Split:
     """What the original and the new model version say of the split that a run measures on."""
 
-    clean: Mapping[str, Judged]  # the texts as they are, by "original" and, where there is one, "new"
-    attacked: Mapping[str, Judged]  # every recipe's texts together: perturbed where that flipped them, else as they are
+    clean: Mapping[str, Predictions]  # the texts as they are, by "original" and, where there is one, "new"
+    attacked: Mapping[str, Predictions]  # all recipes' texts: perturbed where that flipped them, else as they are
     flipped: Mapping[str, Mapping[str, Floats]]  # recipe -> the confidences of the texts that it flipped
 
 
@@ -49,10 +49,10 @@ def read_run(results: Results, run_id: str) -> Row:
         "LEFT JOIN datasets d USING (dataset_id) WHERE run_id = ?",
         [run_id],
     )
-    return decoded(row, "settings", "versions", "rows")
+    return with_parsed(row, "settings", "versions", "rows")
 
 
-def read_split(results: Results, summary: Summary, run: Row) -> Split:
+def read_predictions(results: Results, summary: Summary, run: Row) -> Split:
     """Read what both model versions say of the test split; of an attack run, of the split that it attacked."""
     split = run["settings"].get("attack", {}).get("split", "test") if summary.kind == "attack" else "test"
     sides = {summary.new_model_id: NEW, summary.original_model_id: ORIGINAL}
@@ -75,10 +75,10 @@ def read_split(results: Results, summary: Summary, run: Row) -> Split:
     attacked = [row for row in own_recipes(attacked, run) if row["confidence"] is not None]
     flips = [row for row in attacked if row["flipped"]]
     return Split(
-        clean=judged(clean, sides),
-        attacked=judged(attacked, sides),
+        clean=predictions_by_side(clean, sides),
+        attacked=predictions_by_side(attacked, sides),
         flipped={
-            recipe: {side: one.confidence for side, one in judged(of_recipe(flips, recipe), sides).items()}
+            recipe: {side: one.confidence for side, one in predictions_by_side(of_recipe(flips, recipe), sides).items()}
             for recipe in sorted({row["recipe"] for row in attacked})
         },
     )
@@ -94,18 +94,18 @@ def of_recipe(rows: Sequence[Row], recipe: str) -> list[Row]:
     return [row for row in rows if row["recipe"] == recipe]
 
 
-def judged(rows: Sequence[Row], sides: Mapping[Any, str]) -> dict[str, Judged]:
+def predictions_by_side(rows: Sequence[Row], sides: Mapping[Any, str]) -> dict[str, Predictions]:
     """Lay rows out as columns, the original model version first; one that says nothing of any text has none."""
-    found: dict[str, list[Row]] = {}
+    by_side: dict[str, list[Row]] = {}
     for row in rows:
-        found.setdefault(sides[row["model_id"]], []).append(row)
+        by_side.setdefault(sides[row["model_id"]], []).append(row)
     return {
-        side: Judged(
-            np.array([row["confidence"] for row in found[side]], dtype=np.float64),
-            np.array([row["wrong"] for row in found[side]], dtype=np.bool_),
+        side: Predictions(
+            np.array([row["confidence"] for row in by_side[side]], dtype=np.float64),
+            np.array([row["wrong"] for row in by_side[side]], dtype=np.bool_),
         )
         for side in (ORIGINAL, NEW)
-        if side in found
+        if side in by_side
     }
 
 
@@ -146,7 +146,7 @@ def read_uus(results: Results, run_id: str) -> list[Row]:
         "WHERE u.run_id = ? ORDER BY u.round, u.confidence DESC, u.uu_id",
         [run_id],
     )
-    return [decoded(row, "original", "perturbed") for row in rows]
+    return [with_parsed(row, "original", "perturbed") for row in rows]
 
 
 def read_explained(results: Results, run_id: str, uus: Sequence[Row]) -> list[Row]:
@@ -159,7 +159,7 @@ def read_explained(results: Results, run_id: str, uus: Sequence[Row]) -> list[Ro
     for row in rows_of(
         results, "FROM synthetic_samples WHERE run_id = ? ORDER BY hypothesis_id, position, synthetic_id", [run_id]
     ):
-        samples.setdefault(row["hypothesis_id"], []).append(decoded(row, "fields", "scores"))
+        samples.setdefault(row["hypothesis_id"], []).append(with_parsed(row, "fields", "scores"))
     rows = rows_of(results, f"SELECT *, {STATEMENT} FROM hypotheses WHERE run_id = ?", [run_id])
     place = {uu["uu_id"]: number for number, uu in enumerate(uus)}
     known = [row for row in rows if row["uu_id"] in place]
@@ -180,18 +180,18 @@ def read_explained(results: Results, run_id: str, uus: Sequence[Row]) -> list[Ro
                 for one in group.stated
             ],
         }
-        for group in merge(known)
+        for group in merge_alike(known)
     ]
 
 
 def sum_evidence(rows: Sequence[Mapping[str, Any]]) -> Row:
     """Add up what the teacher's own probes of several hypotheses showed."""
-    found: Row = {}
+    totals: Row = {}
     for row in rows:
         for name, value in (json.loads(row.get("evidence") or "null") or {}).items():
             if isinstance(value, int):
-                found[name] = found.get(name, 0) + value
-    return found
+                totals[name] = totals.get(name, 0) + value
+    return totals
 
 
 def read_troubles(results: Results, run_id: str) -> list[Row]:
@@ -200,6 +200,6 @@ def read_troubles(results: Results, run_id: str) -> list[Row]:
     return rows_of(results, sql, [run_id, "warning", "error"])
 
 
-def decoded(row: Row, *names: str) -> Row:
+def with_parsed(row: Row, *names: str) -> Row:
     """Turn columns of JSON into mappings; an empty one stays None."""
     return row | {name: json.loads(row[name]) if row.get(name) else None for name in names}

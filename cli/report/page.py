@@ -17,17 +17,17 @@ from blindspot.cli.report.content import (
     Row,
     Split,
     read_explained,
+    read_predictions,
     read_rounds,
     read_run,
-    read_split,
     read_troubles,
     read_uus,
 )
-from blindspot.cli.report.verdict import read_judged, rounds_of
-from blindspot.cli.show.change import difference, in_words, name_of
+from blindspot.cli.report.verdict import read_verdicts, rounds_of
+from blindspot.cli.show.change import difference, metric_name, value_in_words
 from blindspot.cli.show.spend import spend_in_words
-from blindspot.cli.show.summary import Summary, headline, read_summary
-from blindspot.cli.show.table import notes_of
+from blindspot.cli.show.summary import Summary, headline_changes, read_summary
+from blindspot.cli.show.table import summary_notes
 from blindspot.cli.terminal import visible
 from blindspot.storage.records import Fields
 from blindspot.tools.text.edits import WORD, edits
@@ -65,7 +65,7 @@ def mark_pair(original: Fields, perturbed: Fields | None, *, whole: bool = False
         whole: show long texts in full, and not only what stands near a change.
     """
     other = perturbed or {}
-    gone, come = changed_words(original, other), changed_words(other, original)
+    gone, come = changed_positions(original, other), changed_positions(other, original)
     return tuple(
         Marked(
             field,
@@ -78,13 +78,13 @@ def mark_pair(original: Fields, perturbed: Fields | None, *, whole: bool = False
     )
 
 
-def changed_words(text: Fields, other: Fields) -> dict[str, Set[int]]:
+def changed_positions(text: Fields, other: Fields) -> dict[str, Set[int]]:
     """Find the words of a text, by field and position, that another text lacks or has something else for."""
-    found: dict[str, set[int]] = {}
+    positions: dict[str, set[int]] = {}
     for edit in edits(text, other) if other else ():
         if edit.before:
-            found.setdefault(edit.field, set()).add(edit.position)
-    return dict(found)
+            positions.setdefault(edit.field, set()).add(edit.position)
+    return dict(positions)
 
 
 def cut(text: str, changed: Set[int], *, whole: bool) -> tuple[Piece, ...]:
@@ -133,8 +133,8 @@ def build_page(results: Results, run_id: str) -> str:
     summary = read_summary(results, run_id)
     run = read_run(results, run_id)
     uus = read_uus(results, run_id)
-    split = read_split(results, summary, run)
-    judged = read_judged(results, summary, run)
+    split = read_predictions(results, summary, run)
+    judged = read_verdicts(results, summary, run)
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     return environment().get_template("report.html").render(
         style=Markup(style),
@@ -145,24 +145,24 @@ def build_page(results: Results, run_id: str) -> str:
         title=title_of(summary, uus),
         tone="good" if summary.accepted and summary.kind == "mitigation" else "",
         tiles=tiles_of(summary),
-        changes=tables.changes_of(summary),
-        notes=notes_of(summary, headline(summary.changes)),
+        changes=tables.changes_table(summary),
+        notes=summary_notes(summary, headline_changes(summary.changes)),
         judged=judged,
         rounds=rounds_of(judged),
         charts=charts_of(results, summary, split),
-        statistics=tables.statistics_of(results, summary, run),
-        teachers=tables.teachers_of(results, run_id),
+        statistics=tables.statistics_table(results, summary, run),
+        teachers=tables.teachers_table(results, run_id),
         uus=uus,
         explained=read_explained(results, run_id, uus),
         page_rows=PAGE_ROWS,
         page_cards=PAGE_CARDS,
-        spend=tables.spend_of(summary),
+        spend=tables.spend_table(summary),
         spend_words=spend_in_words(summary.spend),
-        work=tables.work_of(results, run_id),
+        work=tables.work_table(results, run_id),
         troubles=read_troubles(results, run_id),
-        settings=tables.settings_of(run["settings"] or {}),
-        versions=tables.versions_of(run["versions"] or {}),
-        models=tables.models_of(results, run_id),
+        settings=tables.settings_table(run["settings"] or {}),
+        versions=tables.versions_table(run["versions"] or {}),
+        models=tables.models_table(results, run_id),
     )  # fmt: skip
 
 
@@ -228,19 +228,19 @@ def title_of(summary: Summary, uus: Sequence[Row]) -> str:
 
 def tiles_of(summary: Summary) -> list[Tile]:
     """Choose the figures of the headline."""
-    shown = headline(summary.changes)
+    shown = headline_changes(summary.changes)
     whole = next((change.recipe for change in reversed(shown) if change.metric == "uus"), None)  # all come last
     places = [("uus", whole), ("uus_matched", whole), ("uus", None), ("accuracy", None), ("ece", None)]
-    found = [summary.find(*place) for place in dict.fromkeys(places)]
+    changes = [summary.find(*place) for place in dict.fromkeys(places)]
     return [
         Tile(
-            name_of(change),
-            in_words(change.metric, change.before),
-            in_words(change.metric, change.after) if change.after else None,
+            metric_name(change),
+            value_in_words(change.metric, change.before),
+            value_in_words(change.metric, change.after) if change.after else None,
             difference(change).plain if change.difference else "",
             TONES.get(str(difference(change).style), ""),
         )
-        for change in found
+        for change in changes
         if change and change.before
     ]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from blindspot.cli.report.content import Row
-from blindspot.cli.report.tables import Table
+from blindspot.cli.report.tables import ReportTable
 from blindspot.cli.show.summary import RoundEnd, Summary, rows_of
 from blindspot.storage.records import BlindSpot, Evaluation
 from blindspot.storage.settings.sections import AcceptSection
@@ -23,20 +23,20 @@ BESIDE_MATCHED = "{name} at matched coverage, old model calibrated"
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class RoundVerdict:
     """A round that trained a model version, and what its verdict rests on."""
 
     ended: RoundEnd
     parts: Parts
 
     @property
-    def evidence(self) -> Table:
+    def evidence(self) -> ReportTable:
         """A row for each figure that was weighed."""
         rows = [row for count in self.parts.counts for row in rows_of_count(count)]
-        return Table(("", "before", "after", "difference (95 %)", ""), (*rows, *rows_of_rest(self.parts)))
+        return ReportTable(("", "before", "after", "difference (95 %)", ""), (*rows, *rows_of_rest(self.parts)))
 
     @property
-    def blind_spots(self) -> Table | None:
+    def blind_spots(self) -> ReportTable | None:
         """A row for each blind spot; None where there are none."""
         rows = [
             (str(spot.number), " ".join(spot.words) or "–", spot.status, f"{spot.uus_before:,}", f"{spot.uus_after:,}",
@@ -44,10 +44,10 @@ class Judged:
             for spot in self.parts.blind_spots
         ]  # fmt: skip
         heads = ("blind spot", "words", "now", "UUs before", "after", "fixed", "new", "p")
-        return Table(heads, tuple(rows), left=3) if rows else None
+        return ReportTable(heads, tuple(rows), left=3) if rows else None
 
 
-def read_judged(results: Results, summary: Summary, run: Row) -> list[Judged]:
+def read_verdicts(results: Results, summary: Summary, run: Row) -> list[RoundVerdict]:
     """Read what each round's verdict rests on; an older blindspot did not measure all that a verdict needs."""
     rounds = rows_of(results, "FROM rounds WHERE run_id = ? ORDER BY round", [summary.run_id])
     began = {row["round"]: row["model_id"] for row in rounds}
@@ -70,7 +70,7 @@ def read_judged(results: Results, summary: Summary, run: Row) -> list[Judged]:
         except ValueError:
             continue  # its sentence is told all the same
         if verdict.parts:
-            judged.append(Judged(ended, verdict.parts))
+            judged.append(RoundVerdict(ended, verdict.parts))
     return judged
 
 
@@ -81,7 +81,7 @@ def read_blind_spots(results: Results, run_id: str) -> list[BlindSpot]:
     return [BlindSpot(**row | {"words": tuple(row["words"])}) for row in rows]
 
 
-def rounds_of(judged: Sequence[Judged]) -> Table | None:
+def rounds_of(judged: Sequence[RoundVerdict]) -> ReportTable | None:
     """Lay out what several rounds measured, each against the version that it began with, and what was forgotten."""
     if len(judged) < 2:
         return None
@@ -91,23 +91,25 @@ def rounds_of(judged: Sequence[Judged]) -> Table | None:
         kept = one.parts.kept
         counted = [f"{count.at_tau.before:,.0f} to {count.at_tau.after:,.0f}" for count in one.parts.counts]
         closed = [sum(spot.status == status for spot in one.parts.blind_spots) for status in ("closed", "opened")]
-        told = f"{kept.value * kept.n:,.0f} of {kept.n:,} ({percent(kept.value)})" if kept else "–"
+        right_still = f"{kept.value * kept.n:,.0f} of {kept.n:,} ({percent(kept.value)})" if kept else "–"
         decision = "taken" if one.ended.accepted else "refused"
-        rows.append((str(one.ended.round), decision, *counted, *map(str, closed), told))
-    return Table(("round", "model", *sorts, "closed", "opened", "repaired earlier, still right"), tuple(rows), left=2)
+        rows.append((str(one.ended.round), decision, *counted, *map(str, closed), right_still))
+    return ReportTable(
+        ("round", "model", *sorts, "closed", "opened", "repaired earlier, still right"), tuple(rows), left=2
+    )
 
 
 def rows_of_count(count: Count) -> list[tuple[str, ...]]:
     """UUs of one sort: at tau, at matched coverage, beside calibration alone, and which came and went."""
     fell, rose = count.at_tau.fell(count.level), count.at_tau.rose()
-    matched = counted(f"{count.name} at matched coverage", count.matched, fewer(count.matched))
+    matched = counted(f"{count.name} at matched coverage", count.matched, fewer_or_not(count.matched))
     rows = [
         counted(count.name, count.at_tau, "fewer" if fell else "more" if rose else count.tell_undecided()),
         matched,
     ]
     if count.calibrated_matched:
         beside = counted(
-            BESIDE_MATCHED.format(name=count.name), count.calibrated_matched, fewer(count.calibrated_matched)
+            BESIDE_MATCHED.format(name=count.name), count.calibrated_matched, fewer_or_not(count.calibrated_matched)
         )
         if beside[1:] == matched[1:]:
             rows[-1] = (MATCHED_EITHER.format(name=count.name), *matched[1:])
@@ -115,10 +117,10 @@ def rows_of_count(count: Count) -> list[tuple[str, ...]]:
             rows.append(beside)
     elif count.calibrated:  # an older blindspot measured it at tau alone
         high = end(count.calibrated.difference.high)
-        said = (
+        remark = (
             "fewer than calibration alone gives" if high < 0 else "not shown to be fewer than calibration alone gives"
         )
-        rows.append(counted(BESIDE.format(name=count.name), count.calibrated, said))
+        rows.append(counted(BESIDE.format(name=count.name), count.calibrated, remark))
     if count.turnover:
         rows += [
             (f"{count.name}: {name}", "", f"{row.value:,.0f}", f"{end(row.low):,.0f} to {end(row.high):,.0f}", "")
@@ -158,7 +160,7 @@ def rows_of_rest(parts: Parts) -> list[tuple[str, ...]]:
     return rows
 
 
-def fewer(change: Change) -> str:
+def fewer_or_not(change: Change) -> str:
     return "fewer" if change.fell() else "not fewer"
 
 
@@ -167,7 +169,7 @@ def in_points(row: Evaluation) -> str:
     return f"{100 * row.value:+.1f} ({100 * end(row.low):+.1f} to {100 * end(row.high):+.1f})"
 
 
-def counted(name: str, change: Change, said: str) -> tuple[str, ...]:
+def counted(name: str, change: Change, remark: str) -> tuple[str, ...]:
     row = change.difference
     interval = f"{signed(row.value)} ({signed(end(row.low))} to {signed(end(row.high))})"
-    return name, f"{change.before:,.0f}", f"{change.after:,.0f}", interval, said
+    return name, f"{change.before:,.0f}", f"{change.after:,.0f}", interval, remark

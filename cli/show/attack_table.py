@@ -29,7 +29,7 @@ Recipe = dict[str, Any]
 
 def print_attacks(folder: Path, run_id: str, *, as_json: bool) -> None:
     """Print what an attack run found."""
-    print_run(folder, run_id, read_attacks, print_found, as_json=as_json)
+    print_run(folder, run_id, read_attacks, print_attack_results, as_json=as_json)
 
 
 def read_attacks(results: Results, run_id: str) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def read_attacks(results: Results, run_id: str) -> dict[str, Any]:
         [run_id],
     )
     recipes = [
-        figures_of(row, [reason for reason in reasons if reason["recipe"] == row["recipe"]])
+        recipe_figures(row, [reason for reason in reasons if reason["recipe"] == row["recipe"]])
         for row in sorted(statistics, key=lambda row: order[row["recipe"]])
     ]
     attacks = rows_of(
@@ -79,7 +79,7 @@ def read_attacks(results: Results, run_id: str) -> dict[str, Any]:
     }
 
 
-def figures_of(row: dict[str, Any], reasons: Sequence[dict[str, Any]]) -> Recipe:
+def recipe_figures(row: dict[str, Any], reasons: Sequence[dict[str, Any]]) -> Recipe:
     """Lay out the figures of one recipe; those that nothing can be divided by are None."""
     return {name: value for name, value in row.items() if name not in ("run_id", "model_id", "split")} | {
         "uus_per_1000_queries": 1000 * row["uus"] / row["queries"] if row["queries"] else None,
@@ -88,22 +88,22 @@ def figures_of(row: dict[str, Any], reasons: Sequence[dict[str, Any]]) -> Recipe
     }
 
 
-def print_found(console: Console, found: dict[str, Any]) -> None:
+def print_attack_results(console: Console, run: dict[str, Any]) -> None:
     """Print the figures, why attacks broke or were given up, some UUs, and where the rows are."""
     from rich.text import Text
 
-    recipes: list[Recipe] = found["statistics"]
-    console.print(Text(f"{found['run_id']}: {found['status']}, {visible(found['stop_reason'] or 'under way')}", "bold"))
-    for some in in_parts(recipes, max(1, (console.width - METRIC_COLUMNS) // RECIPE_COLUMNS)):
-        print_figures(console, some, found)
+    recipes: list[Recipe] = run["statistics"]
+    console.print(Text(f"{run['run_id']}: {run['status']}, {visible(run['stop_reason'] or 'under way')}", "bold"))
+    for part in in_parts(recipes, max(1, (console.width - METRIC_COLUMNS) // RECIPE_COLUMNS)):
+        print_recipes(console, part, run)
     for recipe in recipes:
         for status, what in (("error", "broken"), ("failed", "of the failed")):
             print_reasons(console, recipe, status, what)
-    print_examples(console, [row for row in found["attacks"] if row["is_uu"]])
-    option = workspace_option(Path(found["workspace"]))
-    query = f"blindspot query{option} \"FROM attacks WHERE run_id = '{found['run_id']}'\""
-    data = f"{found['data']} ({found['split']} split)"
-    for name, text in (("model", found["model"]), ("data", data), ("results", found["results"]), ("rows", query)):
+    print_examples(console, [row for row in run["attacks"] if row["is_uu"]])
+    option = workspace_option(Path(run["workspace"]))
+    query = f"blindspot query{option} \"FROM attacks WHERE run_id = '{run['run_id']}'\""
+    data = f"{run['data']} ({run['split']} split)"
+    for name, text in (("model", run["model"]), ("data", data), ("results", run["results"]), ("rows", query)):
         console.print(Text(f"{name:<9}", style="dim").append(visible(text), style="default"), soft_wrap=True)
 
 
@@ -114,16 +114,16 @@ def in_parts(rows: Sequence[Recipe], size: int) -> Iterator[list[Recipe]]:
         yield part
 
 
-def print_figures(console: Console, recipes: Sequence[Recipe], found: dict[str, Any]) -> None:
+def print_recipes(console: Console, recipes: Sequence[Recipe], run: dict[str, Any]) -> None:
     """Print a column for each recipe."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table()
-    table.add_column(f"goal {found['goal']}, {found['precision']}")
+    table.add_column(f"goal {run['goal']}, {run['precision']}")
     for recipe in recipes:
         table.add_column(Text(visible(recipe["recipe"])), justify="right", overflow="fold")
-    for name, key, show in rows_of_table(found["tau"]):
+    for name, key, show in rows_of_table(run["tau"]):
         style = "bold" if key == "uus" else ""
         cells = ("–" if recipe[key] is None else show(recipe[key]) for recipe in recipes)
         table.add_row(Text(name, style), *(Text(cell, style) for cell in cells), end_section=key in ENDS)

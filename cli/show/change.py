@@ -37,7 +37,7 @@ SHARES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class MetricValue:
     """A figure with its 95 % interval, where it has one."""
 
     value: float
@@ -48,15 +48,15 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class MetricChange:
     """One metric of the original model version, of the one it is compared with, and their difference."""
 
     metric: str  # one of SHOWN; of a class's recall with its label, as in evaluations
     recipe: str | None  # None: the clean test split, "all": every recipe's texts together
     threshold: float | None
-    before: Estimate | None
-    after: Estimate | None
-    difference: Estimate | None
+    before: MetricValue | None
+    after: MetricValue | None
+    difference: MetricValue | None
 
     @property
     def sort(self) -> str:
@@ -75,7 +75,7 @@ def sort_of(metric: str) -> str:
     return "recall" if metric.startswith(RECALL) else metric
 
 
-def name_of(change: Change) -> str:
+def metric_name(change: MetricChange) -> str:
     """What a row of the table is about, and over how many texts."""
     recipes = {None: "natural", POOLED: "all attacks", LOGGED: "logged, not shown"}
     recipe = recipes.get(change.recipe, change.recipe)
@@ -100,7 +100,7 @@ def name_of(change: Change) -> str:
     return f"{names[change.sort]} ({estimate.n:,})" if estimate else names[change.sort]
 
 
-def in_words(metric: str, estimate: Estimate | None) -> str:
+def value_in_words(metric: str, estimate: MetricValue | None) -> str:
     """A figure in its unit."""
     if estimate is None:
         return "–"
@@ -109,22 +109,22 @@ def in_words(metric: str, estimate: Estimate | None) -> str:
     return f"{estimate.value:,.0f}" if metric.startswith("uus") else f"{estimate.value:.3f}"
 
 
-def difference(change: Change) -> Text:
+def difference(change: MetricChange) -> Text:
     """The difference with its interval; in colour where the interval leaves 0 out."""
-    found = change.difference
-    if found is None:
+    estimate = change.difference
+    if estimate is None:
         return Text("–")
     scale, digits = (100, 1) if change.sort in SHARES else (1, 0 if change.metric.startswith("uus") else 3)
-    low, high = found.low, found.high
+    low, high = estimate.low, estimate.high
 
     def signed(value: float) -> str:
         text = f"{scale * value:+,.{digits}f}"
         return text if float(text.replace(",", "")) else text[1:]
 
     if low is None or high is None:
-        return Text(signed(found.value))
+        return Text(signed(estimate.value))
     better = high < 0 if change.metric in LOWER_IS_BETTER else low > 0
     worse = low > 0 if change.metric in LOWER_IS_BETTER else high < 0
     tells = change.metric != "mean_confidence"  # neither more nor less of it is better
     style = "green" if better and tells else "red" if worse and tells else ""
-    return Text(f"{signed(found.value)} ({signed(low)} to {signed(high)})", style=style)
+    return Text(f"{signed(estimate.value)} ({signed(low)} to {signed(high)})", style=style)

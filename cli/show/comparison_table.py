@@ -24,7 +24,7 @@ Compared = dict[str, Any]
 
 def print_comparison(folder: Path, run_id: str, *, as_json: bool) -> None:
     """Print what a comparison found."""
-    print_run(folder, run_id, read_comparison, print_found, as_json=as_json)
+    print_run(folder, run_id, read_comparison, print_comparison_results, as_json=as_json)
 
 
 def read_comparison(results: Results, run_id: str) -> dict[str, Any]:
@@ -42,8 +42,10 @@ def read_comparison(results: Results, run_id: str) -> dict[str, Any]:
         [run_id],
     )
     rows = rows_of(results, "FROM teacher_comparisons WHERE run_id = ? ORDER BY teacher", [run_id])
-    told = rows_of(results, "SELECT result FROM tool_calls WHERE run_id = ? AND tool = 'teach'", [run_id])
-    ended: dict[str, str] = json.loads(told[0]["result"]) if told else {}  # teacher -> how its teaching went, in order
+    teaching = rows_of(results, "SELECT result FROM tool_calls WHERE run_id = ? AND tool = 'teach'", [run_id])
+    ended: dict[str, str] = (
+        json.loads(teaching[0]["result"]) if teaching else {}
+    )  # teacher -> how its teaching went, in order
     return {
         "run_id": run_id,
         "status": run["status"],
@@ -57,11 +59,11 @@ def read_comparison(results: Results, run_id: str) -> dict[str, Any]:
         "uus": uus,
         "workspace": str(results.path.parent.resolve()),
         "results": str(results.path.resolve()),
-        "teachers": [figures_of(row, ended[name]) for name in ended for row in rows if row["teacher"] == name],
+        "teachers": [teacher_figures(row, ended[name]) for name in ended for row in rows if row["teacher"] == name],
     }
 
 
-def figures_of(row: dict[str, Any], ended: str) -> Compared:
+def teacher_figures(row: dict[str, Any], ended: str) -> Compared:
     """Lay out the figures of one teacher; those that nothing can be divided by are None.
 
     Args:
@@ -84,35 +86,35 @@ def figures_of(row: dict[str, Any], ended: str) -> Compared:
     }
 
 
-def print_found(console: Console, found: dict[str, Any]) -> None:
+def print_comparison_results(console: Console, run: dict[str, Any]) -> None:
     """Print the figures, what to know of them, and where the rows are."""
     from rich.text import Text
 
-    teachers: list[Compared] = found["teachers"]
-    console.print(Text(f"{found['run_id']}: {found['status']}, {visible(found['stop_reason'] or 'under way')}", "bold"))
-    for some in in_parts(teachers, max(1, (console.width - METRIC_COLUMNS) // TEACHER_COLUMNS)):
-        print_figures(console, some, found)
-    for note in notes_of(teachers):
+    teachers: list[Compared] = run["teachers"]
+    console.print(Text(f"{run['run_id']}: {run['status']}, {visible(run['stop_reason'] or 'under way')}", "bold"))
+    for part in in_parts(teachers, max(1, (console.width - METRIC_COLUMNS) // TEACHER_COLUMNS)):
+        print_teachers(console, part, run)
+    for note in comparison_notes(teachers):
         console.print(Text(visible(note), style="yellow"))
-    option = workspace_option(Path(found["workspace"]))
-    where = f"WHERE run_id = '{found['run_id']}'"
+    option = workspace_option(Path(run["workspace"]))
+    where = f"WHERE run_id = '{run['run_id']}'"
     query = f'blindspot query{option} "FROM teacher_comparisons {where}"'
     for name, text in (
-        ("model", found["model"]),
-        ("data", f"{found['data']} (validation split)"),
-        ("results", found["results"]),
+        ("model", run["model"]),
+        ("data", f"{run['data']} (validation split)"),
+        ("results", run["results"]),
         ("rows", query),
-        ("texts", f"blindspot hypotheses {found['run_id']}{option}"),
+        ("texts", f"blindspot hypotheses {run['run_id']}{option}"),
     ):
         console.print(Text(f"{name:<9}", style="dim").append(visible(text), style="default"), soft_wrap=True)
 
 
-def print_figures(console: Console, teachers: Sequence[Compared], found: dict[str, Any]) -> None:
+def print_teachers(console: Console, teachers: Sequence[Compared], run: dict[str, Any]) -> None:
     """Print a column for each teacher."""
     from rich.table import Table
     from rich.text import Text
 
-    uus = found["uus"]
+    uus = run["uus"]
     table = Table()
     table.add_column(f"{uus['shown']:,} of {uus['found']:,} UUs, {uus['natural']:,} natural")
     for row in teachers:
@@ -140,7 +142,7 @@ def tokens_of(row: Compared) -> str:
     return f"{row['tokens_in']:,} / {row['tokens_out']:,}"
 
 
-def cost_of(row: Compared) -> str:
+def cost_in_words(row: Compared) -> str:
     return "unknown" if row["cost_usd"] is None else f"${row['cost_usd']:.4f}"
 
 
@@ -155,13 +157,13 @@ ROWS: Sequence[tuple[str, Callable[[Compared], str]]] = (
     ("accepted per call", number("accepted_per_call", ".2f")),
     ("accepted per UU", number("accepted_per_uu", ".2f")),
     ("tokens in / out", tokens_of),
-    ("cost", cost_of),
+    ("cost", cost_in_words),
     ("median latency, s", number("latency_s", ",.2f")),
 )
 ENDS = ("UUs left without a sample", "near-duplicates", "its 95 % interval", "accepted per UU")  # a line below each
 
 
-def notes_of(teachers: Sequence[Compared]) -> list[str]:
+def comparison_notes(teachers: Sequence[Compared]) -> list[str]:
     """What to know before one teacher is called better than another."""
     notes = [f"{row['teacher']} failed: {row['failed']}" for row in teachers if row["failed"]]
     few = [row for row in teachers if row["written"] < FEW]

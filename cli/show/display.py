@@ -22,6 +22,7 @@ from blindspot.cli.show.notebook import NotebookLive, in_notebook, notebook_cons
 from blindspot.cli.stop import STOPPING
 from blindspot.cli.terminal import progress_console, visible
 from blindspot.storage.errors import StoreError
+from blindspot.tools.progress import ignore
 
 if TYPE_CHECKING:
     from blindspot.graphs.context import PhasesName, Progress
@@ -64,11 +65,7 @@ def live_console() -> Console:
     return notebook_console() if in_notebook() else progress_console()
 
 
-def ignore(progress: Progress) -> None:
-    """Show nothing."""
-
-
-def name_of(phase: str, kind: PhasesName = "mitigation") -> str:
+def phase_name(phase: str, kind: PhasesName = "mitigation") -> str:
     """A phase for people; where nobody teaches, rows are added in the teacher's place."""
     return "add rows" if (phase, kind) == ("teach", "baseline") else phase.replace("_", " ")
 
@@ -113,7 +110,7 @@ class PlainDisplay:
 
     def write(self, progress: Progress, text: str) -> None:
         where = f"round {progress.round} " if progress.round else ""
-        sys.stderr.write(f"{time.strftime('%H:%M:%S')} {where}{name_of(progress.phase, progress.kind)}: {text}\n")
+        sys.stderr.write(f"{time.strftime('%H:%M:%S')} {where}{phase_name(progress.phase, progress.kind)}: {text}\n")
         sys.stderr.flush()
 
 
@@ -151,7 +148,7 @@ class LiveDisplay:
         where = (progress.round, progress.phase, progress.total)
         if before is None or where != (before.round, before.phase, before.total) or progress.done < before.done:
             self.bars.remove_task(self.bar)  # `reset` cannot make a total unknown
-            name = name_of(progress.phase, progress.kind)
+            name = phase_name(progress.phase, progress.kind)
             self.bar = self.bars.add_task(name, total=progress.total or None, completed=progress.done)
         else:
             self.bars.update(self.bar, completed=progress.done)
@@ -164,7 +161,7 @@ class LiveDisplay:
         line = Table.grid(padding=(0, 2))
         line.add_column(width=17, style="cyan")
         line.add_row(
-            name_of(progress.phase, progress.kind), Text(message_of(progress), style=LEVEL_STYLES[progress.level])
+            phase_name(progress.phase, progress.kind), Text(message_of(progress), style=LEVEL_STYLES[progress.level])
         )
         self.console.print(line)
 
@@ -197,11 +194,11 @@ class LiveDisplay:
             behind = self.begun | set(BEFORE_CHOICES)
         kind = self.progress.kind
         parts = [
-            Text(name_of(name, kind), style="bold cyan reverse")
+            Text(phase_name(name, kind), style="bold cyan reverse")
             if name == self.progress.phase
-            else Text(f"✓ {name_of(name, kind)}", style="green")
+            else Text(f"✓ {phase_name(name, kind)}", style="green")
             if name in behind
-            else Text(name_of(name, kind), style="dim")
+            else Text(phase_name(name, kind), style="dim")
             for name in all_phases
         ]
         return Text("  ").join(parts)

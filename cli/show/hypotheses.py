@@ -50,11 +50,11 @@ class Stated:
     @property
     def reasonings(self) -> dict[str, str]:
         """How the teacher came to it, each once, with the UU that it was first given for."""
-        found: dict[str, str] = {}
+        uus: dict[str, str] = {}
         for row in self.rows:
             if row["reasoning"]:
-                found.setdefault(str(row["reasoning"]), str(row["uu_id"]))
-        return found
+                uus.setdefault(str(row["reasoning"]), str(row["uu_id"]))
+        return uus
 
     @property
     def repeated(self) -> str:
@@ -63,9 +63,9 @@ class Stated:
             return ""
         others = Counter(word for row in self.rows for word in row["examples"] if word not in self.rows[0]["examples"])
         ranked = sorted(others.items(), key=lambda item: (-item[1], item[0]))
-        told = [f"“{word}” ({count})" if count > 1 else f"“{word}”" for word, count in ranked[:EXAMPLES_SHOWN]]
+        examples = [f"“{word}” ({count})" if count > 1 else f"“{word}”" for word, count in ranked[:EXAMPLES_SHOWN]]
         more = f" and {len(ranked) - EXAMPLES_SHOWN:,} others" if len(ranked) > EXAMPLES_SHOWN else ""
-        return f"stated {len(self.rows):,} times" + (f", also with {', '.join(told)}{more}" if told else "")
+        return f"stated {len(self.rows):,} times" + (f", also with {', '.join(examples)}{more}" if examples else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Alike:
     stated: tuple[Stated, ...]  # abstractions first
 
 
-def merge(rows: Sequence[Row]) -> list[Alike]:
+def merge_alike(rows: Sequence[Row]) -> list[Alike]:
     """Merge hypotheses that say the same.
 
     Args:
@@ -90,18 +90,18 @@ def merge(rows: Sequence[Row]) -> list[Alike]:
     for uu_id, about in by_uu.items():
         main = [row for row in about if row["kind"] == "abstraction"] or about
         groups.setdefault(frozenset((row["teacher"], row["statement"]) for row in main), []).append(uu_id)
-    found = [
+    alike = [
         Alike(tuple(uu_ids), stated_in([row for uu_id in uu_ids for row in by_uu[uu_id]])) for uu_ids in groups.values()
     ]
-    return sorted(found, key=lambda group: -len(group.uu_ids))
+    return sorted(alike, key=lambda group: -len(group.uu_ids))
 
 
 def stated_in(rows: Sequence[Row]) -> tuple[Stated, ...]:
     """What hypotheses state, each statement once; in the order of the rows, abstractions first."""
-    found: dict[tuple[str, str, str], list[Row]] = {}
+    by_statement: dict[tuple[str, str, str], list[Row]] = {}
     for row in sorted(rows, key=lambda row: row["kind"] != "abstraction"):
-        found.setdefault((row["kind"], row["teacher"], row["statement"]), []).append(row)
-    return tuple(Stated(tuple(same)) for same in found.values())
+        by_statement.setdefault((row["kind"], row["teacher"], row["statement"]), []).append(row)
+    return tuple(Stated(tuple(same)) for same in by_statement.values())
 
 
 def count_in_words(groups: Sequence[Alike]) -> str:
@@ -123,7 +123,7 @@ def print_hypotheses(console: Console, rows: Sequence[Mapping[str, Any]], *, run
         rows: of the view hypothesis_log, with the columns of `alike.STATEMENT`; texts as mappings.
         limit: how many different hypotheses are printed.
     """
-    groups, left = merge(rows), limit
+    groups, left = merge_alike(rows), limit
     several = len({row["teacher"] for row in rows}) > 1
     for group in groups:
         if not left:
@@ -150,9 +150,9 @@ def print_stated(console: Console, one: Stated, *, several: bool) -> None:
     line = Text().append(f"{one.kind}{who}  ", style="cyan").append(visible(one.text))
     console.print(Padding(line, (0, 0, 0, 2), expand=False))
     written, accepted = (sum(row[name] for row in one.rows) for name in ("samples_written", "samples_accepted"))
-    told = [visible(one.repeated)] if one.repeated else []
-    told.append(f"{accepted} of {written} synthetic samples accepted")
-    console.print(Padding(Text("; ".join(told), style="dim"), (0, 0, 0, 4), expand=False))
+    remarks = [visible(one.repeated)] if one.repeated else []
+    remarks.append(f"{accepted} of {written} synthetic samples accepted")
+    console.print(Padding(Text("; ".join(remarks), style="dim"), (0, 0, 0, 4), expand=False))
 
 
 def print_uu(console: Console, row: Mapping[str, Any]) -> None:

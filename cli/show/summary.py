@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from blindspot.cli.show.change import SHOWN, Change, Estimate, sort_of
+from blindspot.cli.show.change import SHOWN, MetricChange, MetricValue, sort_of
 from blindspot.cli.show.spend import PhaseSpend, cost_of, read_spend, spend_in_words
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import StoreError
@@ -54,7 +54,7 @@ class Summary:
     final_model_id: str | None
     final_folder: str | None
     rounds: tuple[RoundEnd, ...]
-    changes: tuple[Change, ...]
+    changes: tuple[MetricChange, ...]
     temperature: float | None  # of the original model version, fitted on the validation split
     spend: tuple[PhaseSpend, ...]  # by phase, in the order in which they were first asked
 
@@ -92,15 +92,15 @@ class Summary:
     @property
     def verdict(self) -> str | None:
         """Why the new model version was taken or not."""
-        told = [end.verdict for end in self.rounds if end.verdict and end.new_model_id == self.new_model_id]
-        return told[-1] if told else None
+        verdicts = [end.verdict for end in self.rounds if end.verdict and end.new_model_id == self.new_model_id]
+        return verdicts[-1] if verdicts else None
 
-    def find(self, metric: str, recipe: str | None) -> Change | None:
+    def find(self, metric: str, recipe: str | None) -> MetricChange | None:
         """The change of one metric, if it was measured."""
         return next((row for row in self.changes if (row.metric, row.recipe) == (metric, recipe)), None)
 
     @property
-    def uus(self) -> Change | None:
+    def uus(self) -> MetricChange | None:
         """UUs at tau over all recipes together; natural ones where nothing was attacked."""
         return self.find("uus", POOLED) or self.find("uus", None)
 
@@ -123,11 +123,11 @@ def read_summary(results: Results, run_id: str) -> Summary:
     Raises: StoreError, when there is no such run.
     """
     runs = rows_of(results, "FROM runs ORDER BY started_at")
-    found = [row for row in runs if row["run_id"] == run_id]
-    if not found:
+    of_name = [row for row in runs if row["run_id"] == run_id]
+    if not of_name:
         names = ", ".join(row["run_id"] for row in runs) or "none"
         raise StoreError(f"{results.path}: no run {run_id}; there are: {names}")
-    run = found[0]
+    run = of_name[0]
     rounds = rows_of(results, "FROM rounds WHERE run_id = ? ORDER BY round", [run_id])
     original, final = run["original_model_id"], run["final_model_id"]
     tried = [row["new_model_id"] for row in rounds if row["new_model_id"]]
@@ -157,7 +157,7 @@ def read_summary(results: Results, run_id: str) -> Summary:
     )
 
 
-def read_changes(results: Results, run: dict[str, Any], new: str | None) -> tuple[Change, ...]:
+def read_changes(results: Results, run: dict[str, Any], new: str | None) -> tuple[MetricChange, ...]:
     """Read the figures at tau of the original model version and of another, and their differences.
 
     Those over a log stand among those of the test split: "logged" is their recipe. Of UUs beside calibration alone,
@@ -172,20 +172,20 @@ def read_changes(results: Results, run: dict[str, Any], new: str | None) -> tupl
         [run["run_id"], run["tau"]],
     )
     owners = {(original, None): "before", (new, None): "after", (new, original): "difference"}
-    found: dict[tuple[str, str | None], dict[str, Any]] = {}
+    sides_of: dict[tuple[str, str | None], dict[str, Any]] = {}
     for row in rows:
         side = owners.get((row["model_id"], row["baseline_id"]))
         if side and sort_of(row["metric"]) in SHOWN:
-            estimate = Estimate(row["value"], row["low"], row["high"], row["p_value"], row["n"])
-            place = found.setdefault((row["metric"], row["recipe"]), {"threshold": row["threshold"]})
+            estimate = MetricValue(row["value"], row["low"], row["high"], row["p_value"], row["n"])
+            place = sides_of.setdefault((row["metric"], row["recipe"]), {"threshold": row["threshold"]})
             place[side] = estimate  # a version measured again in a later round: the latest figure stands
-    for (metric, recipe), place in found.items():
+    for (metric, recipe), place in sides_of.items():
         if metric == "uus_calibrated_matched":
-            place["after"] = found.get(("uus_matched", recipe), {}).get("after")
+            place["after"] = sides_of.get(("uus_matched", recipe), {}).get("after")
     sides = ("before", "after", "difference")
     changes = [
-        Change(metric, recipe, place["threshold"], *(place.get(side) for side in sides))
-        for (metric, recipe), place in found.items()
+        MetricChange(metric, recipe, place["threshold"], *(place.get(side) for side in sides))
+        for (metric, recipe), place in sides_of.items()
     ]
     return tuple(
         sorted(changes, key=lambda row: (SHOWN.index(row.sort), row.recipe == POOLED, row.recipe or "", row.metric))
@@ -220,7 +220,7 @@ def count_so_far(results: Results, run_id: str) -> str:
     return " · ".join([*parts, *([spend_in_words(summary.spend)] if summary.teacher_calls else [])])
 
 
-def as_table(summary: Summary) -> dict[str, Any]:
+def summary_as_json(summary: Summary) -> dict[str, Any]:
     """Lay a summary out for JSON."""
     return asdict(summary) | {
         "teacher_calls": summary.teacher_calls,
@@ -236,7 +236,7 @@ def as_table(summary: Summary) -> dict[str, Any]:
     }
 
 
-def headline(changes: Sequence[Change], *, recalls: int | None = RECALLS_SHOWN) -> list[Change]:
+def headline_changes(changes: Sequence[MetricChange], *, recalls: int | None = RECALLS_SHOWN) -> list[MetricChange]:
     """Choose what the table shows: UUs of each recipe, the rest once; figures that calibration leaves as they are once.
 
     Args:
@@ -257,13 +257,13 @@ def headline(changes: Sequence[Change], *, recalls: int | None = RECALLS_SHOWN) 
     return [row for row in changes if row.recipe in (*places.get(row.sort, (whole,)), LOGGED) and row not in unshown]
 
 
-def calibrated_alike(changes: Sequence[Change]) -> list[Change]:
+def calibrated_alike(changes: Sequence[MetricChange]) -> list[MetricChange]:
     """The UUs beside the original calibrated, where all are those beside it as it is; none where they differ."""
     matched = {row.recipe: row.figures for row in changes if row.metric == "uus_matched"}
     beside = [row for row in changes if row.metric == "uus_calibrated_matched"]
     return beside if all(row.figures == matched.get(row.recipe) for row in beside) else []
 
 
-def lowest(change: Change) -> float:
+def lowest(change: MetricChange) -> float:
     """A metric where it is lower, before or after."""
     return min(side.value for side in (change.before, change.after) if side)

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from blindspot.cli.show.change import Change, difference, in_words, name_of
+from blindspot.cli.show.change import MetricChange, difference, metric_name, value_in_words
 from blindspot.cli.show.spend import by_phase, spend_in_words
-from blindspot.cli.show.summary import RoundEnd, Summary, calibrated_alike, headline
+from blindspot.cli.show.summary import RoundEnd, Summary, calibrated_alike, headline_changes
 from blindspot.cli.terminal import visible, workspace_option
 from blindspot.tools.metrics.temperature import bound_hit
 from blindspot.tools.metrics.temperature import in_words as temperature_in_words
@@ -26,21 +26,21 @@ def print_summary(console: Console, summary: Summary) -> None:
     )
     for heading, side in (("test split", "left"), ("before", "right"), (new, "right"), ("difference (95 %)", "right")):
         table.add_column(heading, justify="right" if side == "right" else "left")
-    shown = headline(summary.changes)
+    shown = headline_changes(summary.changes)
     for change in shown:
-        cells = (in_words(change.metric, side) for side in (change.before, change.after))
-        table.add_row(name_of(change), *cells, difference(change))
+        cells = (value_in_words(change.metric, side) for side in (change.before, change.after))
+        table.add_row(metric_name(change), *cells, difference(change))
     console.print(table)
-    for note in notes_of(summary, shown):
+    for note in summary_notes(summary, shown):
         console.print(Text(note, style="dim"))
     for end in summary.rounds:
         if end.verdict:
             print_verdict(console, end, f"round {end.round}: " if len(summary.rounds) > 1 else "")
-    for name, text in facts_of(summary):  # paths stay in one piece, to be copied
+    for name, text in summary_lines(summary):  # paths stay in one piece, to be copied
         console.print(Text(f"{name:<9}", style="dim").append(visible(text), style="default"), soft_wrap=True)
 
 
-def notes_of(summary: Summary, shown: Sequence[Change]) -> list[str]:
+def summary_notes(summary: Summary, shown: Sequence[MetricChange]) -> list[str]:
     """Say what a reader of the table must know to read it, each note where there is cause for it."""
     notes = []
     if any(change.metric == "uus_matched" for change in shown):
@@ -55,8 +55,8 @@ def notes_of(summary: Summary, shown: Sequence[Change]) -> list[str]:
             "scaling does not change which texts a model is most confident of."
         )
     if summary.temperature is not None and bound_hit(summary.temperature):
-        told = temperature_in_words(summary.temperature)
-        notes.append(f"Temperature scaling did not fit the original on the validation split ({told}).")
+        temperature = temperature_in_words(summary.temperature)
+        notes.append(f"Temperature scaling did not fit the original on the validation split ({temperature}).")
     return notes
 
 
@@ -74,7 +74,7 @@ def print_verdict(console: Console, end: RoundEnd, label: str) -> None:
     console.print(points)
 
 
-def facts_of(summary: Summary) -> list[tuple[str, str]]:
+def summary_lines(summary: Summary) -> list[tuple[str, str]]:
     """Name and text of each line under the table."""
     option = workspace_option(summary.workspace)
     asked = ("teacher", f"{summary.teacher}, {spend_in_words(summary.spend)}")

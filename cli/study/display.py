@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from blindspot.cli.show.display import Kind, LiveDisplay, PlainDisplay, ignore, live_console, name_of
+from blindspot.cli.show.display import Kind, LiveDisplay, PlainDisplay, live_console, phase_name
 from blindspot.cli.terminal import visible
+from blindspot.tools.progress import ignore
 
 if TYPE_CHECKING:
     from blindspot.graphs.context import Progress
-    from blindspot.graphs.study.course import Place
+    from blindspot.graphs.study.course import StudyProgress
     from blindspot.graphs.study.remaining_time import Outlook
 
 TOLD_OF = (("original", "evaluate_original"), ("mitigation", "evaluate"))  # kinds of run and phases that leave a line
@@ -27,7 +28,7 @@ class StudyDisplay(Protocol):
     def show(self, progress: Progress) -> None:
         """Of the run in hand."""
 
-    def enter(self, place: Place) -> None:
+    def enter(self, place: StudyProgress) -> None:
         """A cell begins."""
 
 
@@ -47,14 +48,14 @@ class SilentStudy:
 
     show = staticmethod(ignore)
 
-    def enter(self, place: Place) -> None:
+    def enter(self, place: StudyProgress) -> None:
         """Show nothing."""
 
 
 class At:
     """The cell in hand, and since when."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: StudyProgress) -> None:
         self.place = place
         self.since = time.monotonic()
 
@@ -63,7 +64,7 @@ class At:
 
     def left(self) -> str:
         """The time that is left, in words."""
-        return in_words(self.place.outlook, time.monotonic() - self.since)
+        return outlook_in_words(self.place.outlook, time.monotonic() - self.since)
 
 
 class PlainStudy(PlainDisplay):
@@ -73,7 +74,7 @@ class PlainStudy(PlainDisplay):
         super().__init__()
         self.cell: At | None = None
 
-    def enter(self, place: Place) -> None:
+    def enter(self, place: StudyProgress) -> None:
         """Write which cell begins."""
         self.cell = At(place)
         self.say(f"{self.cell}, {visible(str(place.cell))}: {self.cell.left()}")
@@ -81,7 +82,7 @@ class PlainStudy(PlainDisplay):
     def write(self, progress: Progress, text: str) -> None:
         where = f"round {progress.round} " if progress.round else ""
         left = "" if progress.message or self.cell is None else f"; {self.cell.left()}"
-        self.say(f"{self.cell} {where}{name_of(progress.phase)}: {text}{left}")
+        self.say(f"{self.cell} {where}{phase_name(progress.phase)}: {text}{left}")
 
     def say(self, text: str) -> None:
         sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
@@ -95,7 +96,7 @@ class LiveStudy(LiveDisplay):
         self.cell: At | None = None  # the display draws itself as soon as it is there
         super().__init__(live_console(), folder, stopping)
 
-    def enter(self, place: Place) -> None:
+    def enter(self, place: StudyProgress) -> None:
         """Leave a line with the cell that begins."""
         self.cell = At(place)
         self.begun, self.round = set(), 0
@@ -112,7 +113,7 @@ class LiveStudy(LiveDisplay):
         return f"{self.cell} · {visible(str(self.cell.place.cell))} · {self.cell.left()}"
 
 
-def in_words(outlook: Outlook, elapsed_s: float) -> str:
+def outlook_in_words(outlook: Outlook, elapsed_s: float) -> str:
     """Say how long a study will take from here, e.g. "about 48 min left"."""
     minutes = max(1, math.ceil(outlook.left_s(elapsed_s) / 60))
     time_left = f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"

@@ -23,7 +23,7 @@ Place = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class FoundStudy:
+class PublishedStudy:
     """What is published of a study."""
 
     study_id: str
@@ -57,7 +57,7 @@ class FoundStudy:
         return self.taus[place[:2]]
 
 
-def read_study(results: Results, plan: StudyPlan) -> FoundStudy:
+def read_study(results: Results, plan: StudyPlan) -> PublishedStudy:
     """Read what is published of the study that a file describes.
 
     Raises: StoreError, where it has not begun.
@@ -76,7 +76,7 @@ def read_study(results: Results, plan: StudyPlan) -> FoundStudy:
     figures = [row for row in (StudyFigure(**row) for row in rows) if (row.dataset, row.classifier) in taus]
     order = order_of(plan)
     figures.sort(key=lambda row: [order.get(name, len(order)) for name in (row.dataset, row.classifier, row.recipe)])
-    return FoundStudy(
+    return PublishedStudy(
         study_id=study_id,
         status=known[0]["status"],
         results=results.path.resolve(),
@@ -116,28 +116,28 @@ def order_of(plan: StudyPlan) -> dict[str, int]:
     """The place of each name of an axis in the file."""
     names: list[str] = []
     for cell in plan.cells:
-        names += [cell.dataset, cell.classifier, *("+".join(some) for some in cell.stands_for)]
+        names += [cell.dataset, cell.classifier, *("+".join(recipes) for recipes in cell.stands_for)]
     return {name: place for place, name in enumerate(dict.fromkeys(names))}
 
 
-def as_table(found: FoundStudy) -> dict[str, Any]:
+def study_as_json(study: PublishedStudy) -> dict[str, Any]:
     """Lay a study out for JSON."""
     return {
-        "study_id": found.study_id,
-        "status": found.status,
-        "cells": found.cells,
-        "runs": dict(found.runs),
-        "failures": dict(found.failures),
-        "results": str(found.results),
-        "figures": [asdict(row) for row in found.figures.values()],
+        "study_id": study.study_id,
+        "status": study.status,
+        "cells": study.cells,
+        "runs": dict(study.runs),
+        "failures": dict(study.failures),
+        "results": str(study.results),
+        "figures": [asdict(row) for row in study.figures.values()],
     }
 
 
-def write_csv(found: FoundStudy) -> str:
+def study_as_csv(study: PublishedStudy) -> str:
     """Every figure as a line of CSV."""
     from blindspot.cli.query import formats as rows
 
     text = io.StringIO()
     names = [field.name for field in fields(StudyFigure)]
-    rows.write_csv(names, (tuple(asdict(row).values()) for row in found.figures.values()), text)
+    rows.write_csv(names, (tuple(asdict(row).values()) for row in study.figures.values()), text)
     return text.getvalue()

@@ -25,7 +25,7 @@ UNTOLD = ("decide", "open_round", "evaluate", "close_round")  # phases whose res
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class RoundRows:
     """What a round has so far."""
 
     uus: list[Uu]
@@ -40,11 +40,11 @@ class Scene:
     """The state of things before a step."""
 
     facts: Facts
-    told: dict[str, Any]  # in plain JSON values
+    summary: dict[str, Any]  # in plain JSON values
     names: dict[str, str]  # of hypotheses: as they are told -> id
 
 
-def look(context: Context, state: State, step: int) -> Scene:
+def read_scene(context: Context, state: State, step: int) -> Scene:
     """See where a run is, from what the phases before a step have left: looking again shows the same.
 
     Args:
@@ -53,14 +53,14 @@ def look(context: Context, state: State, step: int) -> Scene:
     rows = read_rows(context, state)
     names = {f"h{number}": row.hypothesis_id for number, row in enumerate(rows.hypotheses, start=1)}
     facts = facts_of(context, state, rows, names)
-    told = {
+    summary = {
         "round": state["round"],
         "earlier_rounds": [
             {"round": row.round, "new_model_kept": row.accepted}
             for row in context.store.rows(Round, run_id=context.run_id)
             if row.round < state["round"]
         ],
-        "left": left_of(context, state, step),
+        "left": budget_left(context, state, step),
         "done_in_this_round": [story(row) for row in rows.phases if row.tool not in ("decide", "open_round")],
         "uus": uus_told(facts),
         "uus_that_may_still_be_selected": facts.room,
@@ -73,10 +73,10 @@ def look(context: Context, state: State, step: int) -> Scene:
         "possible_now": possible(facts),
         "not_possible_now": hindrances(facts),
     }
-    return Scene(facts, told, names)
+    return Scene(facts, summary, names)
 
 
-def read_rows(context: Context, state: State) -> Rows:
+def read_rows(context: Context, state: State) -> RoundRows:
     """Read a round's rows; those that attacks and predictions on the test split left are not among them."""
     of_round = {"run_id": context.run_id, "round": state["round"]}
     uus = uus_of(context, state["round"])
@@ -84,7 +84,7 @@ def read_rows(context: Context, state: State) -> Rows:
     store = context.store
     hypotheses = store.rows(Hypothesis, **of_round)
     phases = [row for row in store.rows(ToolCall, **of_round, caller="graph") if row.arguments.get("step")]
-    return Rows(
+    return RoundRows(
         uus=uus,
         attacks=attacks_asked_for(context, state),
         hypotheses=sorted(hypotheses, key=lambda row: (*found_by[row.uu_id], row.kind)),
@@ -106,7 +106,7 @@ def attacks_asked_for(context: Context, state: State) -> list[Attack]:
     return [row for row in rows if places[row.sample_id] < asked.get(row.recipe, 0)]
 
 
-def facts_of(context: Context, state: State, rows: Rows, names: Mapping[str, str]) -> Facts:
+def facts_of(context: Context, state: State, rows: RoundRows, names: Mapping[str, str]) -> Facts:
     settings = context.settings
     attacks = {name: [row for row in rows.attacks if row.recipe == name] for name in settings.attack.recipes}
     budget = budget_of(settings.attack)
@@ -114,8 +114,8 @@ def facts_of(context: Context, state: State, rows: Rows, names: Mapping[str, str
     begun = {row.tool: row.arguments["step"] for row in rows.phases}  # the last step of each
     return Facts(
         validation=context.dataset.rows["validation"],
-        attacked={name: len(found) for name, found in attacks.items()},
-        spent={name: budget.reached(found, tau) for name, found in attacks.items() if budget.less(found, tau).is_spent},
+        attacked={name: len(own) for name, own in attacks.items()},
+        spent={name: budget.reached(own, tau) for name, own in attacks.items() if budget.less(own, tau).is_spent},
         searched="attack" in begun,
         found=Counter(uu.recipe or NATURAL for uu in rows.uus),
         selected=Counter(uu.recipe or NATURAL for uu in rows.uus if uu.selected),
@@ -131,7 +131,7 @@ def facts_of(context: Context, state: State, rows: Rows, names: Mapping[str, str
     )
 
 
-def count_untaught(rows: Rows) -> int:
+def count_untaught(rows: RoundRows) -> int:
     """Count the selected UUs that lack one of their hypotheses, or samples after one."""
     illustrated = {sample.hypothesis_id for sample in rows.samples}
     done = Counter(row.uu_id for row in rows.hypotheses if row.hypothesis_id in illustrated)
@@ -156,18 +156,18 @@ def story(row: ToolCall) -> dict[str, Any]:
 
 def uus_told(facts: Facts) -> dict[str, dict[str, int]]:
     """UUs by what found them, natural ones first."""
-    told = {NATURAL: {"found": facts.found.get(NATURAL, 0), "selected": facts.selected.get(NATURAL, 0)}}
+    counts = {NATURAL: {"found": facts.found.get(NATURAL, 0), "selected": facts.selected.get(NATURAL, 0)}}
     for recipe, attacked in facts.attacked.items():
-        told[recipe] = {
+        counts[recipe] = {
             "samples_attacked": attacked,
             "samples_left": facts.left(recipe),
             "found": facts.found.get(recipe, 0),
             "selected": facts.selected.get(recipe, 0),
         }
-    return told
+    return counts
 
 
-def hypotheses_told(names: Mapping[str, str], rows: Rows) -> dict[str, Any]:
+def hypotheses_told(names: Mapping[str, str], rows: RoundRows) -> dict[str, Any]:
     """The hypotheses with their evidence and what came of their samples; of many, those with the most evidence."""
     ranked = sorted(zip(names, rows.hypotheses, strict=True), key=lambda pair: -strength(pair[1]))
     shown = {name: hypothesis_told(row, rows) for name, row in ranked[:HYPOTHESES_SHOWN]}
@@ -181,7 +181,7 @@ def strength(row: Hypothesis) -> float:
     return (evidence["uus"] + evidence["attack_uus"]) / made if made else 0.0
 
 
-def hypothesis_told(row: Hypothesis, rows: Rows) -> dict[str, Any]:
+def hypothesis_told(row: Hypothesis, rows: RoundRows) -> dict[str, Any]:
     evidence = row.evidence or {}
     (uu,) = (uu for uu in rows.uus if uu.uu_id == row.uu_id)
     samples = [sample for sample in rows.samples if sample.hypothesis_id == row.hypothesis_id]
@@ -206,7 +206,7 @@ def samples_told(samples: Sequence[SyntheticSample]) -> dict[str, int]:
     }
 
 
-def left_of(context: Context, state: State, step: int) -> dict[str, Any]:
+def budget_left(context: Context, state: State, step: int) -> dict[str, Any]:
     """What is left of the budget, as the last phase left it.
 
     What is bought for the decision at hand is not counted: a run that is killed meanwhile puts the same question again.

@@ -31,7 +31,7 @@ def build_attack_only() -> StateGraph[State, Context, Any, Any]:
     nodes: dict[str, Any] = {
         "prepare": in_thread("prepare", prepare),
         "attack": in_thread("attack", attack_drawn),
-        "measure": in_thread("measure", measure),
+        "measure": in_thread("measure", measure_attacks),
     }
     for name in PHASES:
         graph.add_node(name, nodes[name])
@@ -64,7 +64,7 @@ def attack_drawn(context: Context, state: State, report: Report) -> PhaseResult:
     return PhaseResult({}, result | stops(context, attacks, len(samples)))
 
 
-def measure(context: Context, state: State, report: Report) -> PhaseResult:
+def measure_attacks(context: Context, state: State, report: Report) -> PhaseResult:
     """Add the statistics of each recipe's attacks, and say why the run ends."""
     attacks = context.store.rows(Attack, model_id=state["model_id"])
     rows = statistics_of(attacks, replace(scope_of(context, 0), split=context.settings.attack.split))

@@ -71,7 +71,7 @@ def check_comparison(settings: Settings, teachers: Given = NOBODY) -> None:
     if most is not None and most < asked:
         raise SettingsError(f"teacher.max_calls: {most} is too few for {asked} teachers; allow one call for each")
     for spec in specs:
-        check_teacher(settings_for(settings, spec).teacher, teachers)
+        check_teacher(teacher_settings(settings, spec).teacher, teachers)
 
 
 def without(settings: Settings, providers: Collection[str]) -> list[str]:
@@ -79,7 +79,7 @@ def without(settings: Settings, providers: Collection[str]) -> list[str]:
     return [spec for spec in teachers_of(settings) if TeacherSpec.parse(spec).provider not in providers]
 
 
-def settings_for(settings: Settings, spec: str) -> Settings:
+def teacher_settings(settings: Settings, spec: str) -> Settings:
     """The settings as one of the teachers has them.
 
     The caps are those of the whole run: each teacher that they hold back may spend the same part of them, whatever the
@@ -113,7 +113,7 @@ async def teach_each(context: Context, state: State, report: Report) -> PhaseRes
             steps[spec] = (done, total)
             report(sum(done for done, _ in steps.values()), len(specs) * total)
 
-        own = replace(context, settings=settings_for(context.settings, spec), has_many_teachers=True)
+        own = replace(context, settings=teacher_settings(context.settings, spec), has_many_teachers=True)
         await teach(own, state, report_all)
 
     ended = await asyncio.gather(*map(teach_one, specs), return_exceptions=True)
@@ -125,8 +125,8 @@ async def teach_each(context: Context, state: State, report: Report) -> PhaseRes
     if len(failures) == len(specs):
         raise TeacherError("; ".join(f"{spec}: {error}" for spec, error in failures.items()))
     written = {spec: len(await asyncio.to_thread(written_by, context, spec)) for spec in specs}
-    told = {spec: f"{count} samples" for spec, count in written.items()}
-    return PhaseResult({}, told | {spec: f"{FAILED}{error}" for spec, error in failures.items()})
+    summary = {spec: f"{count} samples" for spec, count in written.items()}
+    return PhaseResult({}, summary | {spec: f"{FAILED}{error}" for spec, error in failures.items()})
 
 
 def raise_others(errors: Iterable[BaseException]) -> None:
@@ -144,11 +144,11 @@ def filter_each(context: Context, state: State, report: Report) -> PhaseResult:
     """Check what each teacher wrote against training samples and its own other samples, as if it had been alone."""
     from blindspot.tools.additions.filter import filter_samples
 
-    written = {spec: some for spec in teachers_of(context.settings) if (some := written_by(context, spec))}
+    written = {spec: samples for spec in teachers_of(context.settings) if (samples := written_by(context, spec))}
     if not written:
         return PhaseResult({}, {"accepted": "0 of 0"})
     checks, counts = compared_with(context, state["round"], report)
-    told: dict[str, Any] = {}
+    summary: dict[str, Any] = {}
     for place, (spec, samples) in enumerate(written.items()):
 
         def report_all(done: int, total: int, place: int = place) -> None:
@@ -157,8 +157,8 @@ def filter_each(context: Context, state: State, report: Report) -> PhaseResult:
         checked = filter_samples(samples, checks, report_all, context.cancelled)
         context.store.put_many(checked)
         tell_uneven(context, state["round"], checked, f"{spec}: ")
-        told[spec] = f"{sum(bool(sample.accepted) for sample in checked)} of {len(checked)} accepted"
-    return PhaseResult({}, told | {"BERTScore threshold": round(checks.plan.bertscore, 3), "compared with": counts})
+        summary[spec] = f"{sum(bool(sample.accepted) for sample in checked)} of {len(checked)} accepted"
+    return PhaseResult({}, summary | {"BERTScore threshold": round(checks.plan.bertscore, 3), "compared with": counts})
 
 
 def compare(context: Context, state: State, report: Report) -> PhaseResult:
@@ -166,7 +166,7 @@ def compare(context: Context, state: State, report: Report) -> PhaseResult:
     specs, run_id = teachers_of(context.settings), context.run_id
     version = OnDemand(context, state["model_id"])
     written = {spec: written_by(context, spec) for spec in specs}
-    samples = [sample for some in written.values() for sample in some]
+    samples = [sample for of_teacher in written.values() for sample in of_teacher]
     predictions = predict_once(context, version, samples, kind="synthetic", report=report)
     selected = [uu for uu in uus_of(context, state["round"]) if uu.selected]
     rows = [
@@ -186,10 +186,10 @@ def compare(context: Context, state: State, report: Report) -> PhaseResult:
     ]
     context.store.put_many(rows)
     stop = "the comparison is done" if selected else "no UUs were found, so there was nothing to teach"
-    return PhaseResult({"stop": stop}, {row.teacher: in_short(row) for row in rows})
+    return PhaseResult({"stop": stop}, {row.teacher: counts_in_words(row) for row in rows})
 
 
-def in_short(row: TeacherComparison) -> str:
+def counts_in_words(row: TeacherComparison) -> str:
     return f"{row.accepted} accepted and {row.fooling} fooling of {row.written}"
 
 
@@ -207,7 +207,7 @@ COMPARISON = RunKind(
     phases_of=lambda _: "comparison",
     splits=lambda _: ("train", "validation"),
     check=check_comparison,
-    settings_for=settings_for,
+    settings_for=teacher_settings,
     filters=lambda _: True,
     fixed=frozenset({"teacher.spec"}),  # its teachers are those of compare.teachers
 )

@@ -12,7 +12,7 @@ from blindspot.graphs.context import Context, PhaseResult, State, arguments_of
 from blindspot.graphs.shared.attacks import attack_once, budget_of, stops
 from blindspot.graphs.shared.draws import draw_samples, drawn_training, fair_order
 from blindspot.graphs.shared.finding import find_uus
-from blindspot.graphs.shared.logged import deployed_said, logged_samples
+from blindspot.graphs.shared.logged import deployed_predictions, logged_samples
 from blindspot.graphs.versions.versions import OnDemand
 from blindspot.tools.progress import Report
 
@@ -23,8 +23,8 @@ def attack(context: Context, state: State, report: Report) -> PhaseResult:
     drawn = draw_samples(samples, context.settings.attack.samples, seed=context.settings.run.seed)
     if arguments_of(state, "attack") is not None:  # further attacks go on where the earlier ones ended
         drawn = fair_order(samples, seed=context.settings.run.seed)[: context.settings.attack.samples]
-    said = deployed_said(context, state["model_id"])
-    attacks, uus = find_uus(context, state, logged or samples, drawn, report, said)
+    deployed = deployed_predictions(context, state["model_id"])
+    attacks, uus = find_uus(context, state, logged or samples, drawn, report, deployed)
     kinds = [uu.kind for uu in uus]
     result = {
         "natural UUs": f"{kinds.count('natural')} of {len(logged or samples)}{' logged' if logged else ''}",
@@ -51,9 +51,9 @@ def attack_training(context: Context, state: State, report: Report) -> dict[str,
     )
     uus = adversarial_uus(context.run_id, state["round"], attacks, context.settings.run.tau)
     context.store.add(uus)
-    told = {
+    summary = {
         "training samples attacked": f"{len(attacks)} of {len(samples) * len(context.settings.attack.recipes)}",
         "of them flipped": sum(row.status == "flipped" for row in attacks),
         "of them UUs": len(uus),
     }
-    return told | {f"training, {who}": where for who, where in stops(context, attacks, len(samples)).items()}
+    return summary | {f"training, {who}": where for who, where in stops(context, attacks, len(samples)).items()}

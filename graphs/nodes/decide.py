@@ -12,7 +12,7 @@ from blindspot.agents.calls.log import Question
 from blindspot.agents.chat import Reply
 from blindspot.agents.prompts.prompting import content_hash
 from blindspot.agents.teachers.decisions import Choice, decision_question, read_choice, refused
-from blindspot.graphs.autonomy.scene import Scene, look
+from blindspot.graphs.autonomy.scene import Scene, read_scene
 from blindspot.graphs.autonomy.steps import NATURAL, last_step, possible, refusal, scripted_step
 from blindspot.graphs.context import Context, PhaseResult, State
 from blindspot.graphs.teaching.tasks import run_all
@@ -32,10 +32,10 @@ async def decide(context: Context, state: State, report: Report) -> PhaseResult:
     Raises: TeacherError, when the teacher cannot be used at all. Cancelled, when asked to stop.
     """
     step, limit = state.get("step", 0), context.settings.teacher.steps
-    scene = await asyncio.to_thread(look, context, state, step)
+    scene = await asyncio.to_thread(read_scene, context, state, step)
     choice, why = None, ""
     if step < limit:
-        step, choice, why = await ask(context, state, scene, report)
+        step, choice, why = await ask_choice(context, state, scene, report)
     if choice is None and step >= limit:
         why = f"the limit of {limit} steps is reached (teacher.steps)"
         choice = last_step(scene.facts, why)
@@ -46,17 +46,17 @@ async def decide(context: Context, state: State, report: Report) -> PhaseResult:
         await asyncio.to_thread(context.tell, state["round"], "decide", message, level="warning")
         step += step >= limit  # the phases that end a round have steps of their own
     arguments = await asyncio.to_thread(make_definite, context, scene, choice)
-    said = {key: value for key, value in choice.arguments.items() if value is not None}
-    return PhaseResult({"step": step, "chosen": choice.step, "knobs": arguments}, {"next": choice.step, **said})
+    given = {key: value for key, value in choice.arguments.items() if value is not None}
+    return PhaseResult({"step": step, "chosen": choice.step, "knobs": arguments}, {"next": choice.step, **given})
 
 
-async def ask(context: Context, state: State, scene: Scene, report: Report) -> tuple[int, Choice | None, str]:
+async def ask_choice(context: Context, state: State, scene: Scene, report: Report) -> tuple[int, Choice | None, str]:
     """Ask until a choice can be followed.
 
     Returns: the last step, and the choice; or None and why the teacher made none.
     """
     step, settings = state.get("step", 0), context.settings
-    question = decision_question(context.dataset.task, scene.told, possible(scene.facts))
+    question = decision_question(context.dataset.task, scene.summary, possible(scene.facts))
     summary = content_hash(question.text)
     last, asked = min(settings.teacher.steps, step + MOST_REFUSED), 0
     async with asking(context, state["round"]) as caller:
@@ -68,7 +68,7 @@ async def ask(context: Context, state: State, scene: Scene, report: Report) -> t
             except (MalformedAnswer, Unanswered, BudgetSpent) as error:
                 await record_request(context, state, step, {"state": summary}, str(error), began)
                 return step, None, f"the teacher cannot decide ({error})"
-            choice, reason = await asyncio.to_thread(judge, context, scene, reply)
+            choice, reason = await asyncio.to_thread(check_choice, context, scene, reply)
             wanted = {"chosen": choice.step, **choice.arguments} if choice else raw(reply)
             await record_request(context, state, step, {"state": summary, **wanted}, reason, began)
             if choice and not reason:
@@ -90,7 +90,7 @@ async def answer_to(context: Context, caller: Caller, question: Question) -> Rep
     return replies[0]
 
 
-def judge(context: Context, scene: Scene, reply: Reply) -> tuple[Choice | None, str | None]:
+def check_choice(context: Context, scene: Scene, reply: Reply) -> tuple[Choice | None, str | None]:
     """Read a reply. Returns: the choice, None where there is none to be read; and why it is refused."""
     try:
         choice = read_choice(reply)

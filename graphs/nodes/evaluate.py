@@ -33,7 +33,7 @@ def evaluate_original(context: Context, state: State, report: Report) -> PhaseRe
     scope = scope_of(context, 0)
     rows = [*figures(measured.outcomes, measured.outcomes.clean, scope), *statistics_of(measured.attacks, scope)]
     context.store.put_many(rows)  # a study may measure a version again, on more samples
-    return PhaseResult({}, headline(rows, context))
+    return PhaseResult({}, evaluation_summary(rows, context))
 
 
 async def evaluate(context: Context, state: State, report: Report) -> PhaseResult:
@@ -112,7 +112,9 @@ def measure_round(context: Context, state: State, report: Report) -> PhaseResult
     context.store.put_many([*rows, *logged, *retested])
     context.store.renew(BlindSpot, spots, run_id=context.run_id, round=state["round"])
     verdicts = Counter(test.verdict for test in retested)
-    return PhaseResult({}, headline(rows, context) | fixed_in_words(logged, new_id) | programs_in_words(verdicts))
+    return PhaseResult(
+        {}, evaluation_summary(rows, context) | fixed_in_words(logged, new_id) | programs_in_words(verdicts)
+    )
 
 
 def programs_in_words(verdicts: Mapping[ProgramVerdict, int]) -> dict[str, Any]:
@@ -123,14 +125,14 @@ def programs_in_words(verdicts: Mapping[ProgramVerdict, int]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class VersionResults:
     """A model version on the test split."""
 
     outcomes: ModelOutcomes
     attacks: list[Attack]
 
 
-def measure_version(context: Context, model_id: str, report: Report) -> Measured:
+def measure_version(context: Context, model_id: str, report: Report) -> VersionResults:
     """Predict and attack the test split; what the store already has is not done again."""
     from blindspot.tools.metrics.outcomes import ModelOutcomes, perturbed_outcomes
 
@@ -146,7 +148,7 @@ def measure_version(context: Context, model_id: str, report: Report) -> Measured
         recipe: perturbed_outcomes(clean, [row for row in attacks if row.recipe == recipe], probabilities)
         for recipe in (settings.attack.recipes if drawn else ())
     }
-    return Measured(ModelOutcomes(model_id, clean, perturbed), attacks)
+    return VersionResults(ModelOutcomes(model_id, clean, perturbed), attacks)
 
 
 def temperature_of(context: Context, model_id: str, round_number: int) -> Temperature:
@@ -157,7 +159,7 @@ def temperature_of(context: Context, model_id: str, round_number: int) -> Temper
     return Temperature(fit_on_validation(context, round_number, "evaluate", model_id, outcomes), len(outcomes))
 
 
-def spots_of(context: Context, new: Measured, baseline: Measured, scope: Scope) -> list[BlindSpot]:
+def spots_of(context: Context, new: VersionResults, baseline: VersionResults, scope: Scope) -> list[BlindSpot]:
     """Find the blind spots of two versions among their UUs of the test split."""
     from blindspot.tools.attack.sentence_encoder import sentence_oracle
     from blindspot.tools.metrics.blind_spots import find_blind_spots, uu_cases
@@ -205,14 +207,14 @@ def scope_of(context: Context, round_number: int) -> Scope:
     )
 
 
-def headline(rows: Sequence[Evaluation], context: Context) -> dict[str, Any]:
+def evaluation_summary(rows: Sequence[Evaluation], context: Context) -> dict[str, Any]:
     """Accuracy and UUs at tau, to tell in one line."""
     figures = [row for row in rows if row.baseline_id is None]
     majority = next(row.value for row in figures if row.metric == "majority_share")
-    told: dict[str, Any] = {}
+    summary: dict[str, Any] = {}
     for row in figures:
         if row.metric == "accuracy":
-            told["accuracy"] = f"{row.value:.1%} (majority class {majority:.1%})"
+            summary["accuracy"] = f"{row.value:.1%} (majority class {majority:.1%})"
         if row.metric == "uus" and row.threshold == context.settings.run.tau and row.recipe != POOLED:
-            told[f"UUs {row.recipe or 'natural'}"] = f"{row.value:.0f} of {row.n}"
-    return told
+            summary[f"UUs {row.recipe or 'natural'}"] = f"{row.value:.0f} of {row.n}"
+    return summary

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from blindspot.graphs.context import Context, PhaseResult, State
 from blindspot.graphs.versions.identity import recorded_version
-from blindspot.graphs.versions.versions import bring_version, is_there, train_version
+from blindspot.graphs.versions.versions import bring_version, has_weights, train_version
 from blindspot.storage.errors import ModelError
 from blindspot.storage.records import ModelVersion, Run
 from blindspot.tools.progress import Report
@@ -29,7 +29,7 @@ def prepare(context: Context, state: State, report: Report) -> PhaseResult:
 def own_version(context: Context, report: Report) -> ModelVersion:
     """The run's own original model version, made if it is not there."""
     version = recorded_version(context, 0)
-    if version is not None and is_there(context, version):
+    if version is not None and has_weights(context, version):
         return version
     if context.settings.classifier.fine_tune:
         return train_version(context, 0, parent=None, synthetic=(), report=report)
@@ -43,7 +43,7 @@ def origin_version(context: Context, origin_id: str) -> ModelVersion:
     """
     origin = context.store.one(Run, run_id=origin_id)
     version = context.store.one(ModelVersion, model_id=origin.original_model_id) if origin else None
-    if version is None or not is_there(context, version):
+    if version is None or not has_weights(context, version):
         raise ModelError(
             f"{context.run_id}: the original model version of {origin_id} is gone; `blindspot delete {origin_id}`, "
             "then go on with the study"

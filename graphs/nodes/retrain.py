@@ -11,7 +11,7 @@ from blindspot.graphs.nodes.prepare import rounded
 from blindspot.graphs.shared.budgets import FILTERED
 from blindspot.graphs.shared.levers import levers_of
 from blindspot.graphs.versions.identity import recorded_version
-from blindspot.graphs.versions.versions import is_there, train_version
+from blindspot.graphs.versions.versions import has_weights, train_version
 from blindspot.storage.records import ModelVersion, SyntheticSample
 from blindspot.tools.metrics.temperature import bound_hit
 from blindspot.tools.progress import Report
@@ -28,9 +28,9 @@ def retrain(context: Context, state: State, report: Report) -> PhaseResult:
     if method in FILTERED and not any(sample.round == number for sample in synthetic):
         return PhaseResult({"new_model_id": None}, {"trained on": "nothing, no synthetic sample was accepted"})
     version = recorded_version(context, number)
-    if version is None or not is_there(context, version):
+    if version is None or not has_weights(context, version):
         version = make_version(context, state, synthetic, report)
-    return PhaseResult({"new_model_id": version.model_id}, in_short(version))
+    return PhaseResult({"new_model_id": version.model_id}, version_summary(version))
 
 
 def make_version(context: Context, state: State, synthetic: list[SyntheticSample], report: Report) -> ModelVersion:
@@ -51,14 +51,14 @@ def kept_samples(context: Context, round_number: int) -> list[SyntheticSample]:
     return [sample for sample in accepted if sample.round == round_number]
 
 
-def in_short(version: ModelVersion) -> dict[str, Any]:
+def version_summary(version: ModelVersion) -> dict[str, Any]:
     """What to tell of a new model version."""
     if version.kind == "calibrated":
         bound = bound_hit(version.temperature)
-        told = {"trained on": "nothing", "temperature": round(version.temperature, 4)}
-        return told | ({"which is": bound} if bound else {})
-    told = {"trained on": f"{version.rows_train} + {version.rows_synthetic}", "loss": rounded(version.final_loss)}
+        summary = {"trained on": "nothing", "temperature": round(version.temperature, 4)}
+        return summary | ({"which is": bound} if bound else {})
+    summary = {"trained on": f"{version.rows_train} + {version.rows_synthetic}", "loss": rounded(version.final_loss)}
     if "scores" in version.settings:
         uus = ", ".join(f"{score:g}" for score in version.settings["scores"])
-        told["epoch"] = f"{version.settings['epoch']} (UUs after each: {uus})"
-    return told
+        summary["epoch"] = f"{version.settings['epoch']} (UUs after each: {uus})"
+    return summary

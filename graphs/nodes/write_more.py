@@ -66,8 +66,8 @@ async def write_after(context: Context, caller: Caller, after: tuple[str, int], 
     check_stop(context)
     case = await asyncio.to_thread(case_of, context, uu, least)
     newest = sorted(there, key=lambda sample: sample.position)[-SAMPLES_SHOWN:]
-    told = [{"fields": dict(row.fields), "label": row.label} for row in newest]
-    drafts = await generate_more(caller, case, explanation_of(hypothesis), hypothesis.kind, told, n)
+    shown = [{"fields": dict(row.fields), "label": row.label} for row in newest]
+    drafts = await generate_more(caller, case, explanation_of(hypothesis), hypothesis.kind, shown, n)
     samples = [
         SyntheticSample(
             synthetic_id=make_id("syn", hypothesis_id, position),

@@ -58,7 +58,7 @@ def forecast_teaching(checked: Checked) -> Forecast | None:
     samples = load_split(checked.source, dataset, "train")
     cases = [case_like(sample, dataset) for sample in samples[:: -(-len(samples) // LOOKED_AT)]]
     rounds = settings.run.rounds if kind.has_rounds else 1
-    count = rounds * most_selected(settings, dataset)
+    count = rounds * most_shown(settings, dataset)
     forecasts = []
     for spec in specs:
         own = kind.settings_for(settings, str(spec)).teacher
@@ -91,7 +91,7 @@ def forecast_judging(
     return sum_up([ask], settings.teacher, price, is_billed=is_providers_own(judge))
 
 
-def most_selected(settings: Settings, dataset: Dataset) -> int:
+def most_shown(settings: Settings, dataset: Dataset) -> int:
     """How many UUs of a round the teacher is shown at most: those of the settings, and no more than there can be."""
     rows = dataset.rows["validation"]
     attacked = min(settings.attack.samples, rows) + min(settings.attack.train_samples, dataset.rows["train"])

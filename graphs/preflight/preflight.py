@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from blindspot.agents.teachers.given import NOBODY, Given
 from blindspot.graphs.kinds.kind import RunKind
 from blindspot.graphs.preflight.source import source_of
-from blindspot.graphs.shared.logged import log_of
+from blindspot.graphs.shared.logged import log_source
 from blindspot.storage.errors import SettingsError
 from blindspot.storage.records import Dataset, Run
 from blindspot.storage.settings.sections import Settings
@@ -180,7 +180,7 @@ class Preflight:
         """
         source = source_of(settings, kind)
         source = replace(source, name=name) if name else source
-        log = log_of(settings) if kind.reads_log else None
+        log = log_source(settings) if kind.reads_log else None
         key = repr((replace(source, seed=source.seed if source.is_drawn else 0), log, reviews))
         if key not in self._data:
             notices: list[Notice] = []

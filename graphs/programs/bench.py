@@ -12,10 +12,10 @@ from blindspot.graphs.programs.trials import (
     Ground,
     Trial,
     describe_data,
+    first_tests,
     ground_of,
-    judged,
     newest_tests,
-    retested,
+    repeated_tests,
     try_programs,
 )
 from blindspot.graphs.versions.versions import OnDemand
@@ -153,7 +153,7 @@ def judge_round(context: Context, number: int, bench: Bench) -> None:
     """Gather, try and judge a round's programs; the first of those that do the same stands for the others."""
     bench.programs = merge_same(context, bench.take(context, gather(context, number, bench.data)), bench.trials)
     trials = {row.program_id: bench.trials[row.program_id] for row in bench.programs}
-    bench.tests = judged(context, number, bench.version.model_id, trials, bench.ground)
+    bench.tests = first_tests(context, number, bench.version.model_id, trials, bench.ground)
 
 
 def retest(context: Context, number: int, before_id: str, new_id: str) -> list[ProgramTest]:
@@ -165,7 +165,7 @@ def retest(context: Context, number: int, before_id: str, new_id: str) -> list[P
         return []
     bench = open_bench(context, new_id)
     bench.take(context, rows)
-    return retested(context, number, new_id, bench.trials, bench.ground, before)
+    return repeated_tests(context, number, new_id, bench.trials, bench.ground, before)
 
 
 def text_key(fields: Fields) -> TextKey:

@@ -50,7 +50,7 @@ def program_rows(context: Context, number: int, bench: Bench, budget: int) -> li
     compiled = {row.program_id: bench.compiled[row.program_id] for row in programs}
     available = {key: len(pool_of(context, one, samples, budget)) for key, one in compiled.items()}
     templates = {key for key, one in compiled.items() if one.templates}
-    shares = divide(context, number, bench.tests, available, budget, templates)
+    shares = divide_budget(context, number, bench.tests, available, budget, templates)
     made: list[SyntheticSample] = []
     for row in programs:
         one, wanted = compiled[row.program_id], shares[row.program_id]
@@ -96,7 +96,7 @@ def pool_of_others(
     return pool_of(context, compile_program(program.model_copy(update={"where": where}), data), left_out, most)
 
 
-def divide(
+def divide_budget(
     context: Context,
     number: int,
     tests: Mapping[str, ProgramTest],

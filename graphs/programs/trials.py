@@ -33,7 +33,7 @@ FIRST = ("confirmed", "refuted", "not applicable", "invalid")
 """Verdicts of the model version that a program was first tested on."""
 
 
-def judged(
+def first_tests(
     context: Context, number: int, model_id: str, trials: Mapping[str, Trial], ground: Ground
 ) -> dict[str, ProgramTest]:
     """The tests of programs on the version that a round repairs: program_id -> test.
@@ -43,11 +43,11 @@ def judged(
     rows = context.store.rows(ProgramTest, model_id=model_id, run_id=context.run_id)
     known = {row.program_id: row for row in rows if row.program_id in trials and row.round < number}
     new = {key: trial for key, trial in trials.items() if key not in known}
-    tested = judge(context, new, ground)
+    tested = judge_trials(context, new, ground)
     return known | {key: row_of(context, number, model_id, trials[key], tested[key], ground) for key in new}
 
 
-def retested(
+def repeated_tests(
     context: Context,
     number: int,
     model_id: str,
@@ -60,7 +60,7 @@ def retested(
     Args:
         before: program_id -> its test on the version before.
     """
-    tested = judge(context, trials, ground)
+    tested = judge_trials(context, trials, ground)
     earlier = [replace(tested[key], effect=before[key].effect, verdict="confirmed") for key in trials]
     left = compare_retests(earlier, list(tested.values()), alpha=context.settings.hypotheses.significance)
     outcomes = {each.program_id: each.outcome for each in left}
@@ -68,7 +68,7 @@ def retested(
     return [replace(row, verdict=outcomes[row.program_id]) for row in rows]
 
 
-def judge(context: Context, trials: Mapping[str, Trial], ground: Ground) -> dict[str, JudgedProgram]:
+def judge_trials(context: Context, trials: Mapping[str, Trial], ground: Ground) -> dict[str, JudgedProgram]:
     """Judge trials together, as the settings say: program_id -> figures and verdict."""
     settings = context.settings.hypotheses
     tested = judge_programs(
@@ -229,11 +229,11 @@ def predict_edited(context: Context, version: OnDemand, texts: Sequence[Edited])
     for start in range(0, len(texts), PREDICTED_TOGETHER):
         if context.cancelled():
             raise Cancelled("stopped while programs were tried")
-        some = texts[start : start + PREDICTED_TOGETHER]
+        batch = texts[start : start + PREDICTED_TOGETHER]
         predicted, confidences, _ = version.classifier.predict_labels(
-            [tuple(edited.fields[name] for name in context.dataset.fields) for edited in some]
+            [tuple(edited.fields[name] for name in context.dataset.fields) for edited in batch]
         )
-        part = slice(start, start + len(some))
-        wrong[part] = [label != edited.label for label, edited in zip(predicted, some, strict=True)]
+        part = slice(start, start + len(batch))
+        wrong[part] = [label != edited.label for label, edited in zip(predicted, batch, strict=True)]
         confidence[part] = confidences
     return wrong, is_confident(confidence, context.settings.run.tau)

@@ -52,8 +52,8 @@ def mend_settings(store: Store, run: Run, overrides: Overrides) -> tuple[Run, li
     asks = bool(kind.teachers(before)) or (kind.judges and bool(before.judge.spec))
     teacher = run.teacher if "teacher.spec" in kind.fixed else kind.teacher_of(after)
     mended = replace(run, settings=after.model_dump(mode="json"), teacher=teacher)
-    said = changes(before.model_dump(mode="json"), mended.settings)
-    for key in said:
+    changed = setting_changes(before.model_dump(mode="json"), mended.settings)
+    for key in changed:
         if not asks and key.startswith("teacher."):
             why = kind.unasked or f'has the method "{run.method}", which asks no teacher'
             raise SettingsError(f"--set {key}: {run.run_id} {why}; leave it out")
@@ -63,7 +63,7 @@ def mend_settings(store: Store, run: Run, overrides: Overrides) -> tuple[Run, li
                 f"value (resume can change {', '.join(MENDABLE)})"
             )
         phase = MENDABLE[key]
-        moved = key == "teacher.spec" and model_of(run) == model_of(mended)
+        moved = key == "teacher.spec" and teacher_model(run) == teacher_model(mended)
         if phase and not moved and has_rows_of(store, run.run_id, phase):
             raise SettingsError(
                 f"--set {key}: rows of {run.run_id} depend on it since its {phase} phase; start a new run to change it"
@@ -71,23 +71,23 @@ def mend_settings(store: Store, run: Run, overrides: Overrides) -> tuple[Run, li
     number, at = store.count(Round, run_id=run.run_id), now()
     return mended, [
         Event(make_id("evt", run.run_id, key, at), run.run_id, number, at, "resume", "info", f"{key}: {change}")
-        for key, change in said.items()
+        for key, change in changed.items()
     ]
 
 
-def changes(before: Mapping[str, Any], after: Mapping[str, Any], inside: str = "") -> dict[str, str]:
+def setting_changes(before: Mapping[str, Any], after: Mapping[str, Any], inside: str = "") -> dict[str, str]:
     """Say which settings differ, and how: "section.key" -> "old -> new"."""
-    found: dict[str, str] = {}
+    changed: dict[str, str] = {}
     for name, value in after.items():
         old = before.get(name)
         if isinstance(value, Mapping):
-            found |= changes(old if isinstance(old, Mapping) else {}, value, f"{inside}{name}.")
+            changed |= setting_changes(old if isinstance(old, Mapping) else {}, value, f"{inside}{name}.")
         elif old != value:
-            found[f"{inside}{name}"] = f"{old} -> {value}"
-    return found
+            changed[f"{inside}{name}"] = f"{old} -> {value}"
+    return changed
 
 
-def model_of(run: Run) -> TeacherSpec:
+def teacher_model(run: Run) -> TeacherSpec:
     """Whose answers a run takes, at whatever address."""
     return replace(TeacherSpec.parse(run.teacher), base_url=None, path=None)
 

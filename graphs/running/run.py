@@ -13,7 +13,7 @@ from langchain_core.runnables import RunnableConfig
 
 from blindspot.agents.teachers.forecast import Forecast
 from blindspot.agents.teachers.given import NOBODY, Given
-from blindspot.graphs.checkpoints import forget, is_known, opened, thread_of
+from blindspot.graphs.checkpoints import forget, is_known, open_checkpoints, thread_of
 from blindspot.graphs.context import Context, Progress, State
 from blindspot.graphs.kinds.kinds import KINDS
 from blindspot.graphs.preflight.preflight import Checked, Preflight
@@ -196,7 +196,7 @@ async def go_on(context: Context) -> Run:
     config: RunnableConfig = {"configurable": {"thread_id": thread}, "recursion_limit": 100_000}
     start = State(run_id=context.run_id, round=0, model_id="", new_model_id=None, stop=None)
     try:
-        async with opened(context.workspace.checkpoints) as saver:
+        async with open_checkpoints(context.workspace.checkpoints) as saver:
             graph = KINDS[this_run(context).kind].build().compile(checkpointer=saver)
             known = await is_known(graph, config, start, context.workspace.checkpoints)
             if not known:
@@ -205,17 +205,17 @@ async def go_on(context: Context) -> Run:
             await graph.ainvoke(None if known else start, config, context=context, durability="sync")
             ended = await graph.aget_state(config)
     except Cancelled:
-        close(context, status="stopped", reason="stopped by the operator")
+        close_run(context, status="stopped", reason="stopped by the operator")
         raise
     except Exception as error:
         with suppress(StoreError):  # of a store that is broken too, the first error is the one to tell
-            close(context, status="failed", reason=f"{type(error).__name__}: {error}")
+            close_run(context, status="failed", reason=f"{type(error).__name__}: {error}")
         raise
     if ended.interrupts:  # re-invoked without an input, the interrupted node begins again
         reason = "; ".join(str(waits.value) for waits in ended.interrupts)
-        close(context, status="waiting", reason=reason)
+        close_run(context, status="waiting", reason=reason)
         raise Waiting(reason)
-    close(context, status="finished", reason=ended.values["stop"])
+    close_run(context, status="finished", reason=ended.values["stop"])
     await asyncio.to_thread(forget, context.workspace.checkpoints, [thread])  # nobody goes on from there any more
     return this_run(context)
 
@@ -243,7 +243,7 @@ def this_run(context: Context) -> Run:
     return run
 
 
-def close(context: Context, *, status: RunStatus, reason: str) -> None:
+def close_run(context: Context, *, status: RunStatus, reason: str) -> None:
     """Note how a run ended, and publish."""
     context.store.put(replace(this_run(context), status=status, stop_reason=reason, finished_at=now()))
     context.store.publish()

@@ -47,7 +47,7 @@ def flips_so_far(context: Context, round_number: int, split: Literal["validation
     return [flips_of(context, model_id, split) for model_id in versions]
 
 
-def add_changed_words(store: Store, samples: Sequence[Sample], attacks: Sequence[Attack]) -> None:
+def store_changed_words(store: Store, samples: Sequence[Sample], attacks: Sequence[Attack]) -> None:
     """Add the words that attacks changed, where the store has none of an attack yet.
 
     Args:
@@ -80,14 +80,14 @@ def stops(context: Context, attacks: Sequence[Attack], samples: int) -> dict[str
         attacks: what `attack_once` gave, with the budget of the settings.
         samples: how many each recipe was given.
     """
-    told = timeouts(attacks, context.settings.attack)
+    reasons = timeouts(attacks, context.settings.attack)
     budget = budget_of(context.settings.attack)
     for recipe in context.settings.attack.recipes:
         rows = [row for row in attacks if row.recipe == recipe]
         if len(rows) < samples:
             reason = budget.reached(rows, context.settings.run.tau)
-            told[f"{recipe} stopped"] = f"at {reason}, after {len(rows)} of {samples} samples"
-    return told
+            reasons[f"{recipe} stopped"] = f"at {reason}, after {len(rows)} of {samples} samples"
+    return reasons
 
 
 def timeouts(attacks: Sequence[Attack], settings: AttackSection) -> dict[str, str]:
@@ -112,16 +112,16 @@ def attack_once(
         return []
     in_order = fair_order(samples, seed=context.settings.run.seed)
     models = cache(lambda: models_of(context, version.classifier, in_order))
-    found: list[Attack] = []
+    attacks: list[Attack] = []
     for number, recipe in enumerate(recipes):
 
         def report_all(done: int, total: int, number: int = number) -> None:
             report(number * total + done, len(recipes) * total)
 
         plan = plan_of(context, version.model_id, recipe)
-        found += attack_missing(context, models, in_order, plan, budget, report_all)
-    add_changed_words(context.store, samples, found)
-    return found
+        attacks += attack_missing(context, models, in_order, plan, budget, report_all)
+    store_changed_words(context.store, samples, attacks)
+    return attacks
 
 
 def models_of(context: Context, classifier: Classifier, samples: Sequence[Sample]) -> Models:
@@ -179,10 +179,10 @@ def attack_missing(
 
     wanted = {sample.sample_id for sample in samples}
     rows = context.store.rows(Attack, model_id=plan.model_id, recipe=plan.recipe)
-    found = [row for row in rows if row.sample_id in wanted]
-    known = {row.sample_id for row in found}
+    all_rows = [row for row in rows if row.sample_id in wanted]
+    known = {row.sample_id for row in all_rows}
     missing = [sample for sample in samples if sample.sample_id not in known]
-    left = budget.less(found, plan.tau)
+    left = budget.less(all_rows, plan.tau)
     new: list[Attack] = []
     written = time.monotonic()
 
@@ -196,12 +196,12 @@ def attack_missing(
     attacked = partial(attack_samples, budget=left, between=keep, cancelled=context.cancelled)
     try:
         for row in attacked(models(), missing, plan) if missing else ():
-            found.append(row)
+            all_rows.append(row)
             new.append(row)
-            report(len(found), len(samples))
+            report(len(all_rows), len(samples))
     finally:
         context.store.add(new)
-    return sorted(found, key=lambda row: row.sample_id)
+    return sorted(all_rows, key=lambda row: row.sample_id)
 
 
 def uus_of(context: Context, round_number: int) -> list[Uu]:

@@ -18,12 +18,12 @@ def find_uus(
     predicted: Sequence[Sample],
     attacked: Sequence[Sample],
     report: Report,
-    said: Sequence[Prediction] | None = None,
+    deployed: Sequence[Prediction] | None = None,
 ) -> tuple[list[Attack], list[Uu]]:
     """Predict some samples and attack some, within the budget of the settings; add the UUs that either shows.
 
     Args:
-        said: predictions that count in place of the model version's own, of the samples as they are.
+        deployed: predictions that count in place of the model version's own, of the samples as they are.
     Returns: the attacks, and the UUs, natural ones first; both are in the store.
     """
     from blindspot.tools.additions.select import adversarial_uus, natural_uus
@@ -32,9 +32,9 @@ def find_uus(
     version = OnDemand(context, state["model_id"])
     predictions = predict_once(context, version, predicted, kind="sample", report=report)
     attacks = attack_once(context, version, attacked, report, budget_of(context.settings.attack))
-    if said is not None:
+    if deployed is not None:
         tell_agreement(context, number, predicted, predictions)
-    natural = list(predictions.values()) if said is None else said
+    natural = list(predictions.values()) if deployed is None else deployed
     uus = natural_uus(context.run_id, number, version.model_id, predicted, natural, tau)
     uus += adversarial_uus(context.run_id, number, attacks, tau)
     context.store.add(uus)

@@ -42,15 +42,15 @@ def predict_repaired(context: Context, version: OnDemand, number: int) -> Outcom
     rounds = [row for row in context.store.rows(Round, run_id=context.run_id) if row.round <= number]
     texts = {row.round: texts_of_round(context, row, rounds) for row in rounds}
     everything = list(chain.from_iterable(texts.values()))
-    said = predict_texts(context, version, everything)
+    predictions = predict_texts(context, version, everything)
     repaired: dict[str, Text] = {}
     for row in rounds:
         if row.round < number and row.accepted and row.new_model_id:
             right = right_about(context, row.new_model_id)
-            earlier = chain.from_iterable(found for begun, found in texts.items() if begun <= row.round)
+            earlier = chain.from_iterable(of_round for begun, of_round in texts.items() if begun <= row.round)
             repaired |= {id_of(text): text for text in earlier if id_of(text) in right}
     rows = [repaired[key] for key in sorted(repaired)]
-    return outcomes_of(context, rows, said) if rows else None
+    return outcomes_of(context, rows, predictions) if rows else None
 
 
 def texts_of_round(context: Context, this: Round, rounds: Sequence[Round]) -> list[Text]:

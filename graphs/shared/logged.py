@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 AGREEING = 0.8  # an original model version that makes a smaller share of the log's errors is hardly the deployed one
 
 
-def log_of(settings: Settings) -> LogSource | None:
+def log_source(settings: Settings) -> LogSource | None:
     """Turn the settings of a log into plain values; None where there is no log."""
     errors, data = settings.errors, settings.data
     if errors.file is None:
@@ -49,12 +49,12 @@ def logged_samples(context: Context) -> list[Sample]:
 
 
 def read_log_again(context: Context) -> Log:
-    source = log_of(context.settings)
+    source = log_source(context.settings)
     assert source is not None
     return load_log(context.source, source, context.dataset)
 
 
-def deployed_said(context: Context, model_id: str) -> list[Prediction] | None:
+def deployed_predictions(context: Context, model_id: str) -> list[Prediction] | None:
     """What the deployed model said of its errors, in the name of the original model version that stands for it.
 
     Returns: None for later versions, which speak for themselves, and where there is no log.

@@ -22,7 +22,7 @@ from blindspot.tools.data.review import Notice
 Chosen = Callable[[Cell], bool]
 
 
-def left_of(loaded_cells: Sequence[LoadedCell], chosen: Chosen) -> list[LoadedCell]:
+def cells_left(loaded_cells: Sequence[LoadedCell], chosen: Chosen) -> list[LoadedCell]:
     """The chosen ones of some cells, and the original model versions that they need, in their order."""
     needed = {loaded.cell.origin for loaded in loaded_cells if chosen(loaded.cell)}
     return [

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from blindspot.graphs.context import Context, Progress
 from blindspot.graphs.running.run import context_of, go, new_run
-from blindspot.graphs.study.cells import Chosen, LoadedCell, identity, left_of
+from blindspot.graphs.study.cells import Chosen, LoadedCell, cells_left, identity
 from blindspot.graphs.study.figures import FigureWriter
 from blindspot.graphs.study.remaining_time import Ended, Outlook, look_ahead, seconds_spent
 from blindspot.storage.errors import BlindspotError, Cancelled, SettingsError, StoreError, Waiting
@@ -22,7 +22,7 @@ from blindspot.tools.progress import IsCancelled
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StudyProgress:
     """Where a study is, for a display."""
 
     number: int  # of the cell that begins, from 1
@@ -32,19 +32,19 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Callbacks:
     """Whom a study tells what."""
 
     show: Callable[[Progress], None]  # of the run in hand
-    enter: Callable[[Place], None]  # a cell begins
+    enter: Callable[[StudyProgress], None]  # a cell begins
     cancelled: IsCancelled
 
 
-class Course:
+class StudyRunner:
     """A study under way: what there is of each cell, and what comes next."""
 
-    def __init__(self, store: Store, study: Study, loaded_cells: Sequence[LoadedCell], told: Told) -> None:
-        self.store, self.study, self.loaded_cells, self.told = store, study, loaded_cells, told
+    def __init__(self, store: Store, study: Study, loaded_cells: Sequence[LoadedCell], callbacks: Callbacks) -> None:
+        self.store, self.study, self.loaded_cells, self.callbacks = store, study, loaded_cells, callbacks
         self.runs = runs_by_identity(store, study.study_id)
         self.noticed: set[Notice] = set()  # of data sets, shown already
         self.figures = FigureWriter(store, study, loaded_cells, self.run_of)
@@ -80,7 +80,7 @@ class Course:
                 failed[str(cell)] = "its original model version is missing"
                 continue
             outlook = look_ahead(left[place:], self.ended())
-            self.told.enter(Place(done + place + 1, done + len(left), cell, outlook))
+            self.callbacks.enter(StudyProgress(done + place + 1, done + len(left), cell, outlook))
             try:
                 self.run_cell(loaded)
             except (Cancelled, StoreError):
@@ -94,7 +94,7 @@ class Course:
 
     def left(self, chosen: Chosen) -> list[LoadedCell]:
         """The cells to run, in the order of the plan, but for those that failed the last time, which come last."""
-        wanted = left_of([loaded for loaded in self.loaded_cells if not self.is_done(loaded)], chosen)
+        wanted = cells_left([loaded for loaded in self.loaded_cells if not self.is_done(loaded)], chosen)
         return sorted(
             wanted, key=lambda loaded: self.has_failed(loaded) or self.has_failed(self.origins[loaded.cell.origin])
         )
@@ -114,7 +114,9 @@ class Course:
         self.runs[loaded.identity] = run
         self.store.add([loaded.dataset])
         self.store.put(run)
-        context = context_of(loaded.checked, run, self.store, show=self.told.show, cancelled=self.told.cancelled)
+        context = context_of(
+            loaded.checked, run, self.store, show=self.callbacks.show, cancelled=self.callbacks.cancelled
+        )
         if loaded.cell.kind == "original":
             self.tell_data(context, loaded)
         self.store.publish()
@@ -162,7 +164,7 @@ class Course:
             trace = "".join(traceback.format_exception(error))
             event_id = make_id("evt", run.run_id, "failed", now())
             self.store.add([Event(event_id, run.run_id, 0, now(), "study", "error", trace)])
-        self.told.show(
+        self.callbacks.show(
             Progress(run.run_id, 0, "study", 0, 0, f"{loaded.cell} failed: {reason}", "error", loaded.cell.kind)
         )
         return reason
@@ -170,14 +172,14 @@ class Course:
 
 def runs_by_identity(store: Store, study_id: str) -> dict[str, Run]:
     """The runs that a study has; of two with one identity the newer one counts."""
-    found: dict[str, Run] = {}
+    runs: dict[str, Run] = {}
     for run in sorted(store.rows(Run, study_id=study_id), key=lambda run: run.started_at):
         try:
             settings = check_settings(dict(run.settings), where=run.run_id)
         except SettingsError:  # an older blindspot's: no cell of today has them
             continue
-        found[identity(settings, run.dataset_id, run.kind)] = run
-    return found
+        runs[identity(settings, run.dataset_id, run.kind)] = run
+    return runs
 
 
 def is_taught_autonomously(settings: Settings) -> bool:

@@ -23,7 +23,7 @@ FIGURES_SEED = 0  # of their bootstrap
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class RecipeView:
     """What figures are of: a name in the tables, the recipes that the runs had, and those that are counted."""
 
     name: str
@@ -31,14 +31,14 @@ class View:
     counted: tuple[str, ...]
 
 
-def views_of(recipes: Iterable[tuple[str, ...]]) -> list[View]:
+def views_of(recipes: Iterable[tuple[str, ...]]) -> list[RecipeView]:
     """A view for each set of recipes and, where a set has several, for each of them too."""
-    found = []
-    for some in recipes:
-        name = "+".join(some)
-        found.append(View(name, some, some))
-        found += [View(f"{name}: {recipe}", some, (recipe,)) for recipe in some if len(some) > 1]
-    return found
+    views = []
+    for of_run in recipes:
+        name = "+".join(of_run)
+        views.append(RecipeView(name, of_run, of_run))
+        views += [RecipeView(f"{name}: {recipe}", of_run, (recipe,)) for recipe in of_run if len(of_run) > 1]
+    return views
 
 
 class FigureWriter:
@@ -95,7 +95,7 @@ class FigureWriter:
     def comparisons(self) -> list[Comparison]:
         """What can be compared by now: the finished cells, by data set, classifier and view."""
         places = dict.fromkeys((loaded.cell.dataset, loaded.cell.classifier) for loaded in self.loaded_cells)
-        found = []
+        comparisons = []
         for dataset, classifier in places:
             loaded_cells = [
                 loaded
@@ -107,10 +107,10 @@ class FigureWriter:
             ):
                 methods = self.methods_under(view, loaded_cells)
                 if methods:
-                    found.append(self.comparison(loaded_cells[0], view, methods))
-        return found
+                    comparisons.append(self.comparison(loaded_cells[0], view, methods))
+        return comparisons
 
-    def methods_under(self, view: View, loaded_cells: Sequence[LoadedCell]) -> dict[str, dict[int, Measured]]:
+    def methods_under(self, view: RecipeView, loaded_cells: Sequence[LoadedCell]) -> dict[str, dict[int, Measured]]:
         """What the finished cells of a data set and classifier measured: method -> seed, of seeds with an original."""
         finished = [
             (loaded, run)
@@ -124,7 +124,9 @@ class FigureWriter:
                 methods.setdefault(loaded.cell.arm, {})[loaded.cell.seed] = self.measured(loaded, run, view)
         return methods
 
-    def comparison(self, loaded: LoadedCell, view: View, methods: Mapping[str, Mapping[int, Measured]]) -> Comparison:
+    def comparison(
+        self, loaded: LoadedCell, view: RecipeView, methods: Mapping[str, Mapping[int, Measured]]
+    ) -> Comparison:
         from blindspot.tools.metrics.study_figures import Comparison
 
         settings = loaded.cell.settings
@@ -141,7 +143,7 @@ class FigureWriter:
             seed=FIGURES_SEED,
         )
 
-    def measured(self, loaded: LoadedCell, run: Run, view: View) -> Measured:
+    def measured(self, loaded: LoadedCell, run: Run, view: RecipeView) -> Measured:
         """What the model version of a finished cell does on the test split; read once."""
         key = (run.run_id, run.finished_at, view)
         if key not in self.known:
@@ -149,7 +151,7 @@ class FigureWriter:
         return self.known[key]
 
 
-def is_under(view: View, loaded: LoadedCell, run: Run) -> bool:
+def is_under(view: RecipeView, loaded: LoadedCell, run: Run) -> bool:
     """Whether a cell stands under a view and its run has the view's recipes: what is new in the file may be to come."""
     return view.of_run in loaded.cell.stands_for and set(view.of_run) <= set(run.settings["attack"]["recipes"])
 
@@ -159,36 +161,36 @@ def baselines_of(method: str, methods: Iterable[str]) -> dict[str, str]:
     from blindspot.tools.metrics.study_figures import BASELINES
 
     dose = dose_of(method)[1]
-    found = {}
+    stand_ins = {}
     for name in BASELINES:
         for candidate in (f"{name}@{dose}", name):
             if candidate in methods and candidate != method:
-                found[name] = candidate
+                stand_ins[name] = candidate
                 break
-    return found
+    return stand_ins
 
 
-def read_measured(store: Store, loaded: LoadedCell, run: Run, view: View) -> Measured:
+def read_measured(store: Store, loaded: LoadedCell, run: Run, view: RecipeView) -> Measured:
     """Read what a cell's model version says of the test split, and how its attacks and its training went."""
     from blindspot.tools.metrics.attack_statistics import attack_statistics
     from blindspot.tools.metrics.figure import Scope
     from blindspot.tools.metrics.outcomes import clean_outcomes, joined, perturbed_outcomes
     from blindspot.tools.metrics.study_figures import Measured
 
-    model_id, accepted = model_of(store, run)
+    model_id, accepted = version_of(store, run)
     samples = samples_of(store, loaded.source, loaded.dataset, "test")
-    said = {row.subject_id: row.probabilities for row in store.rows(Prediction, model_id=model_id)}
+    probabilities = {row.subject_id: row.probabilities for row in store.rows(Prediction, model_id=model_id)}
     clean = clean_outcomes(
         [sample.sample_id for sample in samples],
         [sample.label for sample in samples],
-        [said[sample.sample_id] for sample in samples],
+        [probabilities[sample.sample_id] for sample in samples],
         loaded.dataset.labels,
     )
     parts: list[Outcomes] = []
     others: dict[str, float] = {}
     for recipe in view.counted:
         attacks = store.rows(Attack, model_id=model_id, split="test", recipe=recipe)
-        parts.append(perturbed_outcomes(clean, attacks, said))
+        parts.append(perturbed_outcomes(clean, attacks, probabilities))
         if len(view.counted) == 1:
             scope = Scope(run.run_id, 0, run.tau, (), 0, 0)
             others |= {row.metric: row.value for row in attack_statistics(attacks, scope)}
@@ -204,7 +206,7 @@ def read_measured(store: Store, loaded: LoadedCell, run: Run, view: View) -> Mea
     return Measured(clean, joined(parts) if parts else None, others)
 
 
-def model_of(store: Store, run: Run) -> tuple[str, bool]:
+def version_of(store: Store, run: Run) -> tuple[str, bool]:
     """The model version that stands for a run, and whether the run's verdict took it.
 
     It is the one that the run trained last, taken or not: no method gains by what the verdict, which sees the test

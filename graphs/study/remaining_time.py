@@ -41,9 +41,9 @@ class Outlook:
 
 def look_ahead(loaded_cells: Sequence[LoadedCell], ended: Sequence[Ended]) -> Outlook:
     """Forecast the cells that are left, the first of them the one in hand."""
-    found = [forecast_cell(loaded, ended) for loaded in loaded_cells]
-    seconds = [each for each, _ in found]
-    return Outlook(seconds[0] if seconds else 0.0, sum(seconds[1:]), any(is_rough for _, is_rough in found))
+    forecasts = [forecast_cell(loaded, ended) for loaded in loaded_cells]
+    seconds = [each for each, _ in forecasts]
+    return Outlook(seconds[0] if seconds else 0.0, sum(seconds[1:]), any(is_rough for _, is_rough in forecasts))
 
 
 def forecast_cell(loaded: LoadedCell, ended: Sequence[Ended]) -> tuple[float, bool]:
@@ -56,9 +56,9 @@ def forecast_cell(loaded: LoadedCell, ended: Sequence[Ended]) -> tuple[float, bo
     method = [each for each in same if each.cell.arm == cell.arm]
     recipes = [each for each in method if each.cell.stands_for == cell.stands_for]
     kind = [each for each in same if trains(each.cell) and trains(cell) and each.cell.kind == cell.kind]
-    for found in (recipes, method, kind):
-        if found:
-            return mean(each.seconds for each in found), False
+    for alike_cells in (recipes, method, kind):
+        if alike_cells:
+            return mean(each.seconds for each in alike_cells), False
     return rough_seconds(loaded), True
 
 
@@ -92,5 +92,5 @@ def seconds_spent(store: Store, run_id: str) -> float:
 
 def forecast_spend(loaded_cells: Sequence[LoadedCell]) -> Forecast | None:
     """Forecast what the teachers of cells will be asked, one cell after the other; None, where nobody is billed."""
-    found = [each for loaded in loaded_cells if (each := forecast_teaching(loaded.checked))]
-    return replace(add_up(found), seconds=sum(each.seconds for each in found)) if found else None
+    forecasts = [each for loaded in loaded_cells if (each := forecast_teaching(loaded.checked))]
+    return replace(add_up(forecasts), seconds=sum(each.seconds for each in forecasts)) if forecasts else None

@@ -11,14 +11,15 @@ from dataclasses import dataclass, replace
 
 from blindspot.agents.teachers.forecast import Forecast
 from blindspot.agents.teachers.given import NOBODY, Given
-from blindspot.graphs.study.cells import Chosen, LoadedCell, choose_cells, inspect_cells, left_of
-from blindspot.graphs.study.course import Course, Told
+from blindspot.graphs.study.cells import Chosen, LoadedCell, cells_left, choose_cells, inspect_cells
+from blindspot.graphs.study.course import Callbacks, StudyRunner
 from blindspot.graphs.study.remaining_time import Outlook, forecast_spend, look_ahead
 from blindspot.storage.errors import Cancelled
 from blindspot.storage.records import Study, StudyStatus, now
 from blindspot.storage.settings.study_cells import StudyPlan
 from blindspot.storage.store.store import Store
 from blindspot.storage.workspace import Workspace
+from blindspot.tools.progress import ignore
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,9 @@ class StudyEnd:
     left: int  # cells that were not asked for
 
 
-def run_study(plan: StudyPlan, told: Told, *, chosen: Chosen = lambda _: True, teachers: Given = NOBODY) -> StudyEnd:
+def run_study(
+    plan: StudyPlan, callbacks: Callbacks, *, chosen: Chosen = lambda _: True, teachers: Given = NOBODY
+) -> StudyEnd:
     """Run every cell that is not done yet; one that fails is recorded and told, and the others go on.
 
     Args:
@@ -42,22 +45,22 @@ def run_study(plan: StudyPlan, told: Told, *, chosen: Chosen = lambda _: True, t
         StoreError. Cancelled, when stopped: the same call goes on.
     """
     loaded_cells = inspect_cells(plan, teachers)
-    if told.cancelled():
+    if callbacks.cancelled():
         raise Cancelled("stopped before the study began")
     workspace = Workspace(plan.workspace.expanduser().resolve())
     with Store.open(workspace.folder) as store:
         study = begin_study(store, plan)
-        course = Course(store, study, loaded_cells, told)
-        course.figures.resamples = plan.axes.resamples
-        course.rename()
+        runner = StudyRunner(store, study, loaded_cells, callbacks)
+        runner.figures.resamples = plan.axes.resamples
+        runner.rename()
         try:
-            failed, waiting = course.run(chosen)
+            failed, waiting = runner.run(chosen)
         except Cancelled:
-            course.figures.write()
+            runner.figures.write()
             close_study(store, study, "stopped")
             raise
-        course.figures.write()
-        done = sum(course.is_done(loaded) for loaded in loaded_cells)
+        runner.figures.write()
+        done = sum(runner.is_done(loaded) for loaded in loaded_cells)
         left = len(loaded_cells) - done - len(failed) - len(waiting)
         status: StudyStatus = "failed" if failed else "stopped" if left or waiting else "finished"
         return StudyEnd(close_study(store, study, status), done, failed, waiting, left)
@@ -75,17 +78,13 @@ def look_at_study(
     loaded_cells, chosen = inspect_cells(plan, teachers), choose_cells(only, plan)
     workspace = Workspace(plan.workspace.expanduser().resolve())
     if not workspace.store.exists():
-        left = left_of(loaded_cells, chosen)
+        left = cells_left(loaded_cells, chosen)
         return left, look_ahead(left, ()), forecast_spend(left)
     with Store.open(workspace.folder) as store:
         study = store.one(Study, name=plan.axes.name) or Study("", plan.axes.name, "running", plan.table, now())
-        course = Course(store, study, loaded_cells, Told(ignore, ignore, lambda: False))
-        left = course.left(chosen)
-        return left, look_ahead(left, course.ended()), forecast_spend(left)
-
-
-def ignore(_: object) -> None:
-    """Show nothing."""
+        runner = StudyRunner(store, study, loaded_cells, Callbacks(ignore, ignore, lambda: False))
+        left = runner.left(chosen)
+        return left, look_ahead(left, runner.ended()), forecast_spend(left)
 
 
 def begin_study(store: Store, plan: StudyPlan) -> Study:

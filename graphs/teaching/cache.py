@@ -27,7 +27,7 @@ def clear_cache(folder: Path, teacher: str | None) -> tuple[int, int]:
         unfinished = {run.run_id for run in store.rows(Run) if run.status != "finished"}
         calls = store.rows(TeacherCall, error=None, cleared=False, **of_teacher)
         kept = {(call.teacher, call.cache_key) for call in calls if call.run_id in unfinished}
-        some = [call for call in calls if (call.teacher, call.cache_key) not in kept]
-        store.put_many([replace(call, cleared=True) for call in some])
+        cleared = [call for call in calls if (call.teacher, call.cache_key) not in kept]
+        store.put_many([replace(call, cleared=True) for call in cleared])
         store.publish()
-    return len({(call.teacher, call.cache_key) for call in some}), len(kept)
+    return len({(call.teacher, call.cache_key) for call in cleared}), len(kept)

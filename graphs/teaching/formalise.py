@@ -7,13 +7,15 @@ from collections.abc import Sequence
 
 from blindspot.agents.teachers.teacher import Case, Explanation, ProgramDraft, Teacher
 from blindspot.graphs.context import Context
-from blindspot.graphs.teaching.pause import named
+from blindspot.graphs.teaching.pause import named_question
 from blindspot.storage.errors import Cancelled
 from blindspot.storage.records import Hypothesis, Program, ProgramOrigin, make_id
 from blindspot.tools.programs.describe import describe
 
 
-async def formalise(context: Context, teacher: Teacher, case: Case, hypotheses: Sequence[Hypothesis]) -> None:
+async def formalise_hypotheses(
+    context: Context, teacher: Teacher, case: Case, hypotheses: Sequence[Hypothesis]
+) -> None:
     """Have the hypotheses about one UU stated as programs and add them, unless the store has some."""
     for hypothesis in hypotheses:
         if await asyncio.to_thread(context.store.count, Program, hypothesis_id=hypothesis.hypothesis_id):
@@ -21,16 +23,17 @@ async def formalise(context: Context, teacher: Teacher, case: Case, hypotheses: 
     if context.cancelled():
         raise Cancelled("stopped while teaching")
     stated = {row.kind: Explanation(row.text, row.reasoning, row.call_id) for row in hypotheses}
-    with named("programs", case.uu_id):
+    with named_question("programs", case.uu_id):
         drafts = await teacher.formalise(case, stated, context.settings.teacher.programs_per_uu)
     by_kind = {row.kind: row for row in hypotheses}
     rows = [
-        program_row(draft, by_kind[draft.kind], position, origin_of(teacher)) for position, draft in enumerate(drafts)
+        program_row(draft, by_kind[draft.kind], position, program_origin(teacher))
+        for position, draft in enumerate(drafts)
     ]
     await asyncio.to_thread(context.store.add, rows)
 
 
-def origin_of(teacher: Teacher) -> ProgramOrigin:
+def program_origin(teacher: Teacher) -> ProgramOrigin:
     """Who writes a teacher's programs, as their rows say it."""
     return "rules" if teacher.spec == "rules" else "teacher"
 

@@ -14,7 +14,7 @@ from blindspot.agents.teachers.judging import TEXTS_PER_QUESTION, JudgedTexts, j
 from blindspot.graphs.context import Context
 from blindspot.graphs.programs.bench import Bench, text_key
 from blindspot.graphs.programs.trials import Trial
-from blindspot.graphs.teaching.pause import named, pause, tell_answers
+from blindspot.graphs.teaching.pause import named_question, pause, tell_answers
 from blindspot.graphs.teaching.tasks import run_all
 from blindspot.graphs.teaching.teachers import asking
 from blindspot.storage.errors import BudgetSpent, MalformedAnswer, Pending, Unanswered
@@ -104,7 +104,7 @@ async def judge_subjects(
         nonlocal done
         judged = JudgedTexts(context.dataset.task, tuple(context.dataset.labels), [one.fields for one in some])
         try:
-            with named("judge", judged.subject_id):
+            with named_question("judge", judged.subject_id):
                 labels, call_id = await judge_texts(caller, judged)
             rows = [
                 judgement_of(context, number, subject, label, call_id)

@@ -54,15 +54,15 @@ async def pause(context: Context, number: int, waiting: Sequence[Pending]) -> No
 
 def write_down(stem: str, waiting: Sequence[Pending]) -> str:
     """Write questions into files. Returns: one line that says what waits where, and what to do."""
-    told = list(dict.fromkeys(str(error) for error in waiting if not isinstance(error, OpenQuestion)))
+    lines = list(dict.fromkeys(str(error) for error in waiting if not isinstance(error, OpenQuestion)))
     questions = [error for error in waiting if isinstance(error, OpenQuestion)]
     if questions:
-        told.insert(0, waiting_line(questions, write_questions(questions, stem)))
-    return "; ".join(told)
+        lines.insert(0, waiting_line(questions, write_questions(questions, stem)))
+    return "; ".join(lines)
 
 
 @contextmanager
-def named(kind: str, uu_id: str) -> Iterator[None]:
+def named_question(kind: str, uu_id: str) -> Iterator[None]:
     """Have a question that waits in a file say what is asked about which UU."""
     try:
         yield

@@ -10,7 +10,7 @@ from functools import cached_property
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from blindspot.agents.teachers.toolbox import Labelled, Likeness, Perturbation, Verdict
+from blindspot.agents.teachers.toolbox import Labelled, Likeness, Perturbation, ProbeResult
 from blindspot.graphs.context import Context
 from blindspot.graphs.shared.attacks import plan_of
 from blindspot.graphs.versions.versions import load_version
@@ -44,7 +44,7 @@ class VersionProbes:
         self._closed = Event()
         self._attackers: dict[str, Attacker] = {}
 
-    async def classify(self, texts: Sequence[Labelled]) -> list[Verdict]:
+    async def classify(self, texts: Sequence[Labelled]) -> list[ProbeResult]:
         """Ask the classifier about each text."""
         return await self._in_thread(self._classify, texts)
 
@@ -72,7 +72,7 @@ class VersionProbes:
     async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
-    def _classify(self, texts: Sequence[Labelled]) -> list[Verdict]:
+    def _classify(self, texts: Sequence[Labelled]) -> list[ProbeResult]:
         from blindspot.tools.classifier.classifier import texts_of
 
         asked = texts_of(texts, self._context.dataset.fields)
@@ -82,8 +82,8 @@ class VersionProbes:
             for text, label, confidence in zip(texts, predicted, confidences, strict=True)
         ]
 
-    def _judge(self, truth: str, predicted: str, confidence: float) -> Verdict:
-        return Verdict(predicted, confidence, is_uu(truth, predicted, confidence, self.tau))
+    def _judge(self, truth: str, predicted: str, confidence: float) -> ProbeResult:
+        return ProbeResult(predicted, confidence, is_uu(truth, predicted, confidence, self.tau))
 
     def _attack(self, text: Labelled, recipe: str) -> Perturbation:
         row = self._run_attack(text, recipe)

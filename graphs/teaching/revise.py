@@ -10,8 +10,8 @@ from blindspot.graphs.context import Context
 from blindspot.graphs.programs.bench import Bench
 from blindspot.graphs.programs.trials import Trial
 from blindspot.graphs.shared.references import least_of_all
-from blindspot.graphs.teaching.formalise import origin_of, program_row
-from blindspot.graphs.teaching.pause import named, pause
+from blindspot.graphs.teaching.formalise import program_origin, program_row
+from blindspot.graphs.teaching.pause import named_question, pause
 from blindspot.graphs.teaching.tasks import run_all
 from blindspot.graphs.teaching.teach import case_of
 from blindspot.graphs.teaching.teachers import open_teacher
@@ -91,11 +91,11 @@ async def revise_program(
         counter_examples=examples(trial, hits=False),
         hits=examples(trial, hits=True),
     )
-    with named("revision", uu.uu_id):
+    with named_question("revision", uu.uu_id):
         draft = await teacher.revise(case, refutation)
     if draft is None:
         return 0
-    new = program_row(draft, hypothesis, row.position, origin_of(teacher), revised_from=row.program_id)
+    new = program_row(draft, hypothesis, row.position, program_origin(teacher), revised_from=row.program_id)
     return await asyncio.to_thread(context.store.add, [new])
 
 

@@ -36,7 +36,7 @@ async def run_all(
         while pending and not cancelled():
             _, pending = await asyncio.wait(pending, timeout=LOOK_EVERY_S)
     finally:
-        await end(pending, grace_s)
+        await end_tasks(pending, grace_s)
         await asyncio.gather(*tasks, return_exceptions=True)
     if failures:
         raise failures[0]
@@ -44,7 +44,7 @@ async def run_all(
         raise Cancelled("stopped; what was under way is kept")
 
 
-async def end(tasks: Collection[asyncio.Task[None]], grace_s: float) -> None:
+async def end_tasks(tasks: Collection[asyncio.Task[None]], grace_s: float) -> None:
     """Cancel tasks that were not yet, wait for them, and cancel again those that take too long."""
     for task in tasks:
         if not task.cancelling():

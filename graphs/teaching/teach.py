@@ -10,8 +10,8 @@ from blindspot.agents.teachers.teacher import Case, Explanation, SampleRules, Te
 from blindspot.graphs.context import Context, PhaseResult, State
 from blindspot.graphs.shared.attacks import uus_of
 from blindspot.graphs.shared.references import least_for, least_of_all
-from blindspot.graphs.teaching.formalise import formalise
-from blindspot.graphs.teaching.pause import named, pause, tell_answers
+from blindspot.graphs.teaching.formalise import formalise_hypotheses
+from blindspot.graphs.teaching.pause import named_question, pause, tell_answers
 from blindspot.graphs.teaching.tasks import run_all
 from blindspot.graphs.teaching.teachers import open_teacher, own_rows
 from blindspot.storage.errors import (
@@ -71,7 +71,7 @@ async def teach(context: Context, state: State, report: Report) -> PhaseResult:
         await teacher.aclose()
     if waiting and not context.skip_unanswered:
         await pause(context, number, waiting)
-    hypotheses, written = await asyncio.to_thread(count_taught, context, number, own)
+    hypotheses, written = await asyncio.to_thread(count_written, context, number, own)
     if skipped and not hypotheses and all(isinstance(error, (Unanswered, MalformedAnswer)) for error in skipped):
         raise TeacherError(
             f"{skipped[-1]}; no question of this round got a usable answer, so there is nothing to train on: fix this "
@@ -80,7 +80,7 @@ async def teach(context: Context, state: State, report: Report) -> PhaseResult:
     return PhaseResult({}, {"hypotheses": hypotheses, "samples written": written, "UUs skipped": len(skipped)})
 
 
-def count_taught(context: Context, number: int, own: Mapping[str, object]) -> tuple[int, int]:
+def count_written(context: Context, number: int, own: Mapping[str, object]) -> tuple[int, int]:
     """Count a round's hypotheses, one teacher's own where there are several, and all its synthetic samples."""
     of_round = {"run_id": context.run_id, "round": number}
     return context.store.count(Hypothesis, **of_round, **own), context.store.count(SyntheticSample, **of_round)
@@ -110,7 +110,7 @@ async def teach_about(context: Context, teacher: Teacher, uu: Uu, least: int, wa
             with kept(waiting):
                 await generate(context, teacher, case, extrapolation)
         if writes != "samples":
-            await formalise(context, teacher, case, (abstraction, extrapolation))
+            await formalise_hypotheses(context, teacher, case, (abstraction, extrapolation))
 
 
 @contextmanager
@@ -138,7 +138,7 @@ async def hypothesise(
     if known:
         return known
     check_stop(context)
-    with named(kind, uu.uu_id):
+    with named_question(kind, uu.uu_id):
         explanation = await ask()
     hypothesis = Hypothesis(
         hypothesis_id=hypothesis_id,
@@ -164,7 +164,7 @@ async def generate(context: Context, teacher: Teacher, case: Case, hypothesis: H
         return
     check_stop(context)
     count = context.settings.teacher.samples_per_hypothesis
-    with named(SAMPLES_AFTER[hypothesis.kind], hypothesis.uu_id):
+    with named_question(SAMPLES_AFTER[hypothesis.kind], hypothesis.uu_id):
         drafts = await teacher.generate(case, explanation_of(hypothesis), hypothesis.kind, count)
     samples = [
         SyntheticSample(

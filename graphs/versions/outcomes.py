@@ -33,5 +33,5 @@ def outcomes_of(context: Context, texts: Sequence[Sample | Attack], predictions:
 def validation_outcomes(context: Context, model_id: str, report: Report = silent) -> Outcomes:
     """Predict the validation split, where the store does not know yet; rows in the order of the split."""
     samples = context.samples("validation")
-    said = predict_once(context, OnDemand(context, model_id), samples, kind="sample", report=report)
-    return outcomes_of(context, samples, said)
+    predictions = predict_once(context, OnDemand(context, model_id), samples, kind="sample", report=report)
+    return outcomes_of(context, samples, predictions)

@@ -75,7 +75,7 @@ def load_version(context: Context, version: ModelVersion) -> Classifier:
     from blindspot.tools.classifier.classifier import load_classifier
 
     return load_classifier(
-        weights_of(context, version),
+        weights_location(context, version),
         model_id=version.model_id,
         labels=context.dataset.labels,
         max_tokens=context.settings.classifier.max_tokens,
@@ -84,7 +84,7 @@ def load_version(context: Context, version: ModelVersion) -> Classifier:
     )
 
 
-def weights_of(context: Context, version: ModelVersion) -> str:
+def weights_location(context: Context, version: ModelVersion) -> str:
     """Where a version's weights are: a folder, or a hub's id.
 
     Raises: ModelError, when they are a folder's and no longer there.
@@ -150,7 +150,7 @@ def train_version(
     brought = context.original_id() if again and not classifier.fine_tune else None
     trained = retrain(
         Weights(
-            source=weights_of(context, parent) if parent else classifier.model,
+            source=weights_location(context, parent) if parent else classifier.model,
             fine_tuned=parent is not None or not classifier.fine_tune,
             labels=labels,
             max_tokens=classifier.max_tokens,
@@ -230,7 +230,7 @@ def bring_version(context: Context) -> ModelVersion:
     return version
 
 
-def is_there(context: Context, version: ModelVersion) -> bool:
+def has_weights(context: Context, version: ModelVersion) -> bool:
     """Whether a recorded version's weights are still where they were left; those on a hub count as there."""
     return Path(context.workspace.locate(version.folder)).is_dir() or version.rows_train == 0
 
@@ -256,8 +256,8 @@ def predict_once(
     for start in range(0, len(missing), KEPT_EVERY):
         if context.cancelled():
             raise Cancelled("stopped while predicting")
-        some = missing[start : start + KEPT_EVERY]
-        texts = [tuple(fields_of(subject)[name] for name in context.dataset.fields) for _, subject in some]
+        batch = missing[start : start + KEPT_EVERY]
+        texts = [tuple(subject_fields(subject)[name] for name in context.dataset.fields) for _, subject in batch]
         predicted, confidences, probabilities = version.classifier.predict_labels(texts)
         new = [
             Prediction(
@@ -269,11 +269,11 @@ def predict_once(
                 confidence=float(confidences[index]),
                 probabilities=tuple(float(value) for value in probabilities[index]),
             )
-            for index, (key, subject) in enumerate(some)
+            for index, (key, subject) in enumerate(batch)
         ]
         context.store.add(new)
         known |= {row.subject_id: row for row in new}
-        report(start + len(some), len(missing))
+        report(start + len(batch), len(missing))
     return {key: known[key] for key in ids}
 
 
@@ -283,6 +283,6 @@ def id_of(subject: Subject) -> str:
     return subject.attack_id if isinstance(subject, Attack) else subject.sample_id
 
 
-def fields_of(subject: Subject) -> Mapping[str, str]:
+def subject_fields(subject: Subject) -> Mapping[str, str]:
     assert subject.fields is not None, subject
     return subject.fields

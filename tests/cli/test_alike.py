@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blindspot.cli.report.page import build_page
-from blindspot.cli.show.hypotheses import merge
+from blindspot.cli.show.hypotheses import merge_alike
 from blindspot.storage import records as rec
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.schema.statement import examples_of, statement_of
@@ -161,6 +161,6 @@ def test_the_report_tells_a_statement_once_and_keeps_every_uu_and_sample(workspa
 
 def test_two_teachers_are_not_merged() -> None:
     row = {"kind": "abstraction", "statement": "slang", "text": "Slang.", "examples": [], "reasoning": "", "uu_id": "u"}
-    (group,) = merge([row | {"teacher": "a"}, row | {"teacher": "b"}])
+    (group,) = merge_alike([row | {"teacher": "a"}, row | {"teacher": "b"}])
     assert [one.teacher for one in group.stated] == ["a", "b"]
     assert [one.repeated for one in group.stated] == ["", ""]

@@ -18,7 +18,7 @@ import duckdb
 import pytest
 from rich.console import Console
 
-from blindspot.cli.show.attack_table import print_found, read_attacks
+from blindspot.cli.show.attack_table import print_attack_results, read_attacks
 from blindspot.cli.show.display import LiveDisplay
 from blindspot.graphs.context import Progress
 from blindspot.graphs.running.run import resume_run, start_run
@@ -287,7 +287,7 @@ def test_the_table_counts_and_the_examples_begin_with_the_most_confident(tmp_pat
         found = read_attacks(results, "attack-1")
     assert [row["recipe"] for row in found["statistics"]] == ["typos", "synonyms"]
     file = io.StringIO()
-    print_found(Console(file=file, width=60, markup=False, highlight=False, emoji=False), found)
+    print_attack_results(Console(file=file, width=60, markup=False, highlight=False, emoji=False), found)
     out = file.getvalue()
     for name, value in {"attacked": 8, "flipped": 3, "broken": 3, "UUs (flipped at 0.65 or more)": 2}.items():
         assert re.search(rf"│ {re.escape(name)} +│ +{value} │", out), name

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from blindspot.cli.handover.cards import plain, public
+from blindspot.cli.handover.cards import escaped, public
 from blindspot.cli.handover.handover import lay_out
 from blindspot.graphs.running.run import start_run
 from blindspot.storage.analysts.results import Results
@@ -209,6 +209,6 @@ def test_a_card_names_no_folder_and_no_address_of_a_teacher(spec: str, named: st
 
 def test_text_of_others_stays_text_in_a_card() -> None:
     hostile = "</script> [x](http://e) `a` |b|\n# c ![i](u) &lt; $x$"
-    assert plain(hostile) == (
+    assert escaped(hostile) == (
         r"\</script\> \[x\](http://e) \`a\` \|b\| \# c \!\[i\](u) \&lt; \$x\$"
     )  # fmt: skip

@@ -21,7 +21,7 @@ class FullDisk:
 
 
 async def work(error: Exception | None = None) -> None:
-    async with phase.published(FullDisk(), 5.0):  # type: ignore[arg-type]
+    async with phase.publishing(FullDisk(), 5.0):  # type: ignore[arg-type]
         await asyncio.sleep(0.1)
         if error:
             raise error

@@ -26,7 +26,7 @@ PROBED = Question(
     "uu-1",
     "Why?",
     "hash",
-    said=(Message("assistant", "I look.", uses=(USE,)), Message("user", "", results=(ToolResult("use-1", "[1]"),))),
+    turns=(Message("assistant", "I look.", uses=(USE,)), Message("user", "", results=(ToolResult("use-1", "[1]"),))),
 )
 AGAIN = (Message("user", "Else?"), Message("assistant", "{"), Message("user", "It is cut off."))
 

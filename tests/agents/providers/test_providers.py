@@ -57,7 +57,7 @@ async def reached(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[str]]:
 
 
 async def upload_and_buy(spec: str) -> None:
-    async with batch.opened(TeacherSpec.parse(spec)) as api:
+    async with batch.open_api(TeacherSpec.parse(spec)) as api:
         await api.buy(await api.upload([QUESTION]))
 
 
@@ -144,7 +144,7 @@ def test_openai_itself_is_given_the_newer_name_of_the_limit(url: str, name: str)
 @given(st.integers(0, MESSAGE_CHARACTERS + 10))
 def test_no_part_of_a_key_is_left_where_a_message_is_cut(before: int) -> None:
     peer = Peer("openai:m", "host", PLAIN_KEY)
-    told = peer.told(f"{'x' * before} {PLAIN_KEY} is wrong")
+    told = peer.redacted(f"{'x' * before} {PLAIN_KEY} is wrong")
     assert PLAIN_KEY[:4] not in told
     assert before > 200 or told.endswith("[key] is wrong")
 

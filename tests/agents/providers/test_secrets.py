@@ -108,5 +108,5 @@ async def test_a_key_that_a_provider_repeats_everywhere_is_nowhere_to_be_found(
 
 
 def test_a_proxys_password_is_not_told() -> None:
-    told = Peer("openai:m", "host", KEY).told("no such proxy: http://somebody:hunter2@proxy.example:8080/")
+    told = Peer("openai:m", "host", KEY).redacted("no such proxy: http://somebody:hunter2@proxy.example:8080/")
     assert told == "no such proxy: http://[user]@proxy.example:8080/"

@@ -21,7 +21,7 @@ from blindspot.agents.teachers.forecast import Forecast, add_up, forecast
 from blindspot.agents.teachers.teacher import Case
 from blindspot.cli.confirm import agree_on_spend
 from blindspot.cli.show.spend import PhaseSpend, by_phase, spend_in_words
-from blindspot.cli.show.summary import as_table, read_summary
+from blindspot.cli.show.summary import read_summary, summary_as_json
 from blindspot.graphs.context import Progress
 from blindspot.graphs.preflight.forecast import forecast_run
 from blindspot.graphs.running.run import start_run
@@ -316,7 +316,7 @@ async def test_a_run_tells_its_forecast_stays_under_it_and_sums_its_spend_up(
 
     run = await asyncio.to_thread(start_run, settings, show=show, cancelled=lambda: False, forecast=forecast)
     with Results.open(tmp_path / "workspace") as results:
-        summary = as_table(read_summary(results, run.run_id))
+        summary = summary_as_json(read_summary(results, run.run_id))
         _, told = results.query("SELECT message FROM events WHERE phase = 'forecast'")
         _, costs = results.query("SELECT calls, cost_usd, unpriced FROM run_cost")
         _, phases = results.query("SELECT phase, sum(cost_usd) FROM teacher_spend WHERE cost_usd > 0 GROUP BY phase")

@@ -19,7 +19,7 @@ from blindspot.agents.teachers import probing
 from blindspot.agents.teachers import questions as questions_of
 from blindspot.agents.teachers.answers import read_explanation, read_samples
 from blindspot.agents.teachers.teacher import Case, Explanation
-from blindspot.agents.teachers.toolbox import Labelled, Likeness, Perturbation, Talk, Toolbox, Verdict
+from blindspot.agents.teachers.toolbox import Labelled, Likeness, Perturbation, ProbeResult, Talk, Toolbox
 from blindspot.storage.errors import MalformedAnswer
 from blindspot.storage.records import ToolCall
 from support.places import SNAPSHOTS
@@ -72,8 +72,8 @@ def questions(case: Case, text: str) -> list[Question]:
         questions_of.abstraction_question(case),
         questions_of.extrapolation_question(case, hypothesis),
         questions_of.generation_question(case, hypothesis, "abstraction", 2),
-        probing.abstraction_question(case, 4),
-        probing.extrapolation_question(case, hypothesis, 4),
+        probing.probing_abstraction(case, 4),
+        probing.probing_extrapolation(case, hypothesis, 4),
     ]
 
 
@@ -145,7 +145,7 @@ def test_what_a_model_reads_of_a_hostile_case_is_what_was_agreed_on() -> None:
         PLAIN, original={"text": HOSTILE["closing tag"]}, perturbed={"text": HOSTILE["role markers"]}, label="positive"
     )
     file = SNAPSHOTS / "hostile_pair.txt"
-    text = probing.abstraction_question(pair, 4).text + "\n"
+    text = probing.probing_abstraction(pair, 4).text + "\n"
     if not file.exists():
         file.write_text(text, encoding="utf-8")
         pytest.fail(f"{file} was not there and is written now: read it, and commit it if it is right")
@@ -172,11 +172,13 @@ class Echo:
     def __init__(self, text: str) -> None:
         self.text = text
 
-    async def classify(self, texts: Any) -> list[Verdict]:
-        return [Verdict("negative", 0.9, True) for _ in texts]
+    async def classify(self, texts: Any) -> list[ProbeResult]:
+        return [ProbeResult("negative", 0.9, True) for _ in texts]
 
     async def attack(self, text: Labelled, recipe: str) -> Perturbation:
-        return Perturbation("flipped", {"text": self.text}, Verdict("negative", 0.9, True), len(recipe + text.label))
+        return Perturbation(
+            "flipped", {"text": self.text}, ProbeResult("negative", 0.9, True), len(recipe + text.label)
+        )
 
     async def compare(self, text: Any, other: Any) -> Likeness:
         return Likeness(float(text == other), 0.5)
@@ -274,7 +276,7 @@ def test_fields_are_those_of_the_data_set_or_none(extra: dict[str, Any]) -> None
 
 
 def test_a_tool_call_written_as_text_is_not_done() -> None:
-    question = replace(probing.abstraction_question(PLAIN, 4), tools=Toolbox(PLAIN, Echo(""), 4).offered)
+    question = replace(probing.probing_abstraction(PLAIN, 4), tools=Toolbox(PLAIN, Echo(""), 4).offered)
     for text in (HOSTILE["tool call"], HOSTILE["native tool call"]):
         with pytest.raises(MalformedAnswer):
             probing.reader(question)(Reply(text, "m", 1, 1))

@@ -17,7 +17,7 @@ from blindspot.agents.spec import TeacherSpec
 from blindspot.agents.teachers.opening import open_language_model
 from blindspot.agents.teachers.probing import ProbingTeacher
 from blindspot.agents.teachers.teacher import Case, Explanation
-from blindspot.agents.teachers.toolbox import Labelled, Likeness, Perturbation, Verdict
+from blindspot.agents.teachers.toolbox import Labelled, Likeness, Perturbation, ProbeResult
 from blindspot.graphs.context import Context
 from blindspot.graphs.preflight.source import source_of
 from blindspot.graphs.running.run import resume_run, start_run
@@ -67,13 +67,13 @@ class WordProbes:
     forgets: bool = False
     asked: list[str] = field(default_factory=list)
 
-    async def classify(self, texts: Sequence[Labelled]) -> list[Verdict]:
+    async def classify(self, texts: Sequence[Labelled]) -> list[ProbeResult]:
         self.asked += [text.fields["text"] for text in texts]
         return [self.judge(text) for text in texts]
 
-    def judge(self, text: Labelled) -> Verdict:
+    def judge(self, text: Labelled) -> ProbeResult:
         predicted = "negative" if "not" in text.fields["text"].lower() else "positive"
-        return Verdict(predicted, self.confidence, predicted != text.label and self.confidence >= self.tau)
+        return ProbeResult(predicted, self.confidence, predicted != text.label and self.confidence >= self.tau)
 
     async def attack(self, text: Labelled, recipe: str) -> Perturbation:
         self.asked.append(text.fields["text"])

@@ -48,8 +48,8 @@ QUESTIONS = {
     "extrapolation_single": extrapolation_question(SINGLE, ABSTRACTION),
     "generation_pair": generation_question(PAIR, ABSTRACTION, "abstraction", 2),
     "generation_single": generation_question(SINGLE, ABSTRACTION, "extrapolation", 1),
-    "abstraction_probing_pair": probing.abstraction_question(PAIR, 4),
-    "extrapolation_probing_single": probing.extrapolation_question(SINGLE, ABSTRACTION, 4),
+    "abstraction_probing_pair": probing.probing_abstraction(PAIR, 4),
+    "extrapolation_probing_single": probing.probing_extrapolation(SINGLE, ABSTRACTION, 4),
 }
 PROMPTS = {
     "abstraction", "abstraction_probing", "again", "case_cut", "case_pair", "case_single", "decide", "extrapolation",

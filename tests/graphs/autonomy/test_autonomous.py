@@ -26,7 +26,7 @@ from blindspot.agents.teachers.teacher import Case, Explanation
 from blindspot.cli.show.display import LiveDisplay
 from blindspot.graphs.context import Progress
 from blindspot.graphs.running.run import resume_run, start_run
-from blindspot.graphs.study.course import Told
+from blindspot.graphs.study.course import Callbacks
 from blindspot.graphs.study.study import run_study
 from blindspot.storage.errors import MalformedAnswer, SettingsError, StoreError
 from blindspot.storage.records import Run
@@ -249,7 +249,7 @@ async def test_attacks_that_a_study_shares_are_there_to_be_asked_for(
         """
     )
     plan = load_study(tmp_path / "study.toml", [])
-    end = await asyncio.to_thread(run_study, plan, Told(nothing, lambda _: None, never))
+    end = await asyncio.to_thread(run_study, plan, Callbacks(nothing, lambda _: None, never))
     assert not end.failed
     assert read(tmp_path / "workspace", "select count(*) from attacks where split = 'validation'") == [
         (ROWS["validation"],)
@@ -464,13 +464,13 @@ def test_knobs_that_are_left_out_have_their_defaults() -> None:
 def test_a_refusal_answers_every_tool_that_was_called() -> None:
     question = decision_question("sentiment", {"round": 1}, ["attack", "stop"])
     reply = Reply("", "m", 1, 1, uses=(ToolUse("a", "teach", "{}"), ToolUse("b", "filter", "{}")))
-    asking, given = refused(question, reply, "one at a time").said
+    asking, given = refused(question, reply, "one at a time").turns
     assert asking.uses == reply.uses
     assert [(result.use_id, json.loads(result.text)) for result in given.results] == [
         ("a", {"refused": "one at a time"}),
         ("b", {"refused": "one at a time"}),
     ]
-    talked, told = refused(question, Reply("", "m", 1, 1), "call one").said
+    talked, told = refused(question, Reply("", "m", 1, 1), "call one").turns
     assert (talked.text, told.text) == ("(nothing)", "refused: call one")
 
 

@@ -22,10 +22,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from blindspot.cli.show.comparison_table import print_found, read_comparison
+from blindspot.cli.show.comparison_table import print_comparison_results, read_comparison
 from blindspot.cli.show.display import LiveDisplay
 from blindspot.graphs.context import Progress
-from blindspot.graphs.kinds.comparison import settings_for
+from blindspot.graphs.kinds.comparison import teacher_settings
 from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.storage import records as rec
 from blindspot.storage.analysts.results import Results
@@ -223,7 +223,7 @@ async def test_the_caps_are_those_of_the_run_and_every_model_gets_the_same_part(
     assert (rows[openai].calls, rows[anthropic].calls) == (12, 12)
     assert rows["rules"].written == 2 * UUS
     settings = check_settings(table("rules", "openai:a", "openai:b", teacher={"max_usd": 3.0}), where="test")
-    assert settings_for(settings, "openai:b").teacher.max_usd == 1.5
+    assert teacher_settings(settings, "openai:b").teacher.max_usd == 1.5
 
 
 @pytest.mark.parametrize(
@@ -231,8 +231,8 @@ async def test_the_caps_are_those_of_the_run_and_every_model_gets_the_same_part(
 )
 def test_no_teacher_of_a_comparison_decides_what_comes_next(table: MakeTable, autonomy: str, others: str) -> None:
     settings = check_settings(table("rules", "openai:a", teacher={"autonomy": autonomy}), where="test")
-    assert settings_for(settings, "openai:a").teacher.autonomy == others
-    assert settings_for(settings, "rules").teacher.autonomy == "scripted"
+    assert teacher_settings(settings, "openai:a").teacher.autonomy == others
+    assert teacher_settings(settings, "rules").teacher.autonomy == "scripted"
 
 
 async def test_answers_that_the_cache_has_count_as_they_were_bought(
@@ -340,7 +340,7 @@ async def test_without_uus_nothing_is_asked(teacher_server: TeacherServer, table
 
 def shown(found: dict[str, Any], width: int = 100) -> str:
     file = io.StringIO()
-    print_found(Console(file=file, width=width, markup=False, highlight=False, emoji=False), found)
+    print_comparison_results(Console(file=file, width=width, markup=False, highlight=False, emoji=False), found)
     return file.getvalue()
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import blindspot
 from blindspot.agents.teachers.teacher import Case, Draft, Explanation, Hypotheses, ProgramDraft, Refutation, Teacher
-from blindspot.graphs.programs.dosing import divide, pool_of_others
+from blindspot.graphs.programs.dosing import divide_budget, pool_of_others
 from blindspot.graphs.programs.trials import try_programs
 from blindspot.storage.errors import Cancelled, DataError
 from blindspot.storage.records import ProgramTest, Sample
@@ -281,5 +281,5 @@ def test_templates_get_no_more_than_programs_of_the_same_effect() -> None:
 
     tests = {"edits": test_of("edits", 100, 800), "texts": test_of("texts", 200, 200)}
     available = {"edits": 10_000, "texts": 10_000}
-    assert divide(context, 1, tests, available, 1000, {"texts"}) == {"edits": 500, "texts": 500}
-    assert divide(context, 1, {"texts": tests["texts"]}, {"texts": 300}, 1000, {"texts"}) == {"texts": 300}
+    assert divide_budget(context, 1, tests, available, 1000, {"texts"}) == {"edits": 500, "texts": 500}
+    assert divide_budget(context, 1, {"texts": tests["texts"]}, {"texts": 300}, 1000, {"texts"}) == {"texts": 300}

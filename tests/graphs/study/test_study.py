@@ -13,7 +13,7 @@ import pytest
 
 from blindspot.graphs.context import Progress
 from blindspot.graphs.study.cells import choose_cells
-from blindspot.graphs.study.course import Place, Told
+from blindspot.graphs.study.course import Callbacks, StudyProgress
 from blindspot.graphs.study.study import StudyEnd, run_study
 from blindspot.storage.errors import Cancelled
 from blindspot.storage.settings.study_cells import load_study
@@ -56,14 +56,14 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from blindspot.graphs.study.study import run_study
-from blindspot.graphs.study.course import Told
+from blindspot.graphs.study.course import Callbacks
 from blindspot.storage.settings.study_cells import load_study
 
 def show(progress):
     if progress.phase == "retrain" and not progress.message:
         os.kill(os.getpid(), signal.SIGKILL)
 
-run_study(load_study(Path("study.toml")), Told(show, lambda place: None, lambda: False))
+run_study(load_study(Path("study.toml")), Callbacks(show, lambda place: None, lambda: False))
 """
 
 
@@ -72,7 +72,7 @@ class Watched:
     """What a study told."""
 
     end: StudyEnd | None = None
-    entered: list[Place] = field(default_factory=list)
+    entered: list[StudyProgress] = field(default_factory=list)
 
 
 def start(folder: Path, *only: str, breaks: str = "", stops_at: int = 0) -> Watched:
@@ -88,7 +88,7 @@ def start(folder: Path, *only: str, breaks: str = "", stops_at: int = 0) -> Watc
         if progress.phase == "retrain" and seen.entered[-1].cell.arm == breaks:
             raise RuntimeError("the machine is on fire")
 
-    told = Told(show, seen.entered.append, lambda: bool(stops_at) and len(seen.entered) >= stops_at)
+    told = Callbacks(show, seen.entered.append, lambda: bool(stops_at) and len(seen.entered) >= stops_at)
     seen.end = run_study(plan, told, chosen=choose_cells(only, plan))
     return seen
 

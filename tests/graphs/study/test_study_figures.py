@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blindspot.cli.commands.init import STUDY
-from blindspot.cli.study.display import LiveStudy, PlainStudy, in_words
-from blindspot.cli.study.read import FoundStudy
+from blindspot.cli.study.display import LiveStudy, PlainStudy, outlook_in_words
+from blindspot.cli.study.read import PublishedStudy
 from blindspot.cli.study.tables import grids_of, in_markdown
 from blindspot.graphs.context import Progress, samples_of
 from blindspot.graphs.preflight.preflight import Preflight
 from blindspot.graphs.study.cells import check_arm
-from blindspot.graphs.study.course import Place
+from blindspot.graphs.study.course import StudyProgress
 from blindspot.graphs.study.figures import baselines_of
 from blindspot.graphs.study.remaining_time import Outlook
 from blindspot.storage.errors import SettingsError
@@ -243,7 +243,7 @@ def test_the_dose_curve_has_a_column_for_each_share() -> None:
     stands = {name: baselines_of(name, methods) for name in methods}
     rows = compare(replace(compared(methods), baselines=stands))
     place = ("data", "model", "pruthi")
-    found = FoundStudy(
+    found = PublishedStudy(
         study_id="small-1",
         status="finished",
         results=Path("results.duckdb"),
@@ -270,7 +270,7 @@ def test_the_dose_curve_has_a_column_for_each_share() -> None:
 def test_accuracy_is_told_once_where_a_run_has_several_recipes() -> None:
     rows = compare(compared({name: {0: measured([WRONG, RIGHT])} for name in ("original", "none")}))
     recipes = ("pruthi+deepwordbug", "pruthi+deepwordbug: pruthi", "pruthi+deepwordbug: deepwordbug", "textfooler")
-    found = FoundStudy(
+    found = PublishedStudy(
         study_id="small-1",
         status="finished",
         results=Path("results.duckdb"),
@@ -301,15 +301,15 @@ def test_accuracy_is_told_once_where_a_run_has_several_recipes() -> None:
 def test_the_time_that_is_left_falls_and_never_below_that_of_the_other_cells(
     seconds: float, elapsed: float, said: str
 ) -> None:
-    assert in_words(Outlook(seconds, 3600, False), elapsed) == said
-    assert in_words(Outlook(seconds, 9000, True), 0) == "about 2.7 h left, a rough guess from sizes"
+    assert outlook_in_words(Outlook(seconds, 3600, False), elapsed) == said
+    assert outlook_in_words(Outlook(seconds, 9000, True), 0) == "about 2.7 h left, a rough guess from sizes"
 
 
 def test_a_display_says_which_cell_it_is_in(
     plan: Callable[..., StudyPlan], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     cell = plan('methods = ["none", "relabel"]').cells[2]
-    place = Place(3, 8, cell, Outlook(60, 60, False))
+    place = StudyProgress(3, 8, cell, Outlook(60, 60, False))
     plain, live = PlainStudy(), LiveStudy(tmp_path, lambda: False)
     for display in (plain, live):
         display.enter(place)

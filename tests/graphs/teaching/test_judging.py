@@ -68,7 +68,7 @@ def settings_of(small: Table, folder: Path, spec: str, **changes: dict[str, Any]
     """A run of two programs of a file, with attacks on the test split, and a judge."""
     folder.mkdir(exist_ok=True)
     (folder / "programs.jsonl").write_text("\n".join(map(json.dumps, (WRONG, RIGHT))))
-    given = {
+    given: Table = {
         "run": {"workspace": str(folder / "ws"), "tau": 0.5},
         "method": {"name": "programs", "share": 0.5},
         "hypotheses": {

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.graphs.shared.attacks import add_changed_words
+from blindspot.graphs.shared.attacks import store_changed_words
 from blindspot.storage.records import Attack, AttackStatus, ChangedWord, Fields, Sample
 from blindspot.storage.store.store import Store
 from blindspot.tools.text.edits import PARTS_OF_SPEECH, TOKEN, changed_words, words_of
@@ -88,11 +88,11 @@ def test_every_universal_tag_has_a_word() -> None:
 def test_changed_words_are_added_once(tmp_path: Path) -> None:
     sample = Sample("smp-1", "dat-1", "test", 0, ORIGINAL, "bad")
     with Store.open(tmp_path) as store:
-        add_changed_words(store, [sample], [attack("atk-0", None)])
+        store_changed_words(store, [sample], [attack("atk-0", None)])
         assert store.count(ChangedWord) == 0
         for _ in range(2):
-            add_changed_words(store, [sample], [CHANGED])
+            store_changed_words(store, [sample], [CHANGED])
             assert [row.number for row in store.rows(ChangedWord)] == [0, 1, 2, 3]
-        add_changed_words(store, [sample], [CHANGED, attack("atk-2", {**ORIGINAL, "second": "We liked two secnes."})])
+        store_changed_words(store, [sample], [CHANGED, attack("atk-2", {**ORIGINAL, "second": "We liked two secnes."})])
         assert [row.after for row in store.rows(ChangedWord, attack_id="atk-2")] == ["secnes"]
         assert store.count(ChangedWord) == 5
