@@ -85,7 +85,8 @@ def read_labels(reply: Reply, judged: JudgedTexts) -> list[str | None]:
         label = known.get(answer.strip().casefold())
         if label is None and answer.strip().casefold() != UNCLEAR:
             raise MalformedAnswer(
-                f"labels: {quoted_value(answer)} of text {number} is neither {UNCLEAR} nor one of {', '.join(judged.labels)}"
+                f"labels: {quoted_value(answer)} of text {number} is neither {UNCLEAR} nor one of "
+                f"{', '.join(judged.labels)}"
             )
         labels.append(label)
     return labels

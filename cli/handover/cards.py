@@ -162,7 +162,8 @@ def data_card(made: Made, rows: Sequence[Mapping[str, Any]], columns: Sequence[s
 # Synthetic samples of {escaped(summary.run_id)}
 
 {len(rows):,} samples for the task "{escaped(made.task)}", {added_by(made)}, to repair a classifier's confident \
-errors; {len(accepted):,} {"passed the filter and can be trained on" if filtered else "are trained on, without a filter"} \
+errors; {len(accepted):,} \
+{"passed the filter and can be trained on" if filtered else "are trained on, without a filter"} \
 ({", ".join(f"{escaped(label)} {counts[label]:,}" for label in made.labels)}).
 
 ```python
