@@ -29,6 +29,30 @@ Row = TypeVar("Row")
 
 _raw: dict[int, DroppingFile] = {}  # the process's own streams, by file descriptor, once they are opened
 
+DEFAULT_WORKSPACE = Path("blindspot-workspace")
+WORKSPACE_VARIABLE = "BLINDSPOT_WORKSPACE"
+UNCROPPED = 100_000  # columns of an output that is not a terminal: whoever reads it crops for themselves
+
+WorkspaceOption = Annotated[
+    Path, typer.Option("--workspace", "-w", envvar=WORKSPACE_VARIABLE, help="The folder that holds the runs.")
+]
+FileWorkspaceOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--workspace", "-w", envvar=WORKSPACE_VARIABLE, help="The folder that holds the runs; overrides run.workspace."
+    ),
+]
+SettingsArgument = Annotated[
+    Path, typer.Argument(metavar="MITIGATION.toml", help="The settings file; `blindspot init` writes one.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print only JSON on standard output.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result and errors.")]
+
+# What a data set or a language model wrote must not move the cursor, set the terminal's title or turn the order of
+# letters around (embeddings, overrides and isolates: the marks that letters of Arabic or Hebrew need stay).
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+PADDING = re.compile(r" +(?=\n)")
+
 
 class DroppingFile(io.FileIO):
     """A file that takes everything. The first failure is kept; from then on, what is written is dropped.
@@ -102,31 +126,6 @@ def while_read(rows: Iterable[Row]) -> Iterator[Row]:
         if output_failure() is not None:
             return
         yield row
-
-
-DEFAULT_WORKSPACE = Path("blindspot-workspace")
-WORKSPACE_VARIABLE = "BLINDSPOT_WORKSPACE"
-UNCROPPED = 100_000  # columns of an output that is not a terminal: whoever reads it crops for themselves
-
-WorkspaceOption = Annotated[
-    Path, typer.Option("--workspace", "-w", envvar=WORKSPACE_VARIABLE, help="The folder that holds the runs.")
-]
-FileWorkspaceOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--workspace", "-w", envvar=WORKSPACE_VARIABLE, help="The folder that holds the runs; overrides run.workspace."
-    ),
-]
-SettingsArgument = Annotated[
-    Path, typer.Argument(metavar="MITIGATION.toml", help="The settings file; `blindspot init` writes one.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print only JSON on standard output.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, only the result and errors.")]
-
-# What a data set or a language model wrote must not move the cursor, set the terminal's title or turn the order of
-# letters around (embeddings, overrides and isolates: the marks that letters of Arabic or Hebrew need stay).
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-PADDING = re.compile(r" +(?=\n)")
 
 
 def visible(text: str) -> str:

@@ -18,6 +18,18 @@ SHORTEST_S = 1e-6  # a rounding error is no reason to pass
 NEWEST = 0.05  # the least weight of the newest answer
 ROOM = 1.05  # for questions that take more of their bound than those before
 
+LATE = 0.005  # of a minute that a request may be late by, from passing the rate limiter to its arrival
+LATE_S = 0.02  # the same of a second
+SPREAD = 0.2  # of a second over which its requests pass: sent all at once, the last of them would be late
+SENT_WITHIN_S = 0.5  # every request is, unless the event loop was held up
+BEAT_S = 0.05  # between two looks at whether it was
+CUT = 0.85  # of the rates, after a refusal
+LEAST = 0.1  # of the rates, however often refused
+REGROWTH = 0.1  # of the rates, in a minute without a refusal
+LONGEST_BACKOFF_S = 30.0  # where a provider does not say for how long
+
+RATE_LIMITERS: dict[tuple[asyncio.AbstractEventLoop, str, Rates], RateLimiter] = {}
+
 
 @dataclass(slots=True)
 class Spent:
@@ -112,17 +124,6 @@ class TokenGuess:
         off = tokens_out - self._out
         self._out += weight * off
         self._variance_out = (1 - weight) * (self._variance_out + weight * off * off)
-
-
-LATE = 0.005  # of a minute that a request may be late by, from passing the rate limiter to its arrival
-LATE_S = 0.02  # the same of a second
-SPREAD = 0.2  # of a second over which its requests pass: sent all at once, the last of them would be late
-SENT_WITHIN_S = 0.5  # every request is, unless the event loop was held up
-BEAT_S = 0.05  # between two looks at whether it was
-CUT = 0.85  # of the rates, after a refusal
-LEAST = 0.1  # of the rates, however often refused
-REGROWTH = 0.1  # of the rates, in a minute without a refusal
-LONGEST_BACKOFF_S = 30.0  # where a provider does not say for how long
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,9 +292,6 @@ def put_off(times: deque[float], since: float, until: float) -> None:
 def backoff_s(first_s: float, failures: int) -> float:
     """How long to wait after a failure that followed this many others."""
     return min(LONGEST_BACKOFF_S, first_s * 2.0 ** min(failures, 32))
-
-
-RATE_LIMITERS: dict[tuple[asyncio.AbstractEventLoop, str, Rates], RateLimiter] = {}
 
 
 def rate_limiter_of(spec: str, rates: Rates) -> RateLimiter:

@@ -16,6 +16,8 @@ from blindspot.storage.records import Fields
 
 SHOWN_CHARACTERS = 6_000  # of each field: some 1,500 tokens, more than small classifiers read
 
+FOLDER = files("blindspot.agents.prompts")
+
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
@@ -51,9 +53,6 @@ def window_start(text: str, other: str, limit: int) -> int:
     differs = Prefix.similarity(text, other)
     is_beyond = text != other and differs > limit * 3 // 4
     return differs - limit // 4 if is_beyond else 0
-
-
-FOLDER = files("blindspot.agents.prompts")
 
 
 @dataclass(frozen=True, slots=True)

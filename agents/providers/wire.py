@@ -17,6 +17,9 @@ from blindspot.agents.providers.peer import short_line
 SLACK = 2  # times the most that a request may take: a server may wrap a question in words of its own
 SLACK_TOKENS = 1_000
 
+UNREADABLE = -1  # a count that cannot be read: no plausible one, so the worst case is taken
+FILTERED = "its content filter stopped the answer"
+
 
 def with_plausible_counts(reply: Reply, most_in: int, most_out: int) -> Reply:
     """Replace counts that cannot be by the most that the request may have taken.
@@ -64,10 +67,6 @@ def sendable_arguments(arguments: str) -> dict[str, Any]:
     except ValueError:
         read = None
     return read if isinstance(read, dict) else {"unreadable": arguments}
-
-
-UNREADABLE = -1  # a count that cannot be read: no plausible one, so the worst case is taken
-FILTERED = "its content filter stopped the answer"
 
 
 def read_count(value: object) -> object:

@@ -33,6 +33,9 @@ CHOICE_TOKENS = 60  # its choice
 LABEL_TOKENS = 6  # of one text, in a judge's answer
 STEPS_PER_ROUND = 12  # of an autonomous run: the seven phases, and some of them again
 
+REASON_TOKENS = 500  # why an answer could not be used, at most
+LATENCY_S, TOKENS_PER_S = 1.0, 60.0  # assumed of a provider: until the first token of an answer, and from then on
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
@@ -127,10 +130,6 @@ def judging_ask(judged: JudgedTexts, *, likely: int, most: int) -> Ask:
 def question_bytes(question: Question) -> int:
     """Bytes of a question without its tools, and so its tokens at most."""
     return most_tokens(question.messages)
-
-
-REASON_TOKENS = 500  # why an answer could not be used, at most
-LATENCY_S, TOKENS_PER_S = 1.0, 60.0  # assumed of a provider: until the first token of an answer, and from then on
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,11 @@ from blindspot.tools.programs.vocabulary import Program
 from blindspot.tools.text.rewrite import SLIPS, Slip, misspell_words, swap_words, transplant
 from blindspot.tools.text.vocabulary import ENGLISH, Vocabulary, overlap, split_sentences, words_of
 
-LEAST_SHARE = 0.12  # of the words that can be misspelt
 MOST_SWAPPED = 30  # telling words of a label that give way to the UU's
 MOST_PLACES = 2  # of one text
+
+LEAST_SHARE = 0.12  # of a text's words that are misspelt or rewritten: fewer would make a near copy of a training sample
+CARRIERS_COMPARED = 20  # training samples among which the most fitting one is taken
 
 
 def state_programs(case: Case, pattern: Pattern, vocabulary: Vocabulary) -> list[tuple[HypothesisKind, Program]]:
@@ -76,10 +78,6 @@ def swap_telling(case: Case, pattern: Pattern, vocabulary: Vocabulary) -> Replac
         return None
     swaps = tuple(Swap(old=word, new=cues) for word in speaking[:MOST_SWAPPED])
     return Replace(kind="replace", swaps=swaps, at_most=MOST_PLACES)
-
-
-LEAST_SHARE = 0.12  # of a sample's words that are rewritten: fewer would make a near copy of a training sample
-CARRIERS_COMPARED = 20  # training samples among which the most fitting one is taken
 
 
 class RulesTeacher:

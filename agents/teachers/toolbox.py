@@ -18,6 +18,14 @@ from blindspot.agents.teachers.teacher import Case
 from blindspot.storage.errors import MalformedAnswer
 from blindspot.storage.records import AttackStatus, Fields, ToolCall, make_id, now
 
+MOST_TEXTS = 8  # that one call of `classify` takes
+MOST_CHARACTERS = 4_000  # of one field of a text that a teacher writes
+
+STRICT = ConfigDict(extra="forbid")
+Text = Annotated[str, StringConstraints(min_length=1, max_length=MOST_CHARACTERS)]
+
+DIGITS = 2  # of what a teacher is told: a GPU's last bits must not change a conversation
+
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
@@ -79,13 +87,6 @@ class Probes(Protocol):
 
     async def aclose(self) -> None:
         """Release models and threads."""
-
-
-MOST_TEXTS = 8  # that one call of `classify` takes
-MOST_CHARACTERS = 4_000  # of one field of a text that a teacher writes
-
-STRICT = ConfigDict(extra="forbid")
-Text = Annotated[str, StringConstraints(min_length=1, max_length=MOST_CHARACTERS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +166,6 @@ def inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
         for key, value in schema.items()
         if key != "$defs" and not (key == "title" and isinstance(value, str))
     }
-
-
-DIGITS = 2  # of what a teacher is told: a GPU's last bits must not change a conversation
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,20 +18,6 @@ if TYPE_CHECKING:
 
     from blindspot.cli.show.summary import Summary
 
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What the cards tell of a run."""
-
-    summary: Summary
-    settings: Mapping[str, Any]
-    versions: Mapping[str, str]  # package -> version
-    fields: tuple[str, ...]
-    labels: tuple[str, ...]
-    task: str
-    rows: Mapping[str, int]  # split -> rows
-
-
 MINILM_ID = "sentence-transformers/all-MiniLM-L6-v2"
 ON_A_HUB = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!&~$])")
@@ -60,6 +46,19 @@ COLUMNS = {
     "score_nearest_synthetic": "the same with the nearest accepted synthetic sample",
     "score_characters": "characters of all fields",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What the cards tell of a run."""
+
+    summary: Summary
+    settings: Mapping[str, Any]
+    versions: Mapping[str, str]  # package -> version
+    fields: tuple[str, ...]
+    labels: tuple[str, ...]
+    task: str
+    rows: Mapping[str, int]  # split -> rows
 
 
 def model_card(made: Made, version: Mapping[str, Any]) -> str:

@@ -27,6 +27,10 @@ STATEMENT = f"{statement_of('text')} AS statement, {examples_of('text')} AS exam
 
 EXAMPLES_SHOWN = 12
 
+AROUND = 12  # words shown on either side of a change in a long text
+UUS_NAMED = 4
+LONG = 60  # words of a text that is shown in part
+
 
 @dataclass(frozen=True, slots=True)
 class Stated:
@@ -109,11 +113,6 @@ def count_in_words(groups: Sequence[Alike]) -> str:
     different = sum(len(group.stated) for group in groups)
     total = sum(len(one.rows) for group in groups for one in group.stated)
     return f"{total:,} hypotheses" if different == total else f"{different:,} different hypotheses ({total:,} in all)"
-
-
-AROUND = 12  # words shown on either side of a change in a long text
-UUS_NAMED = 4
-LONG = 60  # words of a text that is shown in part
 
 
 def print_hypotheses(console: Console, rows: Sequence[Mapping[str, Any]], *, run_id: str, limit: int) -> None:

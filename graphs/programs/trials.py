@@ -32,6 +32,9 @@ STILL_OPEN = ("confirmed", "open", "half closed")
 FIRST = ("confirmed", "refuted", "not applicable", "invalid")
 """Verdicts of the model version that a program was first tested on."""
 
+TEMPLATE_TEXTS = 200  # made of the templates of one program
+PREDICTED_TOGETHER = 512  # texts, between two looks at whether to stop
+
 
 def first_tests(
     context: Context, number: int, model_id: str, trials: Mapping[str, Trial], ground: Ground
@@ -119,10 +122,6 @@ def newest_tests(rows: Sequence[ProgramTest]) -> dict[str, ProgramTest]:
     for row in sorted(rows, key=lambda row: (row.round, row.verdict not in FIRST)):
         newest[row.program_id] = row
     return newest
-
-
-TEMPLATE_TEXTS = 200  # made of the templates of one program
-PREDICTED_TOGETHER = 512  # texts, between two looks at whether to stop
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from blindspot.tools.attack.attacker import Models
     from blindspot.tools.classifier.classifier import Classifier
 
+KEPT_EVERY_S = 1.0  # adding rows takes some 15 ms, one or a hundred; a kill loses those of this time, and in flight
+
 
 def flips_of(context: Context, model_id: str, split: Split) -> list[Attack]:
     """The attacks that flipped a model version's label, with this run's recipes, on the samples that it draws.
@@ -63,9 +65,6 @@ def store_changed_words(store: Store, samples: Sequence[Sample], attacks: Sequen
         from blindspot.tools.text.edits import changed_words
 
         store.add(changed_words(new, {sample.sample_id: sample.fields for sample in samples}))
-
-
-KEPT_EVERY_S = 1.0  # adding rows takes some 15 ms, one or a hundred; a kill loses those of this time, and in flight
 
 
 def budget_of(settings: AttackSection) -> Budget:

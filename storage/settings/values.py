@@ -11,6 +11,12 @@ from blindspot.storage.errors import SettingsError
 RENAMED = {"retrain.doubt": "label_smoothing"}
 """Old key -> new name in the same section."""
 
+MOST_BYTES = 2**20  # of a file of settings
+MOST_DEPTH = 16  # tables and lists in one another
+MOST_CHARACTERS = 10_000  # of a text
+MOST_NAME_BYTES = 255  # of a file or folder, on every usual file system
+SHOWN = 80  # characters of a wrong value
+
 
 class RenamedSetting(FutureWarning):
     """A setting was given by a name that it no longer has."""
@@ -36,13 +42,6 @@ def rename_settings(table: dict[str, Any], *, where: str, warn: bool) -> dict[st
             warnings.warn(f"{old} is called {name}.{new} now; the old name still works", RenamedSetting, stacklevel=2)
         table = table | {name: {new if each == key else each: value for each, value in section.items()}}
     return table
-
-
-MOST_BYTES = 2**20  # of a file of settings
-MOST_DEPTH = 16  # tables and lists in one another
-MOST_CHARACTERS = 10_000  # of a text
-MOST_NAME_BYTES = 255  # of a file or folder, on every usual file system
-SHOWN = 80  # characters of a wrong value
 
 
 def shorten(text: str) -> str:

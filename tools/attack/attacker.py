@@ -26,6 +26,9 @@ from blindspot.tools.text.edits import words_of
 
 QUERY_BUDGET = "query budget"  # the `error` of an attack that failed because it ran out of queries
 
+Text = tuple[str, ...]
+AHEAD = 4  # times as many samples as are attacked at once may have begun without a row, where rows keep an order
+
 
 def blank_row(sample: Sample, plan: AttackPlan, queries: int) -> Attack:
     """What is known of an attack without its result."""
@@ -81,10 +84,6 @@ def read_result(result: Any, probabilities: NDArray[Any], row: Attack, plan: Att
         fields=dict(zip(plan.field_names, values, strict=True)),
         perturbed_words=len(original.all_words_diff(perturbed)),
     )
-
-
-Text = tuple[str, ...]
-AHEAD = 4  # times as many samples as are attacked at once may have begun without a row, where rows keep an order
 
 
 class Predictor(Protocol):

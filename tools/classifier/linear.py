@@ -12,6 +12,15 @@ from torch import Tensor
 Rows = Callable[[Tensor], Tensor]
 """A function of rows, (n, inputs) to (n, outputs); a row's result depends on no other row, as long as n > 1."""
 
+HEADROOM = 1.05  # times the largest value seen: what attacked texts put in may be a little larger
+ZERO = 128  # of inputs; unsigned, since signed ones are emulated on many CPUs
+LEAST_GELU = -0.17  # the least value of the function
+LOUD = 6.0  # neurons that reach more stay in floating point
+TINY = 1e-5
+
+Peaks = dict[str, Tensor]
+"""Name of a layer's inputs -> the largest absolute value seen in each channel, (inputs,)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Affine:
@@ -79,16 +88,6 @@ class FloatPacking:
     def feed_forward(self, inputs: str, widen: Affine, narrow: Affine) -> Rows:  # noqa: ARG002
         first, second = PackedLinear(widen, self.dtype, gelu=True), PackedLinear(narrow, self.dtype)
         return lambda rows: second(first(rows))
-
-
-HEADROOM = 1.05  # times the largest value seen: what attacked texts put in may be a little larger
-ZERO = 128  # of inputs; unsigned, since signed ones are emulated on many CPUs
-LEAST_GELU = -0.17  # the least value of the function
-LOUD = 6.0  # neurons that reach more stay in floating point
-TINY = 1e-5
-
-Peaks = dict[str, Tensor]
-"""Name of a layer's inputs -> the largest absolute value seen in each channel, (inputs,)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ from blindspot.tools.metrics.outcomes import ModelOutcomes, Outcomes, by_recipe,
 from blindspot.tools.metrics.statistics import Floats, Ints, Mask, mcnemar, sign_test
 from blindspot.tools.uu import are_uus
 
+ECE_BINS = 15
+
 
 def recalls(outcomes: Outcomes, weights: Floats) -> Floats:
     """The share of each class's rows that are right, (b, classes); NaN where a resample has none of them."""
@@ -60,9 +62,6 @@ def measure_classes(outcomes: Outcomes, weights: Floats, labels: Sequence[str]) 
 def rows_of_classes(labels: Ints, names: Sequence[str]) -> Mapping[str, int]:
     """The number of rows behind the recall of each class, by its metric."""
     return {f"{RECALL}{name}": int((labels == column).sum()) for column, name in enumerate(names)}
-
-
-ECE_BINS = 15
 
 
 def is_uu(outcomes: Outcomes, threshold: float) -> Mask:

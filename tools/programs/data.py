@@ -12,6 +12,11 @@ import numpy as np
 from blindspot.storage.records import Fields
 from blindspot.tools.text.vocabulary import ENGLISH, Vocabulary, words_of
 
+Neighbours = Callable[[str], Sequence[str]]
+"""Gives the words that mean nearly the same as a lower-case word, the nearest first."""
+
+FUNCTION_WORDS = frozenset(ENGLISH)
+
 
 class Row(Protocol):
     """A labelled text; a `Sample` is one, and so is a `Uu`."""
@@ -26,11 +31,6 @@ class Row(Protocol):
 
 Ranking = Callable[[Row], Sequence[str]]
 """Ranks the words of a row, lower case, the most telling one first; words that it leaves out are not telling."""
-
-Neighbours = Callable[[str], Sequence[str]]
-"""Gives the words that mean nearly the same as a lower-case word, the nearest first."""
-
-FUNCTION_WORDS = frozenset(ENGLISH)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,14 @@ PUNCTUATION: Mapping[str, Callable[[str], str]] = {
     "trim": str.strip,
 }
 
+Find = Callable[[str], Iterable[tuple[int, int]]]
+"""The places in a text where an edit is possible, from left to right, none within another."""
+Rewrite = Callable[[str, Draw], str]
+"""What replaces the text at a place; "" to leave nothing there."""
+Texts = dict[str, str]
+EditRow = Callable[[Texts, Row, Draw], Texts]
+"""An edit of a row's fields as earlier edits left them; the row itself is as it was at first."""
+
 
 def text_edit(edit: Edit, data: DataDescription) -> EditRow:
     """Make the function that edits a row's whole texts."""
@@ -88,15 +96,6 @@ def inserted(text: str, phrase: str, at: Place) -> str:
 def sentence_case(text: str) -> str:
     """Write small letters, but for the first of each sentence and the pronoun I."""
     return SENTENCE_START.sub(lambda start: start[0].upper(), text.lower())
-
-
-Find = Callable[[str], Iterable[tuple[int, int]]]
-"""The places in a text where an edit is possible, from left to right, none within another."""
-Rewrite = Callable[[str, Draw], str]
-"""What replaces the text at a place; "" to leave nothing there."""
-Texts = dict[str, str]
-EditRow = Callable[[Texts, Row, Draw], Texts]
-"""An edit of a row's fields as earlier edits left them; the row itself is as it was at first."""
 
 
 class Spot(NamedTuple):

@@ -12,6 +12,25 @@ from blindspot.storage.records import Attack, ChangedWord, Fields
 
 WORD = re.compile(r"[^\W_](?:[\w'*@-]*[^\W_])?")
 
+TOKEN = re.compile(rf"({WORD.pattern})|[^\w\s]")
+"""A word as `words_of` finds it, in group 1, or one mark of punctuation: the tagger reads both."""
+
+PARTS_OF_SPEECH: Mapping[str, str] = {
+    "ADJ": "adjective",
+    "ADP": "adposition",
+    "ADV": "adverb",
+    "CONJ": "conjunction",
+    "DET": "determiner",
+    "NOUN": "noun",
+    "NUM": "numeral",
+    "PRON": "pronoun",
+    "PRT": "particle",
+    "VERB": "verb",
+    ".": "punctuation",
+    "X": "other",
+}
+"""The universal tag set (Petrov, Das and McDonald, 2012) in plain words."""
+
 
 @dataclass(frozen=True, slots=True)
 class Edit:
@@ -49,26 +68,6 @@ def edits(original: Fields, perturbed: Fields) -> list[Edit]:
             new = "" if step.tag == "delete" else after[step.dest_pos]
             found.append(Edit(field, step.src_pos, old, new))
     return found
-
-
-TOKEN = re.compile(rf"({WORD.pattern})|[^\w\s]")
-"""A word as `words_of` finds it, in group 1, or one mark of punctuation: the tagger reads both."""
-
-PARTS_OF_SPEECH: Mapping[str, str] = {
-    "ADJ": "adjective",
-    "ADP": "adposition",
-    "ADV": "adverb",
-    "CONJ": "conjunction",
-    "DET": "determiner",
-    "NOUN": "noun",
-    "NUM": "numeral",
-    "PRON": "pronoun",
-    "PRT": "particle",
-    "VERB": "verb",
-    ".": "punctuation",
-    "X": "other",
-}
-"""The universal tag set (Petrov, Das and McDonald, 2012) in plain words."""
 
 
 def changed_words(attacks: Sequence[Attack], originals: Mapping[str, Fields]) -> list[ChangedWord]:

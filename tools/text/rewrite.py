@@ -16,6 +16,10 @@ from blindspot.tools.text.vocabulary import split_sentences
 SHARE = 0.08  # of a text's words; DeepWordBug changes 6.4 to 8.5 % of them. Source: IBS, table 5, the original models
 SHORTEST = 3  # letters of a word that is misspelt; numbers and what has marks in it are left as they are
 
+Slip = Literal["swap", "substitution", "deletion", "insertion"]
+SLIPS: tuple[Slip, ...] = ("swap", "substitution", "deletion", "insertion")
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
 
 def misspell_at_random(fields: Fields, rng: np.random.Generator, *, share: float = SHARE) -> Fields:
     """Misspell words drawn from all fields together, each by a slip of its own.
@@ -42,11 +46,6 @@ def misspell_at_random(fields: Fields, rng: np.random.Generator, *, share: float
 def rng_of(seed: int, *causes: object) -> np.random.Generator:
     """A generator of one text's own: what is drawn for it depends on no other text."""
     return np.random.default_rng([seed, crc32(":".join(map(str, causes)).encode())])
-
-
-Slip = Literal["swap", "substitution", "deletion", "insertion"]
-SLIPS: tuple[Slip, ...] = ("swap", "substitution", "deletion", "insertion")
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def slip_of(edit: Edit) -> Slip | None:

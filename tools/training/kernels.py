@@ -19,6 +19,9 @@ from torch.overrides import TorchFunctionMode
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+STEPS = 1 << 16  # a share of dropout is rounded to one of this many values
+MANY = 1 << 12  # numbers from which a mask is worth the detour
+
 
 def training_logits(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor:
     """Compute logits that gradients flow back from, (n, classes).
@@ -63,10 +66,6 @@ def first_token_logits(model: Any, inputs: Mapping[str, Tensor]) -> Tensor:
     first = last.feed_forward_chunk(last.attention.output(context, first))
     logits: Tensor = model.classifier(model.dropout(bert.pooler(first)))
     return logits
-
-
-STEPS = 1 << 16  # a share of dropout is rounded to one of this many values
-MANY = 1 << 12  # numbers from which a mask is worth the detour
 
 
 def fast_training(device: torch.device) -> AbstractContextManager[object]:
