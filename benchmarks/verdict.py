@@ -20,7 +20,8 @@ os.environ["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", "1")
 import numpy as np
 from scipy.special import expit
 
-from blindspot.storage.records import POOLED, Evaluation
+from blindspot.storage.records import Evaluation
+from blindspot.storage.words import POOLED
 from blindspot.tools.metrics.coverage import matched_thresholds
 from blindspot.tools.metrics.evaluate import accuracy, own_weights, strata_of, uus, uus_by_sample, uus_matched
 from blindspot.tools.metrics.figure import Key, Scope, bootstrap, evaluation

@@ -19,10 +19,11 @@ from blindspot.graphs.study.course import Callbacks, StudyProgress
 from blindspot.graphs.study.study import StudyEnd, look_at_study, run_study
 from blindspot.storage.analysts.results import Results, open_results
 from blindspot.storage.errors import SettingsError
-from blindspot.storage.records import Run, RunKindName
+from blindspot.storage.records import Run
 from blindspot.storage.settings.file import Overrides, Source, load_settings
 from blindspot.storage.settings.sections import Settings
 from blindspot.storage.settings.study_cells import StudyPlan, load_study
+from blindspot.storage.words import RunKindName
 from blindspot.tools.progress import IsCancelled, ignore, never
 from blindspot.working import Shown, Stop, display_of, opened_display, work_in_thread
 

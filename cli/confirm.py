@@ -12,8 +12,8 @@ from blindspot.storage.errors import Cancelled, SettingsError
 
 if TYPE_CHECKING:
     from blindspot.agents.teachers.forecast import Forecast
-    from blindspot.storage.records import RunKindName
     from blindspot.storage.settings.sections import Settings
+    from blindspot.storage.words import RunKindName
 
 YesOption = Annotated[
     bool,

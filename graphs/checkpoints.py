@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blindspot.storage.errors import StoreError
-from blindspot.storage.records import Run, make_id
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Run
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig

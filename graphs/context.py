@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
 from blindspot.agents.teachers.given import Given
-from blindspot.storage.records import Dataset, Event, Level, ModelVersion, Run, RunKindName, Sample, Split, make_id, now
+from blindspot.storage.clock import now
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Dataset, Event, ModelVersion, Run, Sample
 from blindspot.storage.settings.sections import Settings
 from blindspot.storage.store.store import Store
+from blindspot.storage.words import Level, RunKindName, Split
 from blindspot.storage.workspace import Workspace
 from blindspot.tools.data.datasets import DataSource, load_split
 

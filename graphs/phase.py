@@ -12,8 +12,10 @@ from langgraph.runtime import Runtime
 
 from blindspot.graphs.autonomy.steps import settings_for
 from blindspot.graphs.context import Context, PhaseResult, Progress, State, StateChanges, arguments_of
+from blindspot.storage.clock import now
 from blindspot.storage.errors import Cancelled
-from blindspot.storage.records import ToolCall, make_id, now
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import ToolCall
 from blindspot.storage.store.store import Store
 from blindspot.tools.progress import Report
 

@@ -7,59 +7,31 @@ where analysts read it too: here stand the types. None is an empty cell.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-from blindspot.storage.clock import now as now
+from blindspot.storage.words import (
+    AttackStatus,
+    BlindSpotStatus,
+    CallPhase,
+    HypothesisKind,
+    JudgedKind,
+    Level,
+    ModelKind,
+    Origin,
+    ProgramOrigin,
+    ProgramVerdict,
+    RunKindName,
+    RunStatus,
+    SubjectKind,
+    ToolCaller,
+    UuKind,
+)
 
 Fields = Mapping[str, str]
 """The text of a sample: field name -> text, e.g. {"sentence1": …, "sentence2": …}."""
-
-Split = Literal["train", "validation", "test"]
-UuKind = Literal["natural", "adversarial"]
-HypothesisKind = Literal["abstraction", "extrapolation"]
-RunStatus = Literal["running", "waiting", "stopped", "finished", "failed"]
-RunKindName = Literal["mitigation", "attack", "comparison", "original"]
-StudyStatus = Literal["running", "stopped", "finished", "failed"]
-ModelKind = Literal["original", "retrained", "calibrated"]
-SubjectKind = Literal["sample", "attack", "synthetic"]
-AttackStatus = Literal["flipped", "failed", "skipped", "error"]
-Origin = Literal["teacher", "program", "recorded", "relabel", "adversarial", "random", "typos"]
-CallPhase = Literal["abstract", "extrapolate", "generate", "formalise", "revise", "judge", "decide"]
-ProgramOrigin = Literal["teacher", "rules", "file", "random"]
-ProgramVerdict = Literal["confirmed", "refuted", "not applicable", "invalid", "closed", "half closed", "open"]
-JudgedKind = Literal["program", "attack"]
-ToolCaller = Literal["graph", "teacher"]
-BlindSpotStatus = Literal["closed", "shrunk", "open", "grown", "opened"]
-Level = Literal["info", "warning", "error"]
-
-
-POOLED = "all"
-"""The recipe of figures over every recipe's texts together; one sample has a row for each recipe that attacked it."""
-
-LOGGED = "logged"
-"""The split of the samples that a deployed model's log gave, and the recipe of figures over them."""
-
-REPAIRED = "repaired"
-"""The split of figures over the texts that earlier rounds of a run repaired."""
-
-RECALL = "recall: "
-"""Begins the metric of an evaluation that is the recall of one class; its label follows."""
-
-
-def make_id(prefix: str, *causes: object) -> str:
-    """Make a short id out of what caused a row: the same causes always give the same id.
-
-    Args:
-        prefix: what kind of thing it is, e.g. "atk".
-        causes: anything whose `str` identifies it.
-    Returns: e.g. "atk-3f9a0c1d2e4b5a69" (64 bits).
-    """
-    text = "\x1f".join(str(cause) for cause in causes)
-    return f"{prefix}-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,38 +380,6 @@ class BlindSpot:
     new: int
     status: BlindSpotStatus
     p_value: float
-
-
-@dataclass(frozen=True, slots=True)
-class Study:
-    """A matrix of runs: data sets x classifiers x recipes x methods x seeds."""
-
-    study_id: str
-    name: str
-    status: StudyStatus
-    settings: Mapping[str, Any]
-    started_at: datetime
-    finished_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StudyFigure:
-    """One figure of a study over its seeds, long form."""
-
-    study_id: str
-    dataset: str
-    classifier: str
-    recipe: str
-    method: str
-    metric: str
-    threshold: float
-    baseline: str
-    value: float
-    std: float | None
-    low: float | None
-    high: float | None
-    seeds: int
-    n: int
 
 
 @dataclass(frozen=True, slots=True)

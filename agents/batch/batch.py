@@ -17,8 +17,8 @@ from blindspot.agents.calls.ledger import estimate_tokens
 from blindspot.agents.calls.prices import BATCH_SHARE, is_listed, price_of_model
 from blindspot.agents.chat import Unavailable
 from blindspot.agents.spec import LANGUAGE_MODELS, TeacherSpec, place_of
+from blindspot.storage.clock import now
 from blindspot.storage.errors import SettingsError, TeacherError
-from blindspot.storage.records import now
 from blindspot.storage.whole_files import write_whole
 
 MOST_QUESTIONS = 20_000  # of one batch: OpenAI takes 50,000 or 200 MB, Anthropic 100,000 or 256 MB

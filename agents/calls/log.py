@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from blindspot.agents.chat import Message, Reply, Tool, ToolUse
-from blindspot.storage.records import CallPhase, TeacherCall, make_id, now
+from blindspot.storage.clock import now
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import TeacherCall
+from blindspot.storage.words import CallPhase
 
 MALFORMED = "malformed: "  # what the error of a call begins with, where a reply cannot be used
 DECLINED = "declined: "  # where the provider would not answer this question

@@ -12,7 +12,7 @@ from blindspot.agents.providers.peer import short_line, storable
 from blindspot.agents.spec import OBJECT, TeacherSpec
 from blindspot.agents.teachers.teacher import Case, Draft, Explanation, Hypotheses, ProgramDraft, Refutation, Teacher
 from blindspot.storage.errors import MalformedAnswer, SettingsError, TeacherError
-from blindspot.storage.records import HypothesisKind
+from blindspot.storage.words import HypothesisKind
 from blindspot.tools.programs.vocabulary import Program
 
 METHODS = ("begin_round", "abstract", "extrapolate", "generate", "aclose")

@@ -13,7 +13,8 @@ from blindspot.agents.chat import Reply
 from blindspot.agents.prompts.prompting import excerpt, load_prompt, quote
 from blindspot.agents.teachers.answers import quoted_value, read_object
 from blindspot.storage.errors import MalformedAnswer
-from blindspot.storage.records import Fields, make_id
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Fields
 
 TEXTS_PER_QUESTION = 10
 

@@ -10,7 +10,7 @@ from blindspot.agents.teachers.answers import SampleAnswer, read_explanation, re
 from blindspot.agents.teachers.formal import formalise, revise
 from blindspot.agents.teachers.questions import abstraction_question, extrapolation_question, generation_question
 from blindspot.agents.teachers.teacher import Case, Draft, Explanation, Hypotheses, ProgramDraft, Refutation
-from blindspot.storage.records import HypothesisKind
+from blindspot.storage.words import HypothesisKind
 
 
 class LanguageModelTeacher:

@@ -17,7 +17,7 @@ from blindspot.agents.teachers.questions import fill
 from blindspot.agents.teachers.teacher import Case, Draft, Explanation, Hypotheses, ProgramDraft, Refutation
 from blindspot.agents.teachers.toolbox import Probes, Talk, Toolbox
 from blindspot.storage.errors import MalformedAnswer
-from blindspot.storage.records import HypothesisKind
+from blindspot.storage.words import HypothesisKind
 
 
 class ProbingTeacher:

@@ -12,7 +12,7 @@ from blindspot.agents.chat import Reply
 from blindspot.agents.prompts.prompting import Prompt, content_hash, excerpt, load_prompt, quote
 from blindspot.agents.teachers.answers import SampleAnswer, read_samples
 from blindspot.agents.teachers.teacher import Case, Draft, Explanation
-from blindspot.storage.records import CallPhase, HypothesisKind
+from blindspot.storage.words import CallPhase, HypothesisKind
 
 
 async def generate_more(

@@ -14,7 +14,8 @@ import numpy as np
 from blindspot.agents.teachers.patterns import Pattern, abstraction_of, extrapolation_of, join, read_pattern
 from blindspot.agents.teachers.teacher import Case, Draft, Explanation, Hypotheses, ProgramDraft, Refutation
 from blindspot.storage.errors import MalformedAnswer
-from blindspot.storage.records import Fields, HypothesisKind, Sample
+from blindspot.storage.records import Fields, Sample
+from blindspot.storage.words import HypothesisKind
 from blindspot.tools.programs.conditions import LabelIs
 from blindspot.tools.programs.edit_types import AnyEdit, ChangeNames, Insert, Misspell, Replace, Swap
 from blindspot.tools.programs.vocabulary import Program
@@ -24,7 +25,7 @@ from blindspot.tools.text.vocabulary import ENGLISH, Vocabulary, overlap, split_
 MOST_SWAPPED = 30  # telling words of a label that give way to the UU's
 MOST_PLACES = 2  # of one text
 
-LEAST_SHARE = 0.12  # of a text's words that are misspelt or rewritten: fewer would make a near copy of a training sample
+LEAST_SHARE = 0.12  # of a text's words that are misspelt or rewritten: fewer would make a near copy of another
 CARRIERS_COMPARED = 20  # training samples among which the most fitting one is taken
 
 

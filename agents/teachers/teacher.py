@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from blindspot.storage.records import Fields, HypothesisKind
+from blindspot.storage.records import Fields
+from blindspot.storage.words import HypothesisKind
 from blindspot.tools.programs.vocabulary import Program
 
 

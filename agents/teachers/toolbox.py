@@ -15,8 +15,11 @@ from blindspot.agents.prompts.prompting import load_prompt, quote
 from blindspot.agents.providers.wire import sendable_arguments, sendable_name
 from blindspot.agents.teachers.answers import describe_problem, quoted_value
 from blindspot.agents.teachers.teacher import Case
+from blindspot.storage.clock import now
 from blindspot.storage.errors import MalformedAnswer
-from blindspot.storage.records import AttackStatus, Fields, ToolCall, make_id, now
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Fields, ToolCall
+from blindspot.storage.words import AttackStatus
 
 MOST_TEXTS = 8  # that one call of `classify` takes
 MOST_CHARACTERS = 4_000  # of one field of a text that a teacher writes

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
+from blindspot.storage.ids import make_id
 from blindspot.storage.records import (
     Attack,
     ChangedWord,
@@ -24,7 +25,6 @@ from blindspot.storage.records import (
     TeacherCall,
     ToolCall,
     Uu,
-    make_id,
 )
 from blindspot.storage.schema.tables import Record
 from blindspot.tools.additions.select import adversarial_uus, natural_uus, select_uus

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from blindspot.storage.records import Sample, make_id
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Sample
 from blindspot.tools.classifier.classifier import Classifier, Text, load_classifier, texts_of
 from blindspot.tools.data.datasets import draw_rows
 from blindspot.tools.training.retrain import Example, Training, Weights, choose_training, retrain

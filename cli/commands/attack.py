@@ -18,8 +18,8 @@ from blindspot.storage.errors import SettingsError, StoreError
 if TYPE_CHECKING:
     from blindspot.api import RunEnd
     from blindspot.cli.show.display import Show
-    from blindspot.storage.records import RunKindName
     from blindspot.storage.settings.sections import Settings
+    from blindspot.storage.words import RunKindName
 
 WHAT, HOW, END = "What to attack", "How", "Limits"
 NAME = "attack"  # of runs that are given none: a file's run.name is that of its mitigation

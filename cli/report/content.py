@@ -11,7 +11,7 @@ import numpy as np
 
 from blindspot.cli.show.hypotheses import STATEMENT, merge_alike
 from blindspot.cli.show.summary import Summary, rows_of
-from blindspot.storage.records import POOLED
+from blindspot.storage.words import POOLED
 
 if TYPE_CHECKING:
     from blindspot.storage.analysts.results import Results

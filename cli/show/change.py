@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from blindspot.storage.records import LOGGED, POOLED, RECALL
+from blindspot.storage.words import LOGGED, POOLED, RECALL
 
 SHOWN = (
     "accuracy",

@@ -12,8 +12,8 @@ from blindspot.cli.show.change import SHOWN, MetricChange, MetricValue, sort_of
 from blindspot.cli.show.spend import PhaseSpend, cost_of, read_spend, spend_in_words
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import StoreError
-from blindspot.storage.records import LOGGED, POOLED, RunKindName, RunStatus
 from blindspot.storage.schema.uu import is_adversarial_uu
+from blindspot.storage.words import LOGGED, POOLED, RunKindName, RunStatus
 from blindspot.storage.workspace import Workspace
 
 RECALLS_SHOWN = 4  # classes in the table; the report and the store have all

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blindspot.storage.errors import StoreError
-from blindspot.storage.records import StudyFigure
 from blindspot.storage.settings.study_axes import ORIGINAL
+from blindspot.storage.study_records import StudyFigure
 
 if TYPE_CHECKING:
     from blindspot.storage.analysts.results import Results

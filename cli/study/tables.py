@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from blindspot.cli.study.read import Place, PublishedStudy
 from blindspot.cli.terminal import visible
-from blindspot.storage.records import StudyFigure
 from blindspot.storage.settings.study_axes import ORIGINAL
 from blindspot.storage.settings.study_cells import dose_of
+from blindspot.storage.study_records import StudyFigure
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from blindspot.agents.spec import TeacherSpec
-from blindspot.storage.records import RunKindName
 from blindspot.storage.settings.sections import Settings
+from blindspot.storage.words import RunKindName
 
 
 def own_teacher(settings: Settings) -> tuple[str, ...]:

@@ -17,8 +17,9 @@ from blindspot.graphs.shared.attacks import stops
 from blindspot.graphs.shared.draws import draw_samples
 from blindspot.graphs.shared.finding import find_uus
 from blindspot.storage.errors import SettingsError
-from blindspot.storage.records import Attack, Sample, Split
+from blindspot.storage.records import Attack, Sample
 from blindspot.storage.settings.sections import Settings
+from blindspot.storage.words import Split
 from blindspot.tools.data.datasets import SPLITS
 from blindspot.tools.progress import Report
 

@@ -11,8 +11,9 @@ from langgraph.graph import StateGraph
 from blindspot.agents.teachers.given import Given
 from blindspot.graphs.context import Context, PhasesName, State
 from blindspot.graphs.kinds.asked import ASKED
-from blindspot.storage.records import Dataset, RunKindName, Split
+from blindspot.storage.records import Dataset
 from blindspot.storage.settings.sections import Settings
+from blindspot.storage.words import RunKindName, Split
 from blindspot.tools.data.datasets import DataSource
 
 

@@ -10,7 +10,7 @@ from blindspot.graphs.kinds.comparison import COMPARISON
 from blindspot.graphs.kinds.kind import RunKind
 from blindspot.graphs.kinds.mitigation import MITIGATION
 from blindspot.graphs.kinds.original import ORIGINAL
-from blindspot.storage.records import RunKindName
+from blindspot.storage.words import RunKindName
 
 KINDS: Mapping[RunKindName, RunKind] = {kind.name: kind for kind in (MITIGATION, ATTACK_ONLY, COMPARISON, ORIGINAL)}
 

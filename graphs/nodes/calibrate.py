@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from blindspot.graphs.context import Context
 from blindspot.graphs.versions.identity import version_id
 from blindspot.graphs.versions.outcomes import validation_outcomes
-from blindspot.storage.records import ModelVersion, now
+from blindspot.storage.clock import now
+from blindspot.storage.records import ModelVersion
 from blindspot.tools.metrics.temperature import bound_hit, in_words
 from blindspot.tools.progress import Report
 

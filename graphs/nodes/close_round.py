@@ -7,7 +7,9 @@ from dataclasses import replace
 from blindspot.graphs.context import Context, PhaseResult, State, arguments_of
 from blindspot.graphs.shared.attacks import uus_of
 from blindspot.graphs.versions.versions import remove_rejected
-from blindspot.storage.records import POOLED, BlindSpot, Evaluation, Round, Run, now
+from blindspot.storage.clock import now
+from blindspot.storage.records import BlindSpot, Evaluation, Round, Run
+from blindspot.storage.words import POOLED
 from blindspot.tools.progress import Report
 
 

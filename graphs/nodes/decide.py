@@ -17,8 +17,10 @@ from blindspot.graphs.autonomy.steps import NATURAL, last_step, possible, refusa
 from blindspot.graphs.context import Context, PhaseResult, State
 from blindspot.graphs.teaching.tasks import run_all
 from blindspot.graphs.teaching.teachers import asking
+from blindspot.storage.clock import now
 from blindspot.storage.errors import BudgetSpent, MalformedAnswer, SettingsError, Unanswered
-from blindspot.storage.records import SyntheticSample, ToolCall, make_id, now
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import SyntheticSample, ToolCall
 from blindspot.tools.progress import Report
 
 MOST_REFUSED = 4  # choices in a row, before the scripted order decides

@@ -16,7 +16,8 @@ from blindspot.graphs.shared.fooling import predict_known, predict_repaired
 from blindspot.graphs.shared.logged import fixed_in_words, untaught_fixed
 from blindspot.graphs.versions.outcomes import outcomes_of, validation_outcomes
 from blindspot.graphs.versions.versions import OnDemand, predict_once
-from blindspot.storage.records import POOLED, Attack, BlindSpot, Evaluation, Judgement, ProgramVerdict
+from blindspot.storage.records import Attack, BlindSpot, Evaluation, Judgement
+from blindspot.storage.words import POOLED, ProgramVerdict
 from blindspot.tools.progress import Report
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections import Counter
 
 from blindspot.graphs.context import Context, PhaseResult, State
 from blindspot.graphs.shared.budgets import budget_rows
-from blindspot.storage.records import ProgramVerdict
+from blindspot.storage.words import ProgramVerdict
 from blindspot.tools.progress import Report
 
 TOLD: tuple[ProgramVerdict, ...] = ("confirmed", "invalid", "refuted", "not applicable", "open", "half closed")

@@ -13,7 +13,8 @@ from blindspot.graphs.teaching.tasks import run_all
 from blindspot.graphs.teaching.teach import case_of, check_stop, explanation_of
 from blindspot.graphs.teaching.teachers import asking
 from blindspot.storage.errors import BudgetSpent, MalformedAnswer, Unanswered
-from blindspot.storage.records import Hypothesis, SyntheticSample, Uu, make_id
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Hypothesis, SyntheticSample, Uu
 from blindspot.tools.progress import Report
 
 SAMPLES_SHOWN = 20  # that are there already

@@ -14,8 +14,9 @@ from blindspot.graphs.kinds.kind import RunKind
 from blindspot.graphs.kinds.kinds import KINDS
 from blindspot.graphs.preflight.preflight import Checked, Preflight
 from blindspot.graphs.shared.budgets import budget_uus, runs_programs
-from blindspot.storage.records import LOGGED, Dataset, RunKindName, Sample
+from blindspot.storage.records import Dataset, Sample
 from blindspot.storage.settings.sections import Settings
+from blindspot.storage.words import LOGGED, RunKindName
 from blindspot.tools.data.datasets import load_split
 
 LOOKED_AT = 100  # training samples, evenly spread

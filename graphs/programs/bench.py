@@ -20,7 +20,9 @@ from blindspot.graphs.programs.trials import (
 )
 from blindspot.graphs.versions.versions import OnDemand
 from blindspot.storage.errors import MalformedAnswer
-from blindspot.storage.records import Fields, Program, ProgramOrigin, ProgramTest, make_id
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Fields, Program, ProgramTest
+from blindspot.storage.words import ProgramOrigin
 from blindspot.tools.programs.apply import duplicates
 from blindspot.tools.programs.compile import Compiled, compile_program
 from blindspot.tools.programs.data import DataDescription

@@ -13,7 +13,8 @@ from blindspot.graphs.programs.trials import predict_edited
 from blindspot.graphs.shared.attacks import flips_of
 from blindspot.graphs.shared.budgets import budget_rows
 from blindspot.graphs.versions.versions import OnDemand
-from blindspot.storage.records import Program, ProgramTest, Sample, SyntheticSample, make_id
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Program, ProgramTest, Sample, SyntheticSample
 from blindspot.tools.additions.baselines import Addition, perturbed
 from blindspot.tools.additions.dose import Arm, Dose, bandit_round, proportional
 from blindspot.tools.programs.apply import distinct_variants, fill_templates

@@ -8,8 +8,10 @@ from typing import Any
 
 from blindspot.agents.spec import TeacherSpec
 from blindspot.graphs.kinds.kinds import KINDS
+from blindspot.storage.clock import now
 from blindspot.storage.errors import SettingsError
-from blindspot.storage.records import Event, Hypothesis, Round, Run, ToolCall, make_id, now
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Event, Hypothesis, Round, Run, ToolCall
 from blindspot.storage.settings.file import Overrides, change_settings
 from blindspot.storage.settings.sections import check_settings
 from blindspot.storage.store.store import Store

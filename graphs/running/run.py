@@ -18,11 +18,13 @@ from blindspot.graphs.context import Context, Progress, State
 from blindspot.graphs.kinds.kinds import KINDS
 from blindspot.graphs.preflight.preflight import Checked, Preflight
 from blindspot.graphs.running.mend import mend_settings
+from blindspot.storage.clock import now
 from blindspot.storage.errors import Cancelled, StoreError, Waiting
-from blindspot.storage.records import Run, RunKindName, RunStatus, ToolCall, now
+from blindspot.storage.records import Run, ToolCall
 from blindspot.storage.settings.file import Overrides
 from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.store.store import Store
+from blindspot.storage.words import RunKindName, RunStatus
 from blindspot.storage.workspace import Workspace
 from blindspot.tools.data.review import Notice
 from blindspot.tools.progress import IsCancelled

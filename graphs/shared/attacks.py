@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Literal
 from blindspot.graphs.context import Context
 from blindspot.graphs.shared.draws import draw_samples, drawn_training, fair_order
 from blindspot.graphs.versions.versions import OnDemand
-from blindspot.storage.records import Attack, ChangedWord, Round, Sample, Split, Uu
+from blindspot.storage.records import Attack, ChangedWord, Round, Sample, Uu
 from blindspot.storage.settings.sections import AttackSection
 from blindspot.storage.store.store import Store
+from blindspot.storage.words import Split
 from blindspot.tools.attack.plan import UNLIMITED, AttackPlan, Budget, SampleLimits
 from blindspot.tools.progress import Report
 

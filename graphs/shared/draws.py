@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from blindspot.graphs.context import Context
-from blindspot.storage.records import Sample, make_id
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Sample
 
 
 def drawn_training(context: Context) -> list[Sample]:

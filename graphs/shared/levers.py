@@ -10,7 +10,8 @@ from blindspot.graphs.context import Context
 from blindspot.graphs.shared.attacks import flips_so_far
 from blindspot.graphs.versions.outcomes import validation_outcomes
 from blindspot.graphs.versions.versions import NO_LEVERS, Levers
-from blindspot.storage.records import Fields, Sample, SyntheticSample, make_id
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Fields, Sample, SyntheticSample
 
 if TYPE_CHECKING:
     from blindspot.tools.classifier.classifier import Text

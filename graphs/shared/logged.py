@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from blindspot.graphs.context import Context
 from blindspot.graphs.versions.outcomes import outcomes_of
 from blindspot.graphs.versions.versions import OnDemand, predict_once
-from blindspot.storage.records import LOGGED, Evaluation, Prediction, Sample, Uu
+from blindspot.storage.records import Evaluation, Prediction, Sample, Uu
 from blindspot.storage.settings.sections import Settings
+from blindspot.storage.words import LOGGED
 from blindspot.tools.data.logged_errors import LogSource, load_log, samples_of
 from blindspot.tools.uu import is_uu
 

@@ -10,7 +10,8 @@ import numpy as np
 from blindspot.graphs.context import Context
 from blindspot.graphs.shared.attacks import uus_of
 from blindspot.graphs.shared.draws import draw_samples
-from blindspot.storage.records import Fields, Hypothesis, Sample, Uu, make_id
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Fields, Hypothesis, Sample, Uu
 from blindspot.tools.data.unlabelled import load_unlabelled
 
 if TYPE_CHECKING:

@@ -12,10 +12,12 @@ from blindspot.graphs.kinds.kinds import KINDS
 from blindspot.graphs.preflight.preflight import Checked, Preflight
 from blindspot.graphs.running.mend import MENDABLE
 from blindspot.storage.errors import SettingsError
-from blindspot.storage.records import Dataset, RunKindName, make_id
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Dataset
 from blindspot.storage.settings.sections import Settings
 from blindspot.storage.settings.study_axes import METHODS
 from blindspot.storage.settings.study_cells import Cell, StudyPlan, is_free
+from blindspot.storage.words import RunKindName
 from blindspot.tools.data.datasets import DataSource
 from blindspot.tools.data.review import Notice
 

@@ -12,11 +12,14 @@ from blindspot.graphs.running.run import context_of, go, new_run
 from blindspot.graphs.study.cells import Chosen, LoadedCell, cells_left, identity
 from blindspot.graphs.study.figures import FigureWriter
 from blindspot.graphs.study.remaining_time import Ended, Outlook, look_ahead, seconds_spent
+from blindspot.storage.clock import now
 from blindspot.storage.errors import BlindspotError, Cancelled, SettingsError, StoreError, Waiting
-from blindspot.storage.records import Event, Run, Study, make_id, now
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Event, Run
 from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.settings.study_cells import Cell
 from blindspot.storage.store.store import Store
+from blindspot.storage.study_records import Study
 from blindspot.tools.data.review import Notice
 from blindspot.tools.progress import IsCancelled
 

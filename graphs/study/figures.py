@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from blindspot.graphs.context import samples_of
 from blindspot.graphs.study.cells import LoadedCell
-from blindspot.storage.records import Attack, ModelVersion, Prediction, Round, Run, Study, StudyFigure, ToolCall
+from blindspot.storage.records import Attack, ModelVersion, Prediction, Round, Run, ToolCall
 from blindspot.storage.settings.study_axes import ORIGINAL
 from blindspot.storage.settings.study_cells import dose_of
 from blindspot.storage.store.store import Store
+from blindspot.storage.study_records import Study, StudyFigure
 
 if TYPE_CHECKING:
     from blindspot.tools.metrics.outcomes import Outcomes

@@ -14,10 +14,12 @@ from blindspot.agents.teachers.given import NOBODY, Given
 from blindspot.graphs.study.cells import Chosen, LoadedCell, cells_left, choose_cells, inspect_cells
 from blindspot.graphs.study.course import Callbacks, StudyRunner
 from blindspot.graphs.study.remaining_time import Outlook, forecast_spend, look_ahead
+from blindspot.storage.clock import now
 from blindspot.storage.errors import Cancelled
-from blindspot.storage.records import Study, StudyStatus, now
 from blindspot.storage.settings.study_cells import StudyPlan
 from blindspot.storage.store.store import Store
+from blindspot.storage.study_records import Study
+from blindspot.storage.words import StudyStatus
 from blindspot.storage.workspace import Workspace
 from blindspot.tools.progress import ignore
 

@@ -9,7 +9,9 @@ from blindspot.agents.teachers.teacher import Case, Explanation, ProgramDraft, T
 from blindspot.graphs.context import Context
 from blindspot.graphs.teaching.pause import named_question
 from blindspot.storage.errors import Cancelled
-from blindspot.storage.records import Hypothesis, Program, ProgramOrigin, make_id
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Hypothesis, Program
+from blindspot.storage.words import ProgramOrigin
 from blindspot.tools.programs.describe import describe
 
 

@@ -17,8 +17,11 @@ from blindspot.graphs.programs.trials import Trial
 from blindspot.graphs.teaching.pause import named_question, pause, tell_answers
 from blindspot.graphs.teaching.tasks import run_all
 from blindspot.graphs.teaching.teachers import asking
+from blindspot.storage.clock import now
 from blindspot.storage.errors import BudgetSpent, MalformedAnswer, Pending, Unanswered
-from blindspot.storage.records import Attack, Fields, JudgedKind, Judgement, make_id, now
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Attack, Fields, Judgement
+from blindspot.storage.words import JudgedKind
 from blindspot.tools.progress import Report
 from blindspot.tools.uu import is_adversarial_uu
 

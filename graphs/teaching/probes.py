@@ -14,7 +14,8 @@ from blindspot.agents.teachers.toolbox import Labelled, Likeness, Perturbation, 
 from blindspot.graphs.context import Context
 from blindspot.graphs.shared.attacks import plan_of
 from blindspot.graphs.versions.versions import load_version
-from blindspot.storage.records import Attack, Fields, Sample, ToolCall, make_id
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Attack, Fields, Sample, ToolCall
 from blindspot.tools.attack.plan import SampleLimits
 from blindspot.tools.uu import is_uu
 

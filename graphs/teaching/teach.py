@@ -14,6 +14,7 @@ from blindspot.graphs.teaching.formalise import formalise_hypotheses
 from blindspot.graphs.teaching.pause import named_question, pause, tell_answers
 from blindspot.graphs.teaching.tasks import run_all
 from blindspot.graphs.teaching.teachers import open_teacher, own_rows
+from blindspot.storage.clock import now
 from blindspot.storage.errors import (
     BlindspotError,
     BudgetSpent,
@@ -23,7 +24,9 @@ from blindspot.storage.errors import (
     TeacherError,
     Unanswered,
 )
-from blindspot.storage.records import Hypothesis, HypothesisKind, Sample, SyntheticSample, Uu, make_id, now
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Hypothesis, Sample, SyntheticSample, Uu
+from blindspot.storage.words import HypothesisKind
 from blindspot.tools.progress import Report
 
 SAMPLES_AFTER = {"abstraction": "samples-abs", "extrapolation": "samples-ext"}

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from blindspot.graphs.context import Context
 from blindspot.storage.errors import ModelError
-from blindspot.storage.records import ModelVersion, make_id
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import ModelVersion
 from blindspot.storage.transfer.manifest import sha256_of
 
 if TYPE_CHECKING:

@@ -10,16 +10,10 @@ from typing import TYPE_CHECKING
 
 from blindspot.graphs.context import Context
 from blindspot.graphs.versions.identity import fingerprint, trained_on, version_id
+from blindspot.storage.clock import now
 from blindspot.storage.errors import Cancelled, ModelError
-from blindspot.storage.records import (
-    Attack,
-    ModelVersion,
-    Prediction,
-    Sample,
-    SubjectKind,
-    SyntheticSample,
-    now,
-)
+from blindspot.storage.records import Attack, ModelVersion, Prediction, Sample, SyntheticSample
+from blindspot.storage.words import SubjectKind
 from blindspot.tools.progress import Report, silent
 
 if TYPE_CHECKING:

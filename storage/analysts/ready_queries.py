@@ -11,9 +11,9 @@ from blindspot.storage.analysts.teacher_queries import (
     TEACHER_AGREEMENT,
     WORKING_HYPOTHESES,
 )
-from blindspot.storage.records import RECALL
 from blindspot.storage.schema.uu import is_adversarial_uu, is_uu
 from blindspot.storage.schema.view import RUN
+from blindspot.storage.words import RECALL
 
 ROUND_CHANGES = ReadyQuery(
     "round-changes",

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import duckdb
 
+from blindspot.storage.clock import now
 from blindspot.storage.database import literal, transaction
 from blindspot.storage.errors import StoreError
-from blindspot.storage.records import now
 from blindspot.storage.schema.comments import COMMENTS
 from blindspot.storage.schema.views import VIEWS
 

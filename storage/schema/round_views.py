@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from blindspot.storage.records import RECALL
 from blindspot.storage.schema.uu import is_adversarial_uu, is_uu
 from blindspot.storage.schema.view import FIGURES, ROUND, RUN, View
+from blindspot.storage.words import RECALL
 
 # Each table of texts is joined to the predictions of its own kind alone: two thirds of the work of joins to all.
 BINNED = """least(floor(p.confidence * 20), 19) AS bin, count(*) AS predictions,

@@ -10,7 +10,7 @@ from operator import attrgetter
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from blindspot.storage import records
+from blindspot.storage import records, study_records
 
 if TYPE_CHECKING:
     import pyarrow
@@ -35,8 +35,8 @@ Record = (
     | records.TeacherComparison
     | records.Evaluation
     | records.BlindSpot
-    | records.Study
-    | records.StudyFigure
+    | study_records.Study
+    | study_records.StudyFigure
     | records.Event
 )
 R = TypeVar("R", bound=Record)
@@ -61,8 +61,8 @@ NAMES: Mapping[type[Record], str] = {
     records.TeacherComparison: "teacher_comparisons",
     records.Evaluation: "evaluations",
     records.BlindSpot: "blind_spots",
-    records.Study: "studies",
-    records.StudyFigure: "study_figures",
+    study_records.Study: "studies",
+    study_records.StudyFigure: "study_figures",
     records.Event: "events",
 }
 
@@ -73,7 +73,7 @@ KEY_LENGTHS: Mapping[type[Record], int] = {
     records.ProgramTest: 2,
     records.TeacherComparison: 2,
     records.BlindSpot: 3,
-    records.StudyFigure: 8,
+    study_records.StudyFigure: 8,
 }  # others: the first field
 
 SQL_TYPES: Mapping[object, str] = {
@@ -81,7 +81,7 @@ SQL_TYPES: Mapping[object, str] = {
     int: "BIGINT",
     float: "DOUBLE",
     bool: "BOOLEAN",
-    datetime: "TIMESTAMP",  # UTC, see records.now
+    datetime: "TIMESTAMP",  # UTC, see clock.now
     tuple[str, ...]: "VARCHAR[]",
     tuple[float, ...]: "FLOAT[]",
 }

@@ -21,8 +21,8 @@ from pydantic import (
 )
 
 from blindspot.storage.errors import SettingsError
-from blindspot.storage.records import Split
 from blindspot.storage.settings.values import check_plain, rename_settings, shorten
+from blindspot.storage.words import Split
 
 
 def check_unlike(names: tuple[str, ...]) -> tuple[str, ...]:

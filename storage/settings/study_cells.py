@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from blindspot.storage.errors import SettingsError
-from blindspot.storage.records import RunKindName
 from blindspot.storage.settings.file import (
     DATA,
     NAMES,
@@ -24,6 +23,7 @@ from blindspot.storage.settings.file import (
 )
 from blindspot.storage.settings.sections import ClassifierSection, RunSection, Settings
 from blindspot.storage.settings.study_axes import ORIGINAL, Arm, StudySection, Table, Variant, check_axes
+from blindspot.storage.words import RunKindName
 
 ADDS_NOTHING = ("none", "temperature")  # methods without a dose
 FREE = ("none", "temperature", "random", "typos", "recorded", "programs", "random-programs")  # learn of no attack

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import duckdb
 
+from blindspot.storage.clock import now
 from blindspot.storage.database import connect, disk_errors, literal, without_log
 from blindspot.storage.errors import StoreError
-from blindspot.storage.records import ModelVersion, now
+from blindspot.storage.records import ModelVersion
 from blindspot.storage.schema.migrations import MIGRATIONS
 from blindspot.storage.schema.tables import TABLES
 from blindspot.storage.transfer.manifest import MODELS, NAME, Manifest, TableFile, sha256_of

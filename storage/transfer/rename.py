@@ -8,11 +8,12 @@ from pathlib import Path
 import duckdb
 
 from blindspot.storage.errors import StoreError
-from blindspot.storage.records import ModelVersion, Run, Study, StudyFigure
+from blindspot.storage.records import ModelVersion, Run
 from blindspot.storage.schema.tables import TABLES
+from blindspot.storage.study_records import Study, StudyFigure
 from blindspot.storage.transfer.ownership import OWN
 
-KEY = re.compile(r"\b[a-z]+-[0-9a-f]{16}\b")  # see records.make_id
+KEY = re.compile(r"\b[a-z]+-[0-9a-f]{16}\b")  # see ids.make_id
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 NAMED = (*OWN, TABLES[Study], TABLES[StudyFigure])  # whose rows have keys that are made again
 PROSE = ("message", "verdict")  # columns of text that blindspot has written, keys among the words

@@ -20,9 +20,10 @@ from blindspot.storage.analysts.results import Results
 from blindspot.storage.schema.statement import examples_of, statement_of
 from blindspot.storage.schema.tables import Record
 from blindspot.storage.store.store import Store
+from blindspot.storage.words import HypothesisKind
 from support.commands import Cli
 
-KINDS: tuple[rec.HypothesisKind, ...] = ("abstraction", "extrapolation")
+KINDS: tuple[HypothesisKind, ...] = ("abstraction", "extrapolation")
 START = datetime(2026, 1, 2)
 RUN = rec.Run("run-1", "r", "finished", {}, 0, "openai:m", "dat-1", 0.65, {}, START, original_model_id="mdl-0")
 READ = "Slang, here {0}, is read literally."

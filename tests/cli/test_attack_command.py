@@ -28,6 +28,7 @@ from blindspot.storage.errors import Cancelled, DataError
 from blindspot.storage.schema.migrations import MIGRATIONS, migrate
 from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.store.store import Store
+from blindspot.storage.words import AttackStatus
 from blindspot.tools.data.planted import generate_reviews, write_dataset
 from support.commands import Cli
 from support.processes import WarmPython
@@ -248,7 +249,7 @@ MITIGATION = replace(ATTACK_RUN, run_id="run-1", name="run", kind="mitigation", 
 
 
 def an_attack(
-    name: str, recipe: str, status: rec.AttackStatus, confidence: float | None = None, error: str = ""
+    name: str, recipe: str, status: AttackStatus, confidence: float | None = None, error: str = ""
 ) -> rec.Attack:
     """An attack on a sample of its own; "waiter" is misspelt where it flipped."""
     fields = {"text": f"[b]we liked the\x1b[2J watier {name}"} if status == "flipped" else None

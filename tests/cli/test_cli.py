@@ -33,6 +33,7 @@ from blindspot.graphs.context import Progress
 from blindspot.storage import records as rec
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import StoreError
+from blindspot.storage.ids import make_id
 from blindspot.storage.schema.tables import Record
 from blindspot.storage.settings.sections import Settings, check_settings
 from blindspot.storage.store.store import Store
@@ -53,7 +54,7 @@ def figure(metric: str, sides: tuple[float, float, float], recipe: str | None, t
     owners = (("mdl-0", None), ("mdl-1", None), ("mdl-1", "mdl-0"))
     return [
         rec.Evaluation(
-            rec.make_id("ev", metric, recipe, threshold, *owner), "run-1", 1, owner[0], owner[1], metric, value,
+            make_id("ev", metric, recipe, threshold, *owner), "run-1", 1, owner[0], owner[1], metric, value,
             value - 1, value + 1, 0.01 if owner[1] else None, "test", recipe, threshold, 300,
         )
         for owner, value in zip(owners, sides, strict=True)

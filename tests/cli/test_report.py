@@ -25,8 +25,10 @@ from blindspot.cli.show.summary import read_summary
 from blindspot.cli.show.table import print_summary
 from blindspot.storage import records as rec
 from blindspot.storage.analysts.results import Results
+from blindspot.storage.ids import make_id
 from blindspot.storage.schema.tables import Record
 from blindspot.storage.store.store import Store
+from blindspot.storage.words import AttackStatus, RunKindName
 from blindspot.tools.metrics.curves import reliability, risk_coverage
 from blindspot.tools.metrics.evaluate import ECE_BINS, aurc, ece
 from blindspot.tools.metrics.outcomes import Outcomes
@@ -38,7 +40,7 @@ HANDLER = '"><img src=x onerror="window.pwned = 2"> {{ 7 * 7 }} \x1b]0;gotcha'
 LABELS = ("<b>neg</b>", "pos")
 
 
-def run_of(name: str, kind: rec.RunKindName = "mitigation", **changes: Any) -> rec.Run:
+def run_of(name: str, kind: RunKindName = "mitigation", **changes: Any) -> rec.Run:
     settings = {"classifier": {"model": "minilm"}, "attack": {"recipes": ["typos"], "split": "test"}, "x": HANDLER}
     run = rec.Run(
         name, "run", "finished", settings, 7, "openai:m", "dat-1", 0.65, {"torch": "2.13"}, START,
@@ -54,7 +56,7 @@ def figure(run_id: str, metric: str, sides: tuple[float, float], recipe: str | N
     threshold = 0.65 if metric.startswith("uus") else None
     return [
         rec.Evaluation(
-            rec.make_id("ev", run_id, metric, recipe, *owner), run_id, int(owner[0][-1]), owner[0], owner[1], metric,
+            make_id("ev", run_id, metric, recipe, *owner), run_id, int(owner[0][-1]), owner[0], owner[1], metric,
             value, value - 1, value + 1, None, "test", recipe, threshold, 40,
         )
         for owner, value in values.items()
@@ -85,7 +87,7 @@ def judgements(run_id: str) -> list[Record]:
             sure, is_right = float(rng.uniform(0.5, 1)), bool(rng.random() < 0.8)
             predicted = "pos" if is_right else LABELS[0]
             rows.append(rec.Prediction(model, f"tst-{i}", "sample", "pos", predicted, sure, (1 - sure, sure)))
-            status: rec.AttackStatus = ("flipped" if i % 3 else "failed") if is_right else "skipped"
+            status: AttackStatus = ("flipped" if i % 3 else "failed") if is_right else "skipped"
             after = float(rng.uniform(0.5, 1)) if status == "flipped" else None
             rows.append(
                 rec.Attack(
@@ -248,7 +250,7 @@ def compared(run_id: str, number: int, metric: str, sides: tuple[float, float, f
     figures = {(old, None): before, (new, None): after, (new, old): after - before}
     return [
         rec.Evaluation(
-            rec.make_id("ev", run_id, number, metric, *owner), run_id, number, owner[0], owner[1], metric, value,
+            make_id("ev", run_id, number, metric, *owner), run_id, number, owner[0], owner[1], metric, value,
             low if owner[1] else None, high if owner[1] else None, 0.001 if owner[1] else None, "test", None,
             threshold, 40,
         )

@@ -25,7 +25,8 @@ from blindspot.graphs.preflight.source import source_of
 from blindspot.graphs.running.run import new_run, start_run
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import StoreError
-from blindspot.storage.records import Attack, Dataset, Event, ModelVersion, Prediction, Run, Sample, Uu, make_id
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Attack, Dataset, Event, ModelVersion, Prediction, Run, Sample, Uu
 from blindspot.storage.schema.tables import TABLES, Record
 from blindspot.storage.settings.sections import check_settings
 from blindspot.storage.store.store import Store

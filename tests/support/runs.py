@@ -11,8 +11,9 @@ import pytest
 from blindspot.graphs.context import Progress
 from blindspot.graphs.running.run import start_run
 from blindspot.storage.errors import Cancelled
-from blindspot.storage.records import Run, RunKindName
+from blindspot.storage.records import Run
 from blindspot.storage.settings.sections import Settings, check_settings
+from blindspot.storage.words import RunKindName
 from blindspot.tools.progress import never
 
 Table = dict[str, dict[str, Any]]

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from blindspot.storage.records import Run, make_id
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Run
 from blindspot.storage.schema.tables import TABLES, Column, Record
 
 START = datetime(2026, 1, 2, 3, 4, 5, 678901)
@@ -17,7 +18,7 @@ PLAIN: dict[str, Any] = {
 PREFIXES = {
     "dataset": "ds", "sample": "smp", "model": "mod", "attack": "atk", "uu": "uu", "hypothesis": "hyp",
     "synthetic": "syn", "call": "call", "tool_call": "tool", "evaluation": "evl", "event": "evt",
-    "program": "prg", "same_as": "prg", "revised_from": "prg",
+    "program": "prg", "judgement": "jdg", "same_as": "prg", "revised_from": "prg",
 }  # fmt: skip
 
 

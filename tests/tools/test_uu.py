@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blindspot.storage.records import Attack, AttackStatus
+from blindspot.storage.records import Attack
 from blindspot.storage.schema import uu as sql
+from blindspot.storage.words import AttackStatus
 from blindspot.tools.metrics.evaluate import uus_matched
 from blindspot.tools.metrics.outcomes import Outcomes
 from blindspot.tools.uu import are_uus, is_adversarial_uu, is_uu

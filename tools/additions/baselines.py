@@ -8,7 +8,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from blindspot.storage.records import Attack, Fields, Origin, Sample, SyntheticSample, Uu, make_id
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Attack, Fields, Sample, SyntheticSample, Uu
+from blindspot.storage.words import Origin
 from blindspot.tools.text.rewrite import misspell_at_random, rng_of
 
 T = TypeVar("T")

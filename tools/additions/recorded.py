@@ -16,8 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
+from blindspot.storage.clock import now
 from blindspot.storage.errors import DataError
-from blindspot.storage.records import Fields, Hypothesis, HypothesisKind, SyntheticSample, Uu, make_id, now
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Fields, Hypothesis, SyntheticSample, Uu
+from blindspot.storage.words import HypothesisKind
 from blindspot.tools.additions.baselines import Addition, Taken, added
 from blindspot.tools.data.columns import Table, check_columns, first_line, read_objects, strip
 from blindspot.tools.data.datasets import DataSource, find_problem, label_name

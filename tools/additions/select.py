@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from blindspot.storage.errors import SettingsError
-from blindspot.storage.records import Attack, Prediction, Sample, Uu, make_id
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Attack, Prediction, Sample, Uu
 from blindspot.tools.uu import is_adversarial_uu, is_uu
 
 

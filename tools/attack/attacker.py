@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from blindspot.storage.errors import BlindspotError, Cancelled
-from blindspot.storage.records import Attack, Sample, make_id
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Attack, Sample
 from blindspot.tools.attack.engine import Oracle, OutOfTime, run_jobs
 from blindspot.tools.attack.goal import Victim, copy_attack
 from blindspot.tools.attack.plan import UNLIMITED, AttackPlan, Budget

@@ -13,7 +13,9 @@ from typing import get_args
 import numpy as np
 
 from blindspot.storage.errors import DataError
-from blindspot.storage.records import Dataset, Sample, Split, make_id
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Dataset, Sample
+from blindspot.storage.words import Split
 from blindspot.tools.data.columns import SUFFIXES, Table, first_line, from_arrow, read_table
 from blindspot.tools.data.copies import divide
 from blindspot.tools.data.formats import is_folder, is_there, plain

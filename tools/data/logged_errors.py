@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from blindspot.storage.errors import DataError
-from blindspot.storage.records import LOGGED, Dataset, Sample, make_id
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Dataset, Sample
+from blindspot.storage.words import LOGGED
 from blindspot.tools.data.columns import Table, read_table
 from blindspot.tools.data.datasets import DataSource, find_problem, label_name, order_labels, read_split
 from blindspot.tools.uu import is_uu

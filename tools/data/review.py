@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from blindspot.storage.records import Level
+from blindspot.storage.words import Level
 from blindspot.tools.data.columns import Table
 from blindspot.tools.data.copies import copy_key
 from blindspot.tools.data.formats import plain

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from blindspot.storage.errors import DataError
-from blindspot.storage.records import Dataset, Fields, make_id
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Dataset, Fields
 from blindspot.tools.data.columns import read_table
 from blindspot.tools.data.datasets import DataSource, find_problem
 from blindspot.tools.data.logged_errors import tested_texts

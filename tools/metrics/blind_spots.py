@@ -20,7 +20,8 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.metrics import silhouette_score
 from threadpoolctl import threadpool_limits
 
-from blindspot.storage.records import BlindSpot, BlindSpotStatus
+from blindspot.storage.records import BlindSpot
+from blindspot.storage.words import BlindSpotStatus
 from blindspot.tools.metrics.evaluate import is_uu
 from blindspot.tools.metrics.figure import Scope
 from blindspot.tools.metrics.outcomes import ModelOutcomes, Outcomes, paired

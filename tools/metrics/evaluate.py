@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from blindspot.storage.records import POOLED, RECALL, Evaluation
+from blindspot.storage.records import Evaluation
+from blindspot.storage.words import POOLED, RECALL
 from blindspot.tools.metrics.coverage import matched_thresholds
 from blindspot.tools.metrics.figure import Estimate, Key, Scope, bootstrap, evaluation
 from blindspot.tools.metrics.outcomes import ModelOutcomes, Outcomes, by_recipe, columns_of, membership, paired, place

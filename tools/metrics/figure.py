@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from blindspot.storage.records import Evaluation, make_id
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Evaluation
 from blindspot.tools.metrics.statistics import Floats, Ints, interval, resample
 
 Key = tuple[str, str | None, float | None]

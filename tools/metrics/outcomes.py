@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from blindspot.storage.records import POOLED, Attack
+from blindspot.storage.records import Attack
+from blindspot.storage.words import POOLED
 from blindspot.tools.metrics.statistics import Floats, Ints, Mask
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from blindspot.storage.records import StudyFigure
+from blindspot.storage.study_records import StudyFigure
 from blindspot.tools.metrics.coverage import matched_thresholds
 from blindspot.tools.metrics.evaluate import EVERYWHERE, accuracy, own_weights, uus, uus_matched
 from blindspot.tools.metrics.outcomes import Outcomes, columns_of, in_id_order, membership

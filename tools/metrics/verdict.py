@@ -23,7 +23,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from blindspot.storage.records import POOLED, BlindSpot, Evaluation
+from blindspot.storage.records import BlindSpot, Evaluation
+from blindspot.storage.words import POOLED
 from blindspot.tools.metrics.verdict_parts import (
     SIGNIFICANT,
     Change,

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from blindspot.storage.records import REPAIRED, Evaluation
+from blindspot.storage.records import Evaluation
+from blindspot.storage.words import REPAIRED
 from blindspot.tools.metrics.calibration import tempered
 from blindspot.tools.metrics.coverage import matched_thresholds
 from blindspot.tools.metrics.evaluate import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from blindspot.storage.records import REPAIRED, BlindSpot, Evaluation
+from blindspot.storage.records import BlindSpot, Evaluation
+from blindspot.storage.words import REPAIRED
 from blindspot.tools.metrics.temperature import in_words
 
 SIGNIFICANT = 0.05

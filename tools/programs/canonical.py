@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from blindspot.storage.records import make_id
+from blindspot.storage.ids import make_id
 from blindspot.tools.programs.conditions import Condition, Contains, LabelIs
 from blindspot.tools.programs.edit_types import (
     AnyEdit,

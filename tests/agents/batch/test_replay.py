@@ -14,9 +14,11 @@ from blindspot.agents.calls.log import Attempt, Question, Recorder
 from blindspot.agents.chat import Message, Reply, Tool, ToolResult, ToolUse
 from blindspot.graphs.teaching.cache import clear_cache
 from blindspot.graphs.teaching.teachers import StoredCalls
+from blindspot.storage.clock import now
 from blindspot.storage.errors import SettingsError, Unanswered
-from blindspot.storage.records import Run, RunStatus, TeacherCall, now
+from blindspot.storage.records import Run, TeacherCall
 from blindspot.storage.store.store import Store
+from blindspot.storage.words import RunStatus
 from support.commands import Cli
 
 USE = ToolUse("use-1", "classify", '{"texts": ["a"]}')

@@ -28,6 +28,7 @@ from blindspot.graphs.running.run import start_run
 from blindspot.storage import records as rec
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import SettingsError
+from blindspot.storage.ids import make_id
 from blindspot.storage.settings.file import load_settings
 from blindspot.storage.settings.sections import Settings, TeacherSection, check_settings
 from blindspot.storage.store.store import Store
@@ -142,7 +143,7 @@ START = datetime(2026, 1, 2)
 
 def uus(model_id: str, recipe: str | None, value: float) -> rec.Evaluation:
     """A count of UUs on the test split at tau."""
-    name = rec.make_id("evl", model_id, recipe)
+    name = make_id("evl", model_id, recipe)
     return rec.Evaluation(
         name, "run-1", int(model_id[-1]), model_id, None, "uus", value, None, None, None, "test", recipe, 0.65, 300
     )

@@ -10,7 +10,8 @@ import pytest
 from blindspot.agents.teachers.rules import RulesTeacher
 from blindspot.agents.teachers.teacher import Case, Explanation
 from blindspot.storage.errors import MalformedAnswer
-from blindspot.storage.records import Fields, HypothesisKind, Sample
+from blindspot.storage.records import Fields, Sample
+from blindspot.storage.words import HypothesisKind
 from blindspot.tools.data.planted import FAMILY, generate_reviews
 from blindspot.tools.programs.apply import edit_rows
 from blindspot.tools.programs.compile import compile_program

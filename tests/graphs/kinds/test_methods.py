@@ -20,8 +20,9 @@ from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.graphs.shared.budgets import budget_rows, budget_uus
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import DataError, SettingsError
-from blindspot.storage.records import Attack, AttackStatus, Hypothesis, Run, Sample, Uu
+from blindspot.storage.records import Attack, Hypothesis, Run, Sample, Uu
 from blindspot.storage.settings.sections import Settings, check_settings
+from blindspot.storage.words import AttackStatus
 from blindspot.tools.additions.baselines import Addition, draw, perturbed, relabelled, training_again, training_misspelt
 from blindspot.tools.additions.recorded import read_recorded, recorded_rows
 from blindspot.tools.classifier.classifier import load_classifier

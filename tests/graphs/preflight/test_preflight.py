@@ -16,8 +16,8 @@ from blindspot.graphs.kinds.kinds import KINDS, PHASES
 from blindspot.graphs.preflight import preflight as module
 from blindspot.graphs.preflight.preflight import Preflight
 from blindspot.storage.errors import DataError, ModelError, SettingsError
-from blindspot.storage.records import RunKindName
 from blindspot.storage.settings.sections import Settings
+from blindspot.storage.words import RunKindName
 from blindspot.tools.data.planted import write_dataset
 from support.runs import Table, settings_with
 

@@ -21,8 +21,9 @@ from blindspot.graphs.running.run import start_run
 from blindspot.graphs.shared.attacks import KEPT_EVERY_S, attack_once, budget_of, stops
 from blindspot.graphs.shared.draws import fair_order
 from blindspot.storage.analysts.results import Results
+from blindspot.storage.clock import now
 from blindspot.storage.errors import Cancelled
-from blindspot.storage.records import Attack, ChangedWord, Dataset, ModelVersion, Sample, now
+from blindspot.storage.records import Attack, ChangedWord, Dataset, ModelVersion, Sample
 from blindspot.storage.settings.sections import check_settings
 from blindspot.storage.store.store import Store
 from blindspot.storage.workspace import Workspace

@@ -24,9 +24,10 @@ from blindspot.graphs.study.course import StudyProgress
 from blindspot.graphs.study.figures import baselines_of
 from blindspot.graphs.study.remaining_time import Outlook
 from blindspot.storage.errors import SettingsError
-from blindspot.storage.records import Sample, StudyFigure
+from blindspot.storage.records import Sample
 from blindspot.storage.settings.study_cells import StudyPlan, load_study
 from blindspot.storage.store.store import Store
+from blindspot.storage.study_records import StudyFigure
 from blindspot.tools.data.datasets import DataSource, inspect
 from blindspot.tools.metrics.evaluate import differences
 from blindspot.tools.metrics.figure import Scope

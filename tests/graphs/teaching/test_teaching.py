@@ -23,8 +23,9 @@ from blindspot.graphs.running.run import resume_run, start_run
 from blindspot.graphs.teaching.tasks import run_all
 from blindspot.graphs.teaching.teach import teach
 from blindspot.graphs.teaching.teachers import StoredCalls, bought_in
+from blindspot.storage.clock import now
 from blindspot.storage.errors import Cancelled, TeacherError
-from blindspot.storage.records import Dataset, Run, TeacherCall, now
+from blindspot.storage.records import Dataset, Run, TeacherCall
 from blindspot.storage.settings.sections import Settings
 from blindspot.storage.store.store import Store
 from blindspot.tools.data.planted import write_dataset

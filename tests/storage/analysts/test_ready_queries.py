@@ -15,8 +15,10 @@ from blindspot.storage import records as rec
 from blindspot.storage.analysts.ready_queries import QUERIES, READY
 from blindspot.storage.analysts.ready_query import ReadyQuery
 from blindspot.storage.analysts.results import Results
+from blindspot.storage.ids import make_id
 from blindspot.storage.schema.tables import Record
 from blindspot.storage.store.store import Store
+from blindspot.storage.words import AttackStatus, HypothesisKind, SubjectKind, UuKind
 from blindspot.tools.metrics.statistics import share_interval
 
 START = datetime(2026, 1, 2, 3, 4, 5)
@@ -36,11 +38,11 @@ def sample(name: str, split: str = "test") -> rec.Sample:
     return rec.Sample(name, "dat-1", split, 0, {"text": name}, "good")
 
 
-def said(model_id: str, name: str, right: bool, sure: float = 0.9, kind: rec.SubjectKind = "sample") -> rec.Prediction:
+def said(model_id: str, name: str, right: bool, sure: float = 0.9, kind: SubjectKind = "sample") -> rec.Prediction:
     return rec.Prediction(model_id, name, kind, "good", "good" if right else "bad", sure, (sure, 1 - sure))
 
 
-def attack(name: str, status: rec.AttackStatus, words: int, sure: float = 0.9, run_id: str = "one") -> rec.Attack:
+def attack(name: str, status: AttackStatus, words: int, sure: float = 0.9, run_id: str = "one") -> rec.Attack:
     fields = {"text": "x"} if status == "flipped" else None
     return rec.Attack(
         name, run_id, f"{run_id}-m0", f"s-{name}", "test", "typos", status, fields, "good", "bad", sure, "good", 0.8,
@@ -49,7 +51,7 @@ def attack(name: str, status: rec.AttackStatus, words: int, sure: float = 0.9, r
 
 
 def uu(name: str, attack_id: str | None = None, run_id: str = "one") -> rec.Uu:
-    kind: rec.UuKind = "adversarial" if attack_id else "natural"
+    kind: UuKind = "adversarial" if attack_id else "natural"
     recipe = "typos" if attack_id else None
     return rec.Uu(
         name, run_id, 1, f"{run_id}-m0", kind, recipe, f"s-{name}", attack_id, {"text": "x"}, "good", "bad", 0.8, True
@@ -66,7 +68,7 @@ def hypothesis(
     text: str = "words",
     *,
     run_id: str = "one",
-    kind: rec.HypothesisKind = "abstraction",
+    kind: HypothesisKind = "abstraction",
     teacher: str = "rules",
 ) -> rec.Hypothesis:
     return rec.Hypothesis(name, run_id, 1, uu_id, kind, None, text, "because", teacher, None, START)
@@ -84,7 +86,7 @@ def synthetic(
 def figure(run_id: str, number: int, metric: str, value: float, recipe: str | None = None) -> rec.Evaluation:
     threshold = 0.65 if metric == "uus" else None
     return rec.Evaluation(
-        rec.make_id("evl", run_id, number, metric, recipe), run_id, number, f"{run_id}-m{number}", None, metric, value,
+        make_id("evl", run_id, number, metric, recipe), run_id, number, f"{run_id}-m{number}", None, metric, value,
         None, None, None, "test", recipe, threshold, 100,
     )  # fmt: skip
 

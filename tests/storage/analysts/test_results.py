@@ -19,9 +19,11 @@ import pytest
 from blindspot.storage import records as rec
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import StoreError
+from blindspot.storage.ids import make_id
 from blindspot.storage.schema.tables import Record
 from blindspot.storage.store.store import Store
 from blindspot.storage.transfer.outgoing import export_runs
+from blindspot.storage.words import AttackStatus, HypothesisKind, UuKind
 from blindspot.storage.workspace import Workspace
 
 START = datetime(2026, 1, 2, 3, 4, 5)
@@ -29,11 +31,11 @@ RUN = rec.Run("run-1", "run", "running", {}, 0, "rules", "dat-1", 0.65, {}, STAR
 HARD = {"text": "a fine flim"}
 
 
-def uu(uu_id: str, kind: rec.UuKind, recipe: str | None, attack_id: str | None, fields: dict[str, str]) -> rec.Uu:
+def uu(uu_id: str, kind: UuKind, recipe: str | None, attack_id: str | None, fields: dict[str, str]) -> rec.Uu:
     return rec.Uu(uu_id, "run-1", 1, "mdl-0", kind, recipe, "smp-1", attack_id, fields, "pos", "neg", 0.9, True)
 
 
-def hypothesis(name: str, uu_id: str, kind: rec.HypothesisKind) -> rec.Hypothesis:
+def hypothesis(name: str, uu_id: str, kind: HypothesisKind) -> rec.Hypothesis:
     return rec.Hypothesis(name, "run-1", 1, uu_id, kind, None, f"text of {name}", "because", "rules", None, START)
 
 
@@ -43,7 +45,7 @@ def synthetic(name: str, hypothesis_id: str, position: int, accepted: bool | Non
     )
 
 
-def attack(name: str, status: rec.AttackStatus, queries: int) -> rec.Attack:
+def attack(name: str, status: AttackStatus, queries: int) -> rec.Attack:
     fields = HARD if status == "flipped" else None
     after, sure = ("neg", 0.9) if fields else (None, None)
     return rec.Attack(
@@ -71,7 +73,7 @@ def figure(
     causes = (metric, model_id, baseline_id, recipe, threshold)
     low, high = (value - 1, value + 1) if baseline_id else (None, None)
     return rec.Evaluation(
-        rec.make_id("evl", *causes), "run-1", int(model_id[-1]), model_id, baseline_id, metric, value, low, high,
+        make_id("evl", *causes), "run-1", int(model_id[-1]), model_id, baseline_id, metric, value, low, high,
         None, "test", recipe, threshold, 300,
     )  # fmt: skip
 
@@ -171,7 +173,7 @@ def test_views_come_in_the_order_in_which_they_are_read(tmp_path: Path) -> None:
         for recipe, threshold in (("typos", 0.9), ("typos", 0.65), ("all", 0.65), (None, 0.65)):
             evaluation = figure("uus", 4, recipe=recipe, threshold=threshold)
             rows.append(replace(evaluation, run_id=run_id, evaluation_id=f"{run_id}{evaluation.evaluation_id}"))
-        by_name: dict[str, rec.HypothesisKind] = {"a": "extrapolation", "b": "abstraction"}
+        by_name: dict[str, HypothesisKind] = {"a": "extrapolation", "b": "abstraction"}
         for name, kind in by_name.items():
             for number, uu_id in ((2, "uu-1"), (1, "uu-3"), (1, "uu-2")):
                 stated = hypothesis(f"{run_id}{number}{uu_id}{name}", uu_id, kind)

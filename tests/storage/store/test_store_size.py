@@ -11,10 +11,11 @@ import pytest
 
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.database import CONFIG
-from blindspot.storage.records import Attack, Event, ModelVersion, Prediction, Sample, SubjectKind
+from blindspot.storage.records import Attack, Event, ModelVersion, Prediction, Sample
 from blindspot.storage.schema.migrations import migrate
 from blindspot.storage.schema.tables import Record
 from blindspot.storage.store.store import BULK_ROWS, Store
+from blindspot.storage.words import SubjectKind
 from blindspot.storage.workspace import Workspace
 from support.rows import START, event
 

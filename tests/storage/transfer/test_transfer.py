@@ -16,22 +16,12 @@ import pytest
 
 from blindspot.storage.analysts.results import Results
 from blindspot.storage.errors import StoreError
-from blindspot.storage.records import (
-    Event,
-    ModelVersion,
-    Prediction,
-    Run,
-    Sample,
-    Study,
-    StudyFigure,
-    SyntheticSample,
-    ToolCall,
-    Uu,
-    make_id,
-)
+from blindspot.storage.ids import make_id
+from blindspot.storage.records import Event, ModelVersion, Prediction, Run, Sample, SyntheticSample, ToolCall, Uu
 from blindspot.storage.schema.migrations import MIGRATIONS, NOTES
 from blindspot.storage.schema.tables import TABLES, Record
 from blindspot.storage.store.store import Store
+from blindspot.storage.study_records import Study, StudyFigure
 from blindspot.storage.transfer.incoming import Brought, bring_in
 from blindspot.storage.transfer.manifest import read_manifest, sha256_of
 from blindspot.storage.transfer.outgoing import export_runs

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blindspot.storage.errors import SettingsError
-from blindspot.storage.records import Attack, AttackStatus, Prediction, Sample, Uu
+from blindspot.storage.records import Attack, Prediction, Sample, Uu
+from blindspot.storage.words import AttackStatus
 from blindspot.tools.additions.select import adversarial_uus, natural_uus, select_uus
 
 

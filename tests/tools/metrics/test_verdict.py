@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from blindspot.storage.records import BlindSpot, BlindSpotStatus, Evaluation
+from blindspot.storage.records import BlindSpot, Evaluation
+from blindspot.storage.words import BlindSpotStatus
 from blindspot.tools.metrics.verdict import Verdict, judge
 from blindspot.tools.metrics.verdict_parts import tell_blind_spots
 

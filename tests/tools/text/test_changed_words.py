@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blindspot.graphs.shared.attacks import store_changed_words
-from blindspot.storage.records import Attack, AttackStatus, ChangedWord, Fields, Sample
+from blindspot.storage.records import Attack, ChangedWord, Fields, Sample
 from blindspot.storage.store.store import Store
+from blindspot.storage.words import AttackStatus
 from blindspot.tools.text.edits import PARTS_OF_SPEECH, TOKEN, changed_words, words_of
 from support.assets import ASSETS
 
