@@ -12,7 +12,7 @@ from blindspot.tools.data.planted import write_dataset
 from support.runs import settings_with, start_quietly
 from support.workspaces import read
 
-ROWS = {"train": 240, "validation": 100, "test": 120}
+ROWS = {"train": 240, "validation": 100, "test": 240}
 
 
 def run_rounds(base: Path, folder: Path, **changes: dict[str, Any]) -> Run:

@@ -153,7 +153,7 @@ def test_what_a_recipe_lacks_for_its_settings_is_found_before_anything_is_writte
     use_assets(monkeypatch)
     monkeypatch.setitem(sys.modules, "tensorflow_hub", None)
     attack = {"recipes": ["textfooler"], "sentence_encoder": "use"}
-    with pytest.raises(SettingsError, match=r"pip install tensorflow tensorflow_hub, or take .*minilm") as found:
+    with pytest.raises(SettingsError, match=r"pip install tensorflow tensorflow_hub, or set .*minilm") as found:
         start(make_settings(tiny_base, data.parent, attack=attack))
     assert "\n" not in str(found.value)
     assert not (tmp_path / "ws").exists()

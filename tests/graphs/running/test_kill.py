@@ -132,7 +132,7 @@ RESUME = "go on with `blindspot resume small-1 -w ws`"
 
 MISHAPS = [
     ("attack", 0, FULL, "File too large; "),
-    ("attack", 0, DELETED, "store.duckdb was deleted while it was in use; its rows are in results.duckdb: resume b"),
+    ("attack", 0, DELETED, "store.duckdb was deleted while it was in use; its rows are in results.duckdb: resume "),
     ("attack", 1, TERMINATED, "stopped; what is done is kept: "),
     ("teach", 1, READ_ONLY, "Permission denied"),
     ("teach", 1, MOVED, "store.duckdb was moved away while it was in use; its rows are in results.duckdb"),

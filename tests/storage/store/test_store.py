@@ -163,7 +163,7 @@ def test_every_table_view_and_column_is_described(store: Store) -> None:
         store, "SELECT table_name, column_name, comment FROM duckdb_columns() WHERE NOT internal ORDER BY ALL"
     )
     assert len(tables) == len(TABLES) + 1
-    assert len(views) == 11
+    assert len(views) == 12
     assert {row[0] for row in columns} == {row[0] for row in tables + views}
     assert [row for row in tables + views + columns if not row[-1]] == []
 

@@ -601,7 +601,7 @@ def test_a_universal_sentence_encoder_that_is_not_there_is_refused_in_one_line(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "tensorflow_hub", None)
-        with pytest.raises(SettingsError, match=r"pip install tensorflow tensorflow_hub, or take .*minilm") as found:
+        with pytest.raises(SettingsError, match=r"pip install tensorflow tensorflow_hub, or set .*minilm") as found:
             load_universal_encoder(SENTENCE_ENCODER)
         assert "\n" not in str(found.value)
     (tmp_path / "tensorflow_hub.py").write_text(HUB)

@@ -228,7 +228,7 @@ def test_an_adapter_remembers_its_classes(adapters: dict[str, Trained]) -> None:
         load_classifier(adapters["bert"].folder, model_id="m", labels=LABELS[::-1], max_tokens=64, device="cpu")
 
 
-@pytest.mark.parametrize(("change", "expected"), [("drop", "no weights for"), ("cut", "another shape")])
+@pytest.mark.parametrize(("change", "expected"), [("drop", "no weights for"), ("cut", "weights of another shape")])
 @pytest.mark.parametrize(("name", "part"), [("bert", "intermediate.dense.weight"), ("llama", "mlp.up_proj.weight")])
 def test_an_adapter_whose_base_model_lacks_a_part_is_refused(
     adapters: dict[str, Trained], tmp_path: Path, name: str, part: str, change: str, expected: str

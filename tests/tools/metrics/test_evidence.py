@@ -164,4 +164,4 @@ def test_a_repair_has_fewer_uus_than_calibration_alone_gives() -> None:
     beside, plain = count.calibrated_matched.difference, count.matched.difference
     assert (beside.value, beside.low, beside.high) == (plain.value, plain.low, plain.high)  # as the task is binary
     assert "T = 1.10" in found.text
-    assert ": fewer than calibration alone gives" in found.text
+    assert ", fewer than calibration alone gives" in found.text
