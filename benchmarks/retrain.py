@@ -26,7 +26,7 @@ from transformers import DataCollatorWithPadding, PrinterCallback, Trainer, Trai
 from blindspot.tools.classifier.classifier import locate_model
 from blindspot.tools.classifier.weights import load_weights
 from blindspot.tools.training.batches import plan_epochs
-from blindspot.tools.training.learner import Learner, Rows
+from blindspot.tools.training.learner import Learner, TokenizedRows
 from blindspot.tools.training.settings import Example, Training, choose_training
 
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -57,7 +57,7 @@ def train_ours(bench: Bench) -> tuple[float, list[list[float]]]:
     model, tokenizer = bench.load()
     torch.manual_seed(SEED)
     began = bench.clock()
-    rows = Rows(tokenizer, bench.examples, TRAINING_TOKENS, model.device)
+    rows = TokenizedRows(tokenizer, bench.examples, TRAINING_TOKENS, model.device)
     plan = plan_epochs(rows.lengths, bench.training)
     learner = Learner(model.train(), rows, bench.training, sum(map(len, plan)))
     losses = [[learner.take(step) for step in steps] for steps in plan]
@@ -68,11 +68,11 @@ class Losses(TrainerCallback):  # type: ignore[misc]
     """Notes the loss of each step, as the Trainer logs it."""
 
     def __init__(self) -> None:
-        self.found: list[float] = []
+        self.losses: list[float] = []
 
     def on_log(self, *_: Any, logs: dict[str, float] | None = None, **__: Any) -> None:
         if logs and "loss" in logs:
-            self.found.append(logs["loss"])
+            self.losses.append(logs["loss"])
 
 
 def train_stock(bench: Bench, *, group_by_length: bool = False) -> tuple[float, list[list[float]]]:
@@ -118,8 +118,8 @@ def train_stock(bench: Bench, *, group_by_length: bool = False) -> tuple[float, 
         trainer.remove_callback(PrinterCallback)
         trainer.train()
         seconds = bench.clock() - began
-    per_epoch = len(noted.found) // int(training.epochs)
-    return seconds, [noted.found[at : at + per_epoch] for at in range(0, len(noted.found), per_epoch)]
+    per_epoch = len(noted.losses) // int(training.epochs)
+    return seconds, [noted.losses[at : at + per_epoch] for at in range(0, len(noted.losses), per_epoch)]
 
 
 def speed(bench: Bench, turns: int, count: int) -> None:

@@ -61,7 +61,7 @@ def main() -> None:
     repetitions = 20 if options.quick else options.repetitions
     for name, model in MODELS.items():
         taken = np.array([decide(model, [number, seed_of(name)]) for number in range(repetitions)])
-        shares = [told(int(rule.sum()), repetitions) for rule in taken.T]
+        shares = [share_text(int(rule.sum()), repetitions) for rule in taken.T]
         print(f"verdict_taken, {name}: {shares[0]} by two counts, {shares[1]} by UUs under attack alone", flush=True)
     print(f"n = {repetitions} pairs each, {ROWS} rows, {ATTACKED} attacked, {RESAMPLES} resamples, tau {TAU}")
 
@@ -70,7 +70,7 @@ def seed_of(name: str) -> int:
     return list(MODELS).index(name)
 
 
-def told(count: int, total: int) -> str:
+def share_text(count: int, total: int) -> str:
     low, high = share_interval(count, total)
     return f"{count / total:.0%} (95 % interval {low:.0%} to {high:.0%})"
 
@@ -114,9 +114,9 @@ def evaluations(new: ModelOutcomes, old: ModelOutcomes, seed: list[int]) -> list
     """The figures that the rule reads, and no others: `evaluate.py` takes all metrics and 50 times as long."""
     scope = Scope("run-1", 1, TAU, (), RESAMPLES, seed[0])
     rows = [
-        evaluation(scope, key, found, ROWS, model.model_id)
+        evaluation(scope, key, estimate, ROWS, model.model_id)
         for model in (new, old)
-        for key, found in bootstrap(
+        for key, estimate in bootstrap(
             partial(measured, model, old.clean), strata_of(model), replace(scope, resamples=1)
         ).items()
     ]
@@ -127,13 +127,13 @@ def evaluations(new: ModelOutcomes, old: ModelOutcomes, seed: list[int]) -> list
 
     sides = [by_recipe(model.clean, model.perturbed) for model in (new, old)]
     columns = columns_of(new.clean.sample_ids)
-    for key, found in bootstrap(change, strata_of(new), scope).items():
+    for key, estimate in bootstrap(change, strata_of(new), scope).items():
         if key[0] == "accuracy":
-            found = replace(found, p_value=mcnemar(~new.clean.wrong, ~old.clean.wrong))
+            estimate = replace(estimate, p_value=mcnemar(~new.clean.wrong, ~old.clean.wrong))
         elif key[0] == "uus":
             counts = [uus_by_sample(side[key[1]], TAU, columns) for side in sides]
-            found = replace(found, p_value=sign_test(counts[0] - counts[1]))
-        rows.append(evaluation(scope, key, found, ROWS, "new", "old"))
+            estimate = replace(estimate, p_value=sign_test(counts[0] - counts[1]))
+        rows.append(evaluation(scope, key, estimate, ROWS, "new", "old"))
     return rows
 
 
@@ -142,11 +142,11 @@ def measured(model: ModelOutcomes, original: Outcomes, weights: Floats) -> dict[
     matched = matched_thresholds(original, model.clean, weights, weights, TAU)
     values: dict[Key, Floats] = {("accuracy", None, None): accuracy(model.clean, weights)}
     columns = columns_of(model.clean.sample_ids)
-    for recipe, found in by_recipe(model.clean, model.perturbed).items():
+    for recipe, rows in by_recipe(model.clean, model.perturbed).items():
         if recipe in (None, POOLED):
-            own = own_weights(found, weights, columns)
-            values["uus", recipe, TAU] = uus(found, own, TAU)
-            values["uus_matched", recipe, TAU] = uus_matched(found, own, matched)
+            own = own_weights(rows, weights, columns)
+            values["uus", recipe, TAU] = uus(rows, own, TAU)
+            values["uus_matched", recipe, TAU] = uus_matched(rows, own, matched)
     return values
 
 

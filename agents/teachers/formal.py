@@ -19,7 +19,7 @@ from blindspot.agents.teachers.teacher import Case, Hypotheses, ProgramDraft, Re
 from blindspot.storage.errors import MalformedAnswer
 from blindspot.tools.programs.compile import compile_program
 from blindspot.tools.programs.data import DataDescription
-from blindspot.tools.programs.vocabulary import Program, parse_program
+from blindspot.tools.programs.vocabulary import ParsedProgram, parse_program
 from blindspot.tools.text.vocabulary import Vocabulary
 
 FORM = {"hypothesis": "abstraction or extrapolation", "reasoning": "…", "program": {"where": [], "edits": []}}
@@ -45,7 +45,7 @@ async def formalise(caller: Caller, case: Case, hypotheses: Hypotheses, n: int) 
     Raises: as Teacher.formalise.
     """
 
-    def check(reply: Reply) -> list[tuple[StatedProgram, Program]]:
+    def check(reply: Reply) -> list[tuple[StatedProgram, ParsedProgram]]:
         stated = read_object(reply.text, ProgramsAnswer.model_validate).programs[:n]
         return [(one, read_program(one.program, case, number)) for number, one in enumerate(stated, start=1)]
 
@@ -59,7 +59,7 @@ async def revise(caller: Caller, case: Case, refutation: Refutation) -> ProgramD
     Raises: as Teacher.revise.
     """
 
-    def check(reply: Reply) -> tuple[StatedProgram, Program]:
+    def check(reply: Reply) -> tuple[StatedProgram, ParsedProgram]:
         stated = read_object(reply.text, StatedProgram.model_validate)
         return stated, read_program(stated.program, case, 1)
 
@@ -67,7 +67,7 @@ async def revise(caller: Caller, case: Case, refutation: Refutation) -> ProgramD
     return ProgramDraft(refutation.kind, program, stated.reasoning, call_id)
 
 
-def read_program(value: Mapping[str, Any], case: Case, number: int) -> Program:
+def read_program(value: Mapping[str, Any], case: Case, number: int) -> ParsedProgram:
     """Read one program and see that it is about the fields and labels of the data set.
 
     Raises: MalformedAnswer, with the reason for the model.
@@ -122,4 +122,4 @@ def revision_question(case: Case, refutation: Refutation) -> Question:
 @cache
 def schema() -> str:
     """The vocabulary as JSON schema, without what a model has no use for."""
-    return json.dumps(without_titles(Program.model_json_schema()), ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(without_titles(ParsedProgram.model_json_schema()), ensure_ascii=False, separators=(",", ":"))

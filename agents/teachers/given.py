@@ -13,7 +13,7 @@ from blindspot.agents.spec import OBJECT, TeacherSpec
 from blindspot.agents.teachers.teacher import Case, Draft, Explanation, Hypotheses, ProgramDraft, Refutation, Teacher
 from blindspot.storage.errors import MalformedAnswer, SettingsError, TeacherError
 from blindspot.storage.words import HypothesisKind
-from blindspot.tools.programs.vocabulary import Program
+from blindspot.tools.programs.vocabulary import ParsedProgram
 
 METHODS = ("begin_round", "abstract", "extrapolate", "generate", "aclose")
 
@@ -114,7 +114,7 @@ class GivenTeacher:
         return replace(draft, fields=fields, reasoning=reasoning, call_id=None)
 
     def _program(self, method: str, draft: ProgramDraft) -> ProgramDraft:
-        if not isinstance(draft.program, Program) or draft.kind not in ("abstraction", "extrapolation"):
+        if not isinstance(draft.program, ParsedProgram) or draft.kind not in ("abstraction", "extrapolation"):
             raise self._wrong(method, draft, "a ProgramDraft with a Program and the kind of its hypothesis")
         return replace(draft, reasoning=self._text(method, draft.reasoning, "reasoning"), call_id=None)
 

@@ -18,7 +18,7 @@ from blindspot.storage.records import Fields, Sample
 from blindspot.storage.words import HypothesisKind
 from blindspot.tools.programs.conditions import LabelIs
 from blindspot.tools.programs.edit_types import AnyEdit, ChangeNames, Insert, Misspell, Replace, Swap
-from blindspot.tools.programs.vocabulary import Program
+from blindspot.tools.programs.vocabulary import ParsedProgram
 from blindspot.tools.text.rewrite import SLIPS, Slip, misspell_words, swap_words, transplant
 from blindspot.tools.text.vocabulary import ENGLISH, Vocabulary, overlap, split_sentences, words_of
 
@@ -29,7 +29,7 @@ LEAST_SHARE = 0.12  # of a text's words that are misspelt or rewritten: fewer wo
 CARRIERS_COMPARED = 20  # training samples among which the most fitting one is taken
 
 
-def state_programs(case: Case, pattern: Pattern, vocabulary: Vocabulary) -> list[tuple[HypothesisKind, Program]]:
+def state_programs(case: Case, pattern: Pattern, vocabulary: Vocabulary) -> list[tuple[HypothesisKind, ParsedProgram]]:
     """State a UU's pattern and its turn as programs.
 
     Returns: the kind of the hypothesis that each states, and the program.
@@ -43,7 +43,7 @@ def state_programs(case: Case, pattern: Pattern, vocabulary: Vocabulary) -> list
     if len(case.field_names) > 1:
         return [("extrapolation", program((case.label,), ChangeNames(kind="change_names", other_field="same_edit")))]
     swapped = swap_telling(case, pattern, vocabulary)
-    stated: list[tuple[HypothesisKind, Program]] = []
+    stated: list[tuple[HypothesisKind, ParsedProgram]] = []
     if swapped:
         stated.append(("extrapolation", program((case.label,), swapped)))
     (name,) = case.field_names
@@ -56,9 +56,9 @@ def state_programs(case: Case, pattern: Pattern, vocabulary: Vocabulary) -> list
     return stated
 
 
-def program(labels: Sequence[str], *edits: AnyEdit) -> Program:
+def program(labels: Sequence[str], *edits: AnyEdit) -> ParsedProgram:
     """Edits of the samples of some labels, which keep their label."""
-    return Program(where=(LabelIs(kind="label_is", labels=tuple(labels)),), edits=edits)
+    return ParsedProgram(where=(LabelIs(kind="label_is", labels=tuple(labels)),), edits=edits)
 
 
 def misspelling(pattern: Pattern, slips: Sequence[Slip]) -> Misspell:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from blindspot.storage.records import Fields
 from blindspot.storage.words import HypothesisKind
-from blindspot.tools.programs.vocabulary import Program
+from blindspot.tools.programs.vocabulary import ParsedProgram
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class ProgramDraft:
     """A hypothesis stated as a program, before anything ran it."""
 
     kind: HypothesisKind  # of the hypothesis that it states
-    program: Program
+    program: ParsedProgram
     reasoning: str
     call_id: str | None
 
@@ -77,7 +77,7 @@ class Refutation:
 
     hypothesis: str
     kind: HypothesisKind
-    program: Program
+    program: ParsedProgram
     applied: int  # samples that it changed
     uus_without: int  # UUs among them as they are
     uus_with: int  # and as it makes them

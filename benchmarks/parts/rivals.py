@@ -142,5 +142,5 @@ def agrees(row: Attack, result: Any) -> bool:
     flipped = type(result).__name__ == "SuccessfulAttackResult"
     perturbed = result.perturbed_result.attacked_text.tokenizer_input if flipped else None
     texts = (perturbed,) if isinstance(perturbed, str) else perturbed
-    found = tuple(row.fields.values()) if row.fields else None
-    return (row.queries, row.status == "flipped", found) == (result.num_queries, flipped, texts)
+    perturbed = tuple(row.fields.values()) if row.fields else None
+    return (row.queries, row.status == "flipped", perturbed) == (result.num_queries, flipped, texts)

@@ -100,12 +100,12 @@ def queries(folder: Path) -> None:
             for name, (sql, values) in asked.items():
                 took[name].append(timed(partial(ask, name, sql, values)))
     slowest = sorted(asked, key=lambda name: -in_ms(took[name], 0))
-    told = ", ".join(f"{name} {in_ms(took[name], 0):.0f}" for name in slowest[1:5])
+    runners_up = ", ".join(f"{name} {in_ms(took[name], 0):.0f}" for name in slowest[1:5])
     first = slowest[0]
     say(
         "query_ms",
         f"{in_ms(took[first], 0):.0f} (goal {QUERY_GOAL_MS}; {in_ms(took[first], 1):.0f} of CPU; {first}, "
-        f"{rows[first]:,} rows; median of {TURNS}, the first {1000 * took[first][0][0]:.0f}; then {told}; "
+        f"{rows[first]:,} rows; median of {TURNS}, the first {1000 * took[first][0][0]:.0f}; then {runners_up}; "
         f"{len(asked)} in all)",
     )
 

@@ -210,9 +210,9 @@ def round_rows(run_id: str, number: int, ids: Sequence[str], began: datetime) ->
         Round(run_id, number, ids[0], began, ids[1], True, "took the new model: UUs fell", began + timedelta(hours=1))
     ]
     for phase in PHASES:
-        key, said = (run_id, number, phase), {"done": 250}
+        key, result = (run_id, number, phase), {"done": 250}
         rows.append(
-            ToolCall(make_id("tool", *key), run_id, number, phase, "graph", {"model_id": ids[0]}, said, 1, began)
+            ToolCall(make_id("tool", *key), run_id, number, phase, "graph", {"model_id": ids[0]}, result, 1, began)
         )
         rows.append(Event(make_id("evt", *key), run_id, number, began, phase, "info", "done 250 (1.0 s)"))
     return rows

@@ -149,8 +149,8 @@ def child(flag: str, *arguments: object) -> Iterator[Popen[str]]:
 def answer(process: Popen[str]) -> dict[str, Any]:
     """What a child prints at its end, which the end of its stdin brings on."""
     out, _ = process.communicate()
-    found: dict[str, Any] = json.loads(out.splitlines()[-1])
-    return found
+    report: dict[str, Any] = json.loads(out.splitlines()[-1])
+    return report
 
 
 def read_until_told(folder: Path, number: int) -> None:

@@ -170,8 +170,8 @@ def rate(count: int) -> None:
         f"{limits.tokens_per_minute} tokens a minute, {limits.requests_per_second} a second, "
         f"{limits.concurrency} in flight)",
     )
-    said = ", ".join(f"{number} for {name}" for name, number in over_limit.items()) or "none"
-    say("teacher_429s", f"{sum(over_limit.values())} (goal 0, of {watched.asked} requests; {said})")
+    counted = ", ".join(f"{number} for {name}" for name, number in over_limit.items()) or "none"
+    say("teacher_429s", f"{sum(over_limit.values())} (goal 0, of {watched.asked} requests; {counted})")
     say(
         "teacher_cpu_share",
         f"{watched.idle_cpu_s / watched.idle_s:.4f} (goal {CPU_GOAL}, of one core, in {watched.idle_s:.1f} s of "
@@ -201,8 +201,8 @@ def faults(count: int, share: float = 0.2) -> None:
     say("teacher_wrong", f"{sum(answers.wrong for answers in both)} (goal 0, {n})")
     asked = " + ".join(str(answers.watched.asked) for answers in both)
     seconds = max(answers.seconds for answers in both)
-    said = ", ".join(f"{number} x {fault}" for fault, number in sorted(met.items()))
-    say("teacher_faults", f"{sum(met.values())} in {asked} requests, {seconds:.0f} s: {said}")
+    counted = ", ".join(f"{number} x {fault}" for fault, number in sorted(met.items()))
+    say("teacher_faults", f"{sum(met.values())} in {asked} requests, {seconds:.0f} s: {counted}")
 
 
 def kills(count: int) -> None:

@@ -189,11 +189,11 @@ def check_run(session: QuerySession, workspace: Path, run_id: str | None) -> Non
 
     Raises: StoreError.
     """
-    from blindspot.storage.analysts.nearest import listed
+    from blindspot.storage.analysts.nearest import abridged
     from blindspot.storage.workspace import Workspace
 
     if run_id is None:
         return
     names = [name for (name,) in session.ask("SELECT run_id FROM runs ORDER BY started_at DESC").rows()]
     if run_id not in names:
-        raise StoreError(f"{Workspace(workspace).results}: no run {run_id}; there are: {listed(names) or 'none'}")
+        raise StoreError(f"{Workspace(workspace).results}: no run {run_id}; there are: {abridged(names) or 'none'}")

@@ -15,7 +15,7 @@ from blindspot.cli.terminal import print_json, result_console, terminal_safe, wh
 from blindspot.storage.errors import StoreError
 
 if TYPE_CHECKING:
-    from blindspot.storage.analysts.session import Answer
+    from blindspot.storage.analysts.session import SessionAnswer
 
 Style = Literal["table", "csv", "json", "parquet"]
 ENDINGS: dict[str, Style] = {".csv": "csv", ".json": "json", ".parquet": "parquet"}
@@ -39,7 +39,7 @@ def style_of(output: Style | None, out: Path | None) -> Style:
     return style
 
 
-def write_answer(answer: Answer, style: Style, out: Path | None) -> None:
+def write_answer(answer: SessionAnswer, style: Style, out: Path | None) -> None:
     """Print an answer, or write it to a file, whole or not at all.
 
     Raises: StoreError, when it cannot be computed or written.
@@ -69,7 +69,7 @@ def write_answer(answer: Answer, style: Style, out: Path | None) -> None:
     result_console().print(f"{count:,} row{'' if count == 1 else 's'} in {out}", soft_wrap=True)
 
 
-def write_parquet(answer: Answer, path: Path) -> int:
+def write_parquet(answer: SessionAnswer, path: Path) -> int:
     """Write all rows as Parquet, with their types. Returns: how many there were.
 
     Raises: StoreError, for a type that Parquet does not know.

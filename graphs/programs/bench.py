@@ -26,11 +26,10 @@ from blindspot.storage.words import ProgramOrigin
 from blindspot.tools.programs.apply import duplicates
 from blindspot.tools.programs.compile import Compiled, compile_program
 from blindspot.tools.programs.data import DataDescription
-from blindspot.tools.programs.describe import describe
+from blindspot.tools.programs.describe import describe_program
 from blindspot.tools.programs.files import read_programs
 from blindspot.tools.programs.random_programs import random_programs
-from blindspot.tools.programs.vocabulary import Program as Statement
-from blindspot.tools.programs.vocabulary import parse_program
+from blindspot.tools.programs.vocabulary import ParsedProgram, parse_program
 
 
 def gather(context: Context, number: int, data: DataDescription) -> list[Program]:
@@ -45,7 +44,7 @@ def brought_in(context: Context, number: int, data: DataDescription) -> list[Pro
     settings = context.settings
     if number > 1:
         return []
-    stated: list[tuple[ProgramOrigin, Statement]] = []
+    stated: list[tuple[ProgramOrigin, ParsedProgram]] = []
     if settings.hypotheses.file:
         stated += [("file", statement) for statement in read_programs(Path(settings.hypotheses.file))]
     if settings.method.name == "random-programs":
@@ -60,7 +59,7 @@ def brought_in(context: Context, number: int, data: DataDescription) -> list[Pro
             hypothesis_id=None,
             position=position,
             origin=origin,
-            text=describe(statement),
+            text=describe_program(statement),
             program=statement.model_dump(mode="json", exclude_defaults=True),
         )
         for position, (origin, statement) in enumerate(stated)

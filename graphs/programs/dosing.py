@@ -16,7 +16,7 @@ from blindspot.graphs.versions.versions import OnDemand
 from blindspot.storage.ids import make_id
 from blindspot.storage.records import Program, ProgramTest, Sample, SyntheticSample
 from blindspot.tools.additions.baselines import Addition, perturbed
-from blindspot.tools.additions.dose import Arm, Dose, bandit_round, proportional
+from blindspot.tools.additions.dose import BanditArm, Dose, bandit_round, proportional
 from blindspot.tools.programs.apply import distinct_variants, fill_templates
 from blindspot.tools.programs.compile import Compiled, compile_program
 from blindspot.tools.programs.conditions import LabelIs
@@ -120,7 +120,7 @@ def divide_budget(
     coverage = dict.fromkeys(templates, median(covered.values()) if covered else 1.0) | covered
     if how == "bandit":
         arms = [
-            Arm(key, capacity, tests[key].uus_with, tests[key].applied, coverage[key])
+            BanditArm(key, capacity, tests[key].uus_with, tests[key].applied, coverage[key])
             for key, capacity in available.items()
         ]
         return bandit_round(arms, budget, seed=context.settings.run.seed, small_round=number)

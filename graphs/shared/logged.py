@@ -12,7 +12,7 @@ from blindspot.graphs.versions.versions import OnDemand, predict_once
 from blindspot.storage.records import Evaluation, Prediction, Sample, Uu
 from blindspot.storage.settings.sections import Settings
 from blindspot.storage.words import LOGGED
-from blindspot.tools.data.logged_errors import LogSource, load_log, samples_of
+from blindspot.tools.data.logged_errors import LogSource, error_samples, load_log
 from blindspot.tools.uu import is_uu
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def logged_samples(context: Context) -> list[Sample]:
     samples = context.store.rows(Sample, dataset_id=context.dataset.dataset_id, split=LOGGED) if count else []
     if len(samples) == count:
         return sorted(samples, key=lambda sample: sample.row)
-    samples = samples_of(read_log_again(context), context.dataset)
+    samples = error_samples(read_log_again(context), context.dataset)
     context.store.add(samples)
     return samples
 
@@ -65,7 +65,7 @@ def deployed_predictions(context: Context, model_id: str) -> list[Prediction] | 
     log = read_log_again(context)
     return [
         Prediction(model_id, sample.sample_id, "sample", error.label, error.predicted, error.confidence, ())
-        for sample, error in zip(samples_of(log, context.dataset), log.errors, strict=True)
+        for sample, error in zip(error_samples(log, context.dataset), log.errors, strict=True)
     ]
 
 

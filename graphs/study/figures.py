@@ -72,14 +72,14 @@ class FigureWriter:
 
     def write(self) -> None:
         """Take all figures again and publish them, unless no cell has ended since the last time."""
-        from blindspot.tools.metrics.study_figures import compare
+        from blindspot.tools.metrics.study_figures import compare_methods
 
         runs = [run for loaded in self.loaded_cells if (run := self.run_of(loaded)) and run.status == "finished"]
         finished = frozenset((run.run_id, run.finished_at) for run in runs)
         if finished == self.written or any(map(self.is_extended, self.loaded_cells)):
             return
         began = time.monotonic()
-        rows = [row for comparison in self.comparisons() for row in compare(comparison)]
+        rows = [row for comparison in self.comparisons() for row in compare_methods(comparison)]
         self.store.renew(StudyFigure, rows, study_id=self.study.study_id)
         self.store.publish()
         self.written = finished

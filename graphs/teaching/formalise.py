@@ -12,7 +12,7 @@ from blindspot.storage.errors import Cancelled
 from blindspot.storage.ids import make_id
 from blindspot.storage.records import Hypothesis, Program
 from blindspot.storage.words import ProgramOrigin
-from blindspot.tools.programs.describe import describe
+from blindspot.tools.programs.describe import describe_program
 
 
 async def formalise_hypotheses(
@@ -56,7 +56,7 @@ def program_row(
         hypothesis_id=hypothesis.hypothesis_id,
         position=position,
         origin=origin,
-        text=describe(draft.program),
+        text=describe_program(draft.program),
         program=draft.program.model_dump(mode="json", exclude_defaults=True),
         revised_from_id=revised_from,
         call_id=draft.call_id,

@@ -108,18 +108,18 @@ def refusals(tree: Any) -> Iterator[str]:
         if "class" in part:
             name = str(part.get("function_name", "")).lower()
             if part["class"] not in EXPRESSIONS:
-                yield words(part["class"])
+                yield sql_name(part["class"])
             elif name in REFUSED_EFFECTS:
                 yield f"{name}()"
         elif isinstance(kind, str) and kind not in TYPES and not kind.endswith("_TYPE_INFO"):
-            yield words(kind)
+            yield sql_name(kind)
         if kind == "TABLE_FUNCTION":
             name = str(part["function"].get("function_name", "")).lower()
             if name not in TABLE_FUNCTIONS:
                 yield f"the table function {name}"
 
 
-def words(kind: str) -> str:
+def sql_name(kind: str) -> str:
     """Name a part of the tree as SQL does, e.g. COPY for COPY_QUERY_NODE."""
     return kind.removesuffix("_NODE").removesuffix("_QUERY").replace("_", " ")
 

@@ -35,13 +35,13 @@ def advise(message: str, sql: str, names: Names) -> str:
         message: DuckDB's, of several lines.
         sql: the query it is about.
     """
-    said = SAID_BY_DUCKDB.split(message, maxsplit=1)[0]
-    said = " ".join(said.split("Candidate functions:")[0].split()).rstrip("!. ")
+    summary = SAID_BY_DUCKDB.split(message, maxsplit=1)[0]
+    summary = " ".join(summary.split("Candidate functions:")[0].split()).rstrip("!. ")
     for pattern, suggest in ((COLUMN, of_column), (TABLE, of_table), (FUNCTION, of_function), (KEYWORD, of_keyword)):
-        if found := pattern.search(message):
-            (name,) = [group for group in found.groups() if group]
-            return said + suggest(name, sql, names, message)
-    return said
+        if match := pattern.search(message):
+            (name,) = [group for group in match.groups() if group]
+            return summary + suggest(name, sql, names, message)
+    return summary
 
 
 def of_column(name: str, sql: str, names: Names, message: str) -> str:
@@ -53,11 +53,11 @@ def of_column(name: str, sql: str, names: Names, message: str) -> str:
     if near:
         return f"; did you mean {near}?"
     if owners:
-        return f"; it is a column of {listed(owners)}"
+        return f"; it is a column of {abridged(owners)}"
     others = {column for columns in names.tables.values() for column in columns}
     if near := nearest(name, others):
-        return f"; did you mean {near}, of {listed(t for t, columns in names.tables.items() if near in columns)}?"
-    return "".join(f"; {table} has {listed(columns)}" for table, columns in here.items())
+        return f"; did you mean {near}, of {abridged(t for t, columns in names.tables.items() if near in columns)}?"
+    return "".join(f"; {table} has {abridged(columns)}" for table, columns in here.items())
 
 
 def of_table(name: str, sql: str, names: Names, message: str) -> str:  # noqa: ARG001, one signature for all
@@ -77,8 +77,8 @@ def of_keyword(name: str, sql: str, names: Names, message: str) -> str:  # noqa:
 
 def candidates(message: str) -> list[str]:
     """The names that DuckDB itself puts forward, those that the query defines among them."""
-    _, _, said = message.partition("Candidate ")
-    return re.findall(r'"(?:\w+\.)?(\w+)"', said.split("LINE ")[0])
+    _, _, names = message.partition("Candidate ")
+    return re.findall(r'"(?:\w+\.)?(\w+)"', names.split("LINE ")[0])
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -89,7 +89,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return next((lower[near] for near in difflib.get_close_matches(name.lower(), lower, n=1)), None)
 
 
-def listed(names: Iterable[str]) -> str:
+def abridged(names: Iterable[str]) -> str:
     """Some names in a row, cut where there are many."""
     all_of_them = list(names)
     return ", ".join(all_of_them[:MOST_NAMED]) + (", …" if len(all_of_them) > MOST_NAMED else "")

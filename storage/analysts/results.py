@@ -112,9 +112,9 @@ class Results:
 
     def _explain(self, error: duckdb.Error, sql: str) -> StoreError:
         """Tell a mistake in one line that names what is nearest to it."""
-        told = advise(str(error), sql, self.names())
+        mistake = advise(str(error), sql, self.names())
         lacks = isinstance(error, duckdb.CatalogException | duckdb.BinderException)
-        return StoreError(f"the query cannot be answered: {told}{self._age() if lacks else ''}")
+        return StoreError(f"the query cannot be answered: {mistake}{self._age() if lacks else ''}")
 
     def _age(self) -> str:
         """Say so where an older blindspot has published the file: what it lacks, a newer one may ask for."""

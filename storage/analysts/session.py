@@ -64,7 +64,7 @@ class QuerySession:
         session._start()
         return session
 
-    def ask(self, sql: str, params: Params = (), *, timeout_s: float = math.inf) -> Answer:
+    def ask(self, sql: str, params: Params = (), *, timeout_s: float = math.inf) -> SessionAnswer:
         """Begin to answer one statement that reads (SELECT, WITH, FROM, DESCRIBE, SHOW, SUMMARIZE, EXPLAIN).
 
         Args:
@@ -73,7 +73,7 @@ class QuerySession:
         Raises: StoreError, when it is not answered (in time, within its memory). Cancelled, on Ctrl-C.
         """
         self._start()
-        return Answer(self, sql, params, timeout_s)
+        return SessionAnswer(self, sql, params, timeout_s)
 
     def close(self) -> None:
         """End the process, whatever it does."""
@@ -159,7 +159,7 @@ class QuerySession:
         )
 
 
-class Answer:
+class SessionAnswer:
     """The answer to one query, to be read once: as rows or as Arrow. See `QuerySession.ask`."""
 
     def __init__(self, session: QuerySession, sql: str, params: Params, timeout_s: float) -> None:

@@ -248,11 +248,11 @@ def migrate(connection: duckdb.DuckDBPyConnection, path: Path, migrations: Seque
         with transaction(connection):
             migration(connection)
             if number == len(migrations):
-                describe(connection)
+                describe_schema(connection)
             connection.execute("INSERT INTO _migrations VALUES (?, ?, ?)", [number, migration.__name__, now()])
 
 
-def describe(connection: duckdb.DuckDBPyConnection) -> None:
+def describe_schema(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the views again, and say of every table, view and column what it holds."""
     statements = []
     for table, (comment, columns) in COMMENTS.items():

@@ -28,5 +28,5 @@ def words(text: str) -> str:
 
 def examples_of(text: str) -> str:
     """Write the list of what a hypothesis quotes, without the marks, each once, in order of appearance."""
-    found = f"list_transform(regexp_extract_all({text}, '{QUOTED}'), lambda quoted: quoted[2:-2])"
-    return f"list_filter({found}, lambda quoted, place: list_position({found}, quoted) = place)"
+    quoted_parts = f"list_transform(regexp_extract_all({text}, '{QUOTED}'), lambda quoted: quoted[2:-2])"
+    return f"list_filter({quoted_parts}, lambda quoted, place: list_position({quoted_parts}, quoted) = place)"

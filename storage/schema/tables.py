@@ -144,13 +144,15 @@ class Table:
 
     def encode(self, rows: Sequence[Record]) -> list[list[Any]]:
         """Lay records out as one list of values for each column."""
-        found = [(column, list(map(attrgetter(column.name), rows))) for column in self.columns]
-        return [[column.encode(value) for value in values] if column.coded else values for column, values in found]
+        by_column = [(column, list(map(attrgetter(column.name), rows))) for column in self.columns]
+        return [[column.encode(value) for value in values] if column.coded else values for column, values in by_column]
 
     def decode(self, rows: Sequence[tuple[Any, ...]]) -> Iterable[tuple[Any, ...]]:
         """Turn the database's rows into the values of records."""
-        found = zip(self.columns, zip(*rows, strict=True), strict=bool(rows))
-        return zip(*(map(column.decode, values) if column.coded else values for column, values in found), strict=True)
+        by_column = zip(self.columns, zip(*rows, strict=True), strict=bool(rows))
+        return zip(
+            *(map(column.decode, values) if column.coded else values for column, values in by_column), strict=True
+        )
 
     def arrow(self, columns: Sequence[Sequence[Any]]) -> pyarrow.Table:
         """Make an Arrow table of encoded columns: the fastest way into DuckDB, once it is imported."""

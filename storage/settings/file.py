@@ -42,19 +42,19 @@ def load_settings(source: Source, overrides: Overrides = ()) -> Settings:
     if isinstance(source, Settings):
         return change_settings(source, overrides)
     if isinstance(source, Mapping):
-        return complete_settings(plain(source), overrides, where="settings")
+        return complete_settings(plain_values(source), overrides, where="settings")
     path = Path(source).expanduser()
     return complete_settings(read_settings(path), overrides, where=str(path))
 
 
-def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """Copy a mapping that was made in Python, so that changes to the copy leave it alone; paths become texts."""
     return {name: plain_value(value) for name, value in values.items()}
 
 
 def plain_value(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return plain(value)
+        return plain_values(value)
     if isinstance(value, list | tuple):
         return [plain_value(each) for each in value]
     return str(value) if isinstance(value, Path) else value

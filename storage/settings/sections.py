@@ -345,10 +345,10 @@ def check_settings(table: dict[str, Any], *, where: str) -> Settings:
         first, *others = error.errors()
         key = ".".join(str(part) for part in first["loc"]) or "settings"
         more = f" (and {len(others)} more)" if others else ""
-        raise SettingsError(f"{where}: {shorten(key)}: {explain(dict(first), key)}{more}") from None
+        raise SettingsError(f"{where}: {shorten(key)}: {explain_key(dict(first), key)}{more}") from None
 
 
-def explain(problem: dict[str, Any], key: str) -> str:
+def explain_key(problem: dict[str, Any], key: str) -> str:
     """Say in the operator's words what is wrong with one key."""
     if problem["type"] == "extra_forbidden":
         return f"unknown key{suggest(key)}"

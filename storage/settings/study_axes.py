@@ -10,14 +10,14 @@ from typing import Annotated, Any, get_args
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
 
 from blindspot.storage.errors import SettingsError
-from blindspot.storage.settings.sections import MethodSection, RunName, Section, Seed, Share, check_unlike, explain
+from blindspot.storage.settings.sections import MethodSection, RunName, Section, Seed, Share, check_unlike, explain_key
 
 ORIGINAL = "original"  # the arm of the runs that train the original model versions
 METHODS: tuple[str, ...] = get_args(MethodSection.model_fields["name"].annotation)
 
 WITH_FILE = ("recorded", "programs")  # methods that an arm may give a file, as "recorded:FILE"
 
-Table = dict[str, Any]
+TomlTable = dict[str, Any]
 
 
 def as_arm(value: object) -> object:
@@ -42,20 +42,20 @@ class Variant(Section):
     """A data set or a classifier: a name, and the settings that it changes, section by section."""
 
     name: Name
-    run: Table | None = None
-    data: Table | None = None
-    errors: Table | None = None
-    classifier: Table | None = None
-    attack: Table | None = None
-    method: Table | None = None
-    select: Table | None = None
-    teacher: Table | None = None
-    filter: Table | None = None
-    retrain: Table | None = None
-    evaluate: Table | None = None
-    accept: Table | None = None
+    run: TomlTable | None = None
+    data: TomlTable | None = None
+    errors: TomlTable | None = None
+    classifier: TomlTable | None = None
+    attack: TomlTable | None = None
+    method: TomlTable | None = None
+    select: TomlTable | None = None
+    teacher: TomlTable | None = None
+    filter: TomlTable | None = None
+    retrain: TomlTable | None = None
+    evaluate: TomlTable | None = None
+    accept: TomlTable | None = None
 
-    def changes(self) -> Table:
+    def changes(self) -> TomlTable:
         """The settings that it changes."""
         return {name: dict(values) for name, values in self if isinstance(values, Mapping) and values}
 
@@ -68,14 +68,14 @@ class Arm(Section):
     share: Dose | None = None  # rows added, of the training rows
     adversarial: Share | None = None  # part of the rows that programs give: perturbed texts in their stead
     datasets: tuple[str, ...] | None = None  # names of those that it is for; None: all
-    run: Table | None = None
-    attack: Table | None = None
-    select: Table | None = None
-    teacher: Table | None = None
-    filter: Table | None = None
-    retrain: Table | None = None
-    accept: Table | None = None
-    hypotheses: Table | None = None
+    run: TomlTable | None = None
+    attack: TomlTable | None = None
+    select: TomlTable | None = None
+    teacher: TomlTable | None = None
+    filter: TomlTable | None = None
+    retrain: TomlTable | None = None
+    accept: TomlTable | None = None
+    hypotheses: TomlTable | None = None
 
     @field_validator("name")
     @classmethod
@@ -84,7 +84,7 @@ class Arm(Section):
             raise ValueError(f'"{ORIGINAL}" is reserved for the model before any method; use another name')
         return name
 
-    def changes(self, folder: Path) -> Table:
+    def changes(self, folder: Path) -> TomlTable:
         """The settings that it changes.
 
         Args:
@@ -149,8 +149,8 @@ def check_axes(table: object, *, where: str) -> StudySection:
     except ValidationError as error:
         first, *others = error.errors()
         key = ".".join(("study", *map(str, first["loc"])))
-        said = unknown_key(first["loc"]) if first["type"] == "extra_forbidden" else explain(dict(first), key)
-        raise SettingsError(f"{where}: {key}: {said}{f' (and {len(others)} more)' if others else ''}") from None
+        reason = unknown_key(first["loc"]) if first["type"] == "extra_forbidden" else explain_key(dict(first), key)
+        raise SettingsError(f"{where}: {key}: {reason}{f' (and {len(others)} more)' if others else ''}") from None
     if not (axes.methods or axes.arms):
         raise SettingsError(f'{where}: study.methods: empty; name some, e.g. ["none", "relabel", "rules"]')
     twice = {arm.name for arm in axes.methods} & {arm.name for arm in axes.arms}

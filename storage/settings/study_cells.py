@@ -17,12 +17,12 @@ from blindspot.storage.settings.file import (
     Overrides,
     apply_overrides,
     complete_settings,
-    plain,
+    plain_values,
     read_settings,
     resolve_paths,
 )
 from blindspot.storage.settings.sections import ClassifierSection, RunSection, Settings
-from blindspot.storage.settings.study_axes import ORIGINAL, Arm, StudySection, Table, Variant, check_axes
+from blindspot.storage.settings.study_axes import ORIGINAL, Arm, StudySection, TomlTable, Variant, check_axes
 from blindspot.storage.words import RunKindName
 
 ADDS_NOTHING = ("none", "temperature")  # methods without a dose
@@ -95,12 +95,12 @@ def load_study(source: str | Path | Mapping[str, Any], overrides: Overrides = ()
     Raises: SettingsError, with the key, or the cell, and what is wrong with it.
     """
     if isinstance(source, Mapping):
-        return make_plan(plain(source), overrides, where="study", folder=Path.cwd())
+        return make_plan(plain_values(source), overrides, where="study", folder=Path.cwd())
     path = Path(source).expanduser()
     return make_plan(read_settings(path), overrides, where=str(path), folder=path.resolve().parent)
 
 
-def make_plan(table: Table, overrides: Overrides, *, where: str, folder: Path) -> StudyPlan:
+def make_plan(table: TomlTable, overrides: Overrides, *, where: str, folder: Path) -> StudyPlan:
     """Make the cells of a study from a table of its own.
 
     Args:
@@ -120,14 +120,14 @@ def make_plan(table: Table, overrides: Overrides, *, where: str, folder: Path) -
     return StudyPlan(axes, written, Path(cells[0].settings.run.workspace), cells)
 
 
-def entries_of(table: Table) -> list[Table]:
+def entries_of(table: TomlTable) -> list[TomlTable]:
     """The tables of the data sets and classifiers of a study that was not checked yet."""
     study = table.get("study")
     lists = [study.get(name) for name in ("datasets", "classifiers")] if isinstance(study, dict) else []
     return [entry for entries in lists if isinstance(entries, list) for entry in entries if isinstance(entry, dict)]
 
 
-def make_cells(table: Table, axes: StudySection, *, where: str, folder: Path) -> Iterable[Cell]:
+def make_cells(table: TomlTable, axes: StudySection, *, where: str, folder: Path) -> Iterable[Cell]:
     """Make the cells, all of the first seed first: a study that is stopped has whole seeds.
 
     Args:
@@ -156,20 +156,20 @@ def make_cells(table: Table, axes: StudySection, *, where: str, folder: Path) ->
             if is_free(settings):
                 yield Cell(dataset.name, classifier.name, seed, arm.name, settings, recipes)
                 continue
-            for some in recipes:
-                settings = settings_of(own, some, where=place)
-                yield Cell(dataset.name, classifier.name, seed, arm.name, settings, (some,))
+            for group in recipes:
+                settings = settings_of(own, group, where=place)
+                yield Cell(dataset.name, classifier.name, seed, arm.name, settings, (group,))
 
 
 def with_doses(axes: StudySection) -> Sequence[Arm]:
     """The arms, each that has a dose and none of its own at each of the shares."""
-    found: list[Arm] = []
+    arms: list[Arm] = []
     for arm in (*axes.methods, *axes.arms):
         if axes.shares and arm.share is None and (arm.method or arm.name) not in ADDS_NOTHING:
-            found += [arm.model_copy(update={"name": at_dose(arm.name, dose), "share": dose}) for dose in axes.shares]
+            arms += [arm.model_copy(update={"name": at_dose(arm.name, dose), "share": dose}) for dose in axes.shares]
         else:
-            found.append(arm)
-    return found
+            arms.append(arm)
+    return arms
 
 
 def at_dose(name: str, share: float) -> str:
@@ -179,20 +179,20 @@ def at_dose(name: str, share: float) -> str:
 
 def dose_of(name: str) -> tuple[str, str | None]:
     """Split the name of an arm at a dose, e.g. ("relabel", "5%"); None: it has none, though it may hold an @."""
-    found = re.fullmatch(r"(.+)@([0-9.e-]+%)", name)
-    return (found[1], found[2]) if found else (name, None)
+    match = re.fullmatch(r"(.+)@([0-9.e-]+%)", name)
+    return (match[1], match[2]) if match else (name, None)
 
 
-def arm_table(shared: Table, arm: Arm, *, where: str, folder: Path) -> Table:
+def arm_table(shared: TomlTable, arm: Arm, *, where: str, folder: Path) -> TomlTable:
     """The settings of a data set and a classifier as an arm has them.
 
     A method that asks no teacher keeps of [teacher] only what its budget of rows depends on.
     """
     own, changed = deepcopy(shared), arm.changes(folder)
-    said = own.pop("method", {})
+    shared_method = own.pop("method", {})
     overlay(own, {name: values for name, values in changed.items() if name != "method"}, allowed=OF_ARM,
             where=f'{where}: the arm "{arm.name}"')  # fmt: skip
-    method = said | changed["method"]
+    method = shared_method | changed["method"]
     if method["name"] != "recorded":
         method.pop("file", None)
     if method["name"] in ADDS_NOTHING:
@@ -204,7 +204,7 @@ def arm_table(shared: Table, arm: Arm, *, where: str, folder: Path) -> Table:
     return own
 
 
-def original_settings(shared: Table, recipes: tuple[str, ...], *, where: str) -> Settings:
+def original_settings(shared: TomlTable, recipes: tuple[str, ...], *, where: str) -> Settings:
     """The settings of the run that trains and attacks an original model version: nothing of a method is in them."""
     own = {name: values for name, values in deepcopy(shared).items() if name not in
            ("method", "select", "teacher", "filter", "retrain", "accept", "compare")}  # fmt: skip
@@ -213,7 +213,7 @@ def original_settings(shared: Table, recipes: tuple[str, ...], *, where: str) ->
     return settings_of(own, recipes, where=where)
 
 
-def settings_of(table: Table, recipes: tuple[str, ...], *, where: str) -> Settings:
+def settings_of(table: TomlTable, recipes: tuple[str, ...], *, where: str) -> Settings:
     own = deepcopy(table)
     own.setdefault("attack", {})["recipes"] = list(recipes)
     own["run"].setdefault("workspace", RunSection().workspace)
@@ -221,7 +221,12 @@ def settings_of(table: Table, recipes: tuple[str, ...], *, where: str) -> Settin
 
 
 def overlay(
-    table: Table, changes: Mapping[str, Any], *, where: str, refused: Sequence[str] = (), allowed: Sequence[str] = ()
+    table: TomlTable,
+    changes: Mapping[str, Any],
+    *,
+    where: str,
+    refused: Sequence[str] = (),
+    allowed: Sequence[str] = (),
 ) -> None:
     """Put settings in the places of others, in place.
 
@@ -234,10 +239,10 @@ def overlay(
             key = f"{section}.{name}"
             if key in refused or section in refused or (allowed and key not in allowed and section not in allowed):
                 raise SettingsError(f"{where}: {key} is fixed for the whole study, or one of its axes; leave it out")
-            merge(table.setdefault(section, {}), name, value)
+            set_value(table.setdefault(section, {}), name, value)
 
 
-def merge(section: Table, name: str, value: Any) -> None:
+def set_value(section: TomlTable, name: str, value: Any) -> None:
     """Set one key, or the keys of an inner table such as data.limit."""
     if isinstance(value, Mapping) and isinstance(section.get(name), dict):
         section[name] = section[name] | dict(value)

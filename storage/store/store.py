@@ -101,7 +101,7 @@ class Store:
     def renew(self, kind: type[Record], records: Sequence[Record], **equals: object) -> None:
         """Put records in place of all of their kind whose fields equal the given values, in one transaction."""
         table = TABLES[kind]
-        where, values = condition(table, equals)
+        where, values = where_clause(table, equals)
         with self._cursor() as cursor, transaction(cursor):
             cursor.execute(f"DELETE FROM {table.name} {where}", values)
             if records:
@@ -116,19 +116,19 @@ class Store:
             equals: field=value; None matches rows without a value.
         """
         table = TABLES[kind]
-        where, values = condition(table, equals)
+        where, values = where_clause(table, equals)
         return self._read(kind, f"{where} ORDER BY {table.key_list}", values)
 
     def one(self, kind: type[R], **equals: object) -> R | None:
         """The first record that matches, in the order of `rows`, or None."""
         table = TABLES[kind]
-        where, values = condition(table, equals)
+        where, values = where_clause(table, equals)
         return next(iter(self._read(kind, f"{where} ORDER BY {table.key_list} LIMIT 1", values)), None)
 
     def count(self, kind: type[Record], **equals: object) -> int:
         """How many records match."""
         table = TABLES[kind]
-        where, values = condition(table, equals)
+        where, values = where_clause(table, equals)
         with self._cursor() as cursor:
             ((number,),) = cursor.execute(f"SELECT count(*) FROM {table.name} {where}", values).fetchall()
         return int(number)
@@ -136,11 +136,11 @@ class Store:
     def values(self, kind: type[Record], name: str, **equals: object) -> list[Any]:
         """The different values that a field has in the records that match, without reading the rest of them."""
         table = TABLES[kind]
-        where, values = condition(table, equals)
+        where, values = where_clause(table, equals)
         column = table.column(name)
         with self._cursor() as cursor:
-            found = cursor.execute(f'SELECT DISTINCT "{column.name}" FROM {table.name} {where}', values).fetchall()
-        return [value for (value,) in found]
+            rows = cursor.execute(f'SELECT DISTINCT "{column.name}" FROM {table.name} {where}', values).fetchall()
+        return [value for (value,) in rows]
 
     def publish(self) -> None:
         """Replace results.duckdb by a copy of the store, if anything changed since the last one, or that one is gone.
@@ -243,8 +243,8 @@ class Store:
     def _read(self, kind: type[R], rest: str, values: Sequence[object]) -> list[R]:
         table = TABLES[kind]
         with self._cursor() as cursor:
-            found = cursor.execute(f"SELECT {table.column_list} FROM {table.name} {rest}", values).fetchall()
-        return [kind(*row) for row in table.decode(found)]
+            rows = cursor.execute(f"SELECT {table.column_list} FROM {table.name} {rest}", values).fetchall()
+        return [kind(*row) for row in table.decode(rows)]
 
     def _write(self, verb: str, records: Sequence[Record]) -> int:
         kinds: dict[type[Record], list[Record]] = {}
@@ -277,7 +277,7 @@ def key_of(record: Record) -> tuple[object, ...]:
     return type(record), *(getattr(record, name) for name in TABLES[type(record)].primary_key)
 
 
-def condition(table: Table, equals: Mapping[str, Any]) -> tuple[str, list[object]]:
+def where_clause(table: Table, equals: Mapping[str, Any]) -> tuple[str, list[object]]:
     """Make the WHERE clause for field=value pairs, with its parameters."""
     tests, values = [], []
     for name, value in equals.items():

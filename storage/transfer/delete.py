@@ -12,7 +12,7 @@ from blindspot.storage.database import transaction
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import ModelVersion, Run, TeacherCall
 from blindspot.storage.store.store import Store
-from blindspot.storage.transfer.ownership import OWN, belonging, choose, count
+from blindspot.storage.transfer.ownership import OWN, belonging, count_rows, select_runs
 from blindspot.storage.workspace import PARTIAL, size_of
 
 ORPHANS = """
@@ -62,21 +62,21 @@ def plan_deletion(store: Store, run_ids: Sequence[str]) -> Deletion:
     versions = store.rows(ModelVersion)
     kept = {store.workspace.weights(version.folder) for version in versions if version.run_id not in run_ids}
     gone = {store.workspace.weights(version.folder) for version in versions if version.run_id in run_ids}
-    folders = tuple(sorted(folder for folder in gone - kept if folder and any(map(Path.is_dir, named(folder)))))
+    folders = tuple(sorted(folder for folder in gone - kept if folder and any(map(Path.is_dir, with_partial(folder)))))
     calls = [call for run_id in run_ids for call in store.rows(TeacherCall, run_id=run_id, error=None, cleared=False)]
     with store.session() as cursor:
-        choose(cursor, run_ids)
-        rows = sum(count(cursor, belonging(table)) for table in OWN)
+        select_runs(cursor, run_ids)
+        rows = sum(count_rows(cursor, belonging(table)) for table in OWN)
     return Deletion(
         runs=tuple(runs[run_id] for run_id in dict.fromkeys(run_ids)),
         rows=rows,
         folders=folders,
-        weights_bytes=sum(size_of(path) for folder in folders for path in named(folder)),
+        weights_bytes=sum(size_of(path) for folder in folders for path in with_partial(folder)),
         answers=sum(not call.cache_hit and call.reply is not None for call in calls),
     )
 
 
-def named(folder: Path) -> tuple[Path, Path]:
+def with_partial(folder: Path) -> tuple[Path, Path]:
     """A folder of weights, and what it is called while it is removed: a kill may have left it so."""
     return folder, folder.with_name(f"{folder.name}{PARTIAL}")
 
@@ -84,7 +84,7 @@ def named(folder: Path) -> tuple[Path, Path]:
 def delete_rows(store: Store, run_ids: Sequence[str]) -> None:
     """Delete the rows of runs in one transaction, and of what they shared what no other run needs."""
     with store.session() as cursor:
-        choose(cursor, run_ids)
+        select_runs(cursor, run_ids)
         for name, key in (("left_datasets", "dataset_id"), ("left_studies", "study_id")):
             left = f"SELECT DISTINCT {key} FROM runs WHERE run_id IN (FROM chosen) AND {key} IS NOT NULL"
             cursor.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {left}")

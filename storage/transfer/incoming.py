@@ -17,7 +17,7 @@ from blindspot.storage.schema.migrations import MIGRATIONS
 from blindspot.storage.schema.tables import TABLES, Table
 from blindspot.storage.store.store import Store
 from blindspot.storage.transfer.manifest import MODELS, Manifest, sha256_of
-from blindspot.storage.transfer.ownership import OWN, belonging, choose, count
+from blindspot.storage.transfer.ownership import OWN, belonging, count_rows, select_runs
 from blindspot.storage.transfer.rename import rename
 from blindspot.storage.workspace import PARTIAL
 
@@ -51,15 +51,15 @@ def bring_in(store: Store, folder: Path, manifest: Manifest, prefix: str | None 
             stage(cursor, folder, manifest)
             check_runs(cursor, folder)
             names = rename(cursor, prefix, folder) if prefix else {}
-            found = [judge(cursor, run_id, folder) for run_id in run_ids_of(cursor)]
+            runs = [compare_run(cursor, run_id, folder) for run_id in run_ids_of(cursor)]
             check_studies(cursor, folder)
             copy_models(store, folder, manifest, names)
             with transaction(cursor):
-                merge(cursor, [run.run_id for run in found if run.what != "known"])
+                merge_runs(cursor, [run.run_id for run in runs if run.what != "known"])
         finally:
             cursor.execute("USE store")
             cursor.execute("DETACH incoming")
-    return found
+    return runs
 
 
 def stage(cursor: duckdb.DuckDBPyConnection, folder: Path, manifest: Manifest) -> None:
@@ -101,9 +101,9 @@ def check_runs(cursor: duckdb.DuckDBPyConnection, folder: Path) -> None:
     ).fetchall()
     if odd:
         raise StoreError(f"{folder}: {odd[0][0]!r} is not the name and number of a run; export the runs again")
-    choose(cursor, run_ids_of(cursor))
+    select_runs(cursor, run_ids_of(cursor))
     for table in TABLES.values():
-        strange = count(cursor, f"FROM incoming.{table.name}") - count(cursor, belonging(table, "incoming"))
+        strange = count_rows(cursor, f"FROM incoming.{table.name}") - count_rows(cursor, belonging(table, "incoming"))
         if strange:
             raise StoreError(f"{folder}/{table.name}.parquet: {strange} rows belong to none of its runs; export again")
 
@@ -112,7 +112,7 @@ def run_ids_of(cursor: duckdb.DuckDBPyConnection) -> list[str]:
     return [key for (key,) in cursor.execute("SELECT run_id FROM incoming.runs ORDER BY started_at, run_id").fetchall()]
 
 
-def judge(cursor: duckdb.DuckDBPyConnection, run_id: str, folder: Path) -> Brought:
+def compare_run(cursor: duckdb.DuckDBPyConnection, run_id: str, folder: Path) -> Brought:
     """Compare an incoming run with what the store has under its name.
 
     The same run may come again, further than it was: it then has every row that the store has of it, and more or a
@@ -120,15 +120,17 @@ def judge(cursor: duckdb.DuckDBPyConnection, run_id: str, folder: Path) -> Broug
 
     Raises: StoreError, for another run of that name, and where both have gone on from the same one.
     """
-    choose(cursor, [run_id])
-    rows = sum(count(cursor, belonging(table, "incoming")) for table in OWN)
+    select_runs(cursor, [run_id])
+    rows = sum(count_rows(cursor, belonging(table, "incoming")) for table in OWN)
     began = "SELECT started_at, finished_at FROM {}.runs WHERE run_id = ?"
     ((start, end),) = cursor.execute(began.format("incoming"), [run_id]).fetchall()
     ours = cursor.execute(began.format("store"), [run_id]).fetchall()
     if not ours:
         return Brought(run_id, "new", rows)
     ((own_start, own_end),) = ours
-    changed, extra, lacking = (sum(each) for each in zip(*(compare(cursor, table) for table in OWN), strict=True))
+    changed, extra, lacking = (
+        sum(each) for each in zip(*(count_differences(cursor, table) for table in OWN), strict=True)
+    )
     same = start == own_start or not changed or is_of_one_study(cursor, run_id)
     if same and not lacking and (extra or (changed and is_later(end, own_end))):
         return Brought(run_id, "newer", rows)
@@ -156,7 +158,7 @@ def is_later(end: datetime | None, other: datetime | None) -> bool:
     return end is not None and (other is None or end > other)
 
 
-def compare(cursor: duckdb.DuckDBPyConnection, table: Table) -> tuple[int, int, int]:
+def count_differences(cursor: duckdb.DuckDBPyConnection, table: Table) -> tuple[int, int, int]:
     """Compare the chosen runs' rows of a table.
 
     Returns: how many are other than the store's, how many the store lacks, and how many only the store has.
@@ -166,9 +168,9 @@ def compare(cursor: duckdb.DuckDBPyConnection, table: Table) -> tuple[int, int, 
     incoming, stored = (f"(SELECT * {belonging(table, database)})" for database in ("incoming", "store"))
     other = f"store.{table.name} s USING ({table.key_list}) WHERE {theirs} IS DISTINCT FROM {ours}"
     return (
-        count(cursor, f"FROM {incoming} i JOIN {other}"),
-        count(cursor, f"FROM {incoming} i ANTI JOIN store.{table.name} s USING ({table.key_list})"),
-        count(cursor, f"FROM {stored} s ANTI JOIN incoming.{table.name} i USING ({table.key_list})"),
+        count_rows(cursor, f"FROM {incoming} i JOIN {other}"),
+        count_rows(cursor, f"FROM {incoming} i ANTI JOIN store.{table.name} s USING ({table.key_list})"),
+        count_rows(cursor, f"FROM {stored} s ANTI JOIN incoming.{table.name} i USING ({table.key_list})"),
     )
 
 
@@ -232,12 +234,12 @@ def check_same(target: Path, files: Mapping[str, str], folder: Path) -> None:
             )
 
 
-def merge(cursor: duckdb.DuckDBPyConnection, run_ids: Sequence[str]) -> None:
+def merge_runs(cursor: duckdb.DuckDBPyConnection, run_ids: Sequence[str]) -> None:
     """Add the rows of runs, and of what they share with others what is not there yet.
 
     A study is as it was when it last ended.
     """
-    choose(cursor, run_ids)
+    select_runs(cursor, run_ids)
     for table in OWN:
         own = ", ".join(f"coalesce(s.{name}, i.{name}) AS {name}" for name in NOT_COMPARED if name in names_of(table))
         rows = (

@@ -69,21 +69,21 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / NAME
     try:
-        told = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except FileNotFoundError:
         is_workspace = (folder / "results.duckdb").exists()
         hint = f"; it is a workspace: `blindspot export RUN --parquet DIR -w {folder}` writes one" * is_workspace
         raise StoreError(f"{path}: no such file, so {folder} holds no exported runs{hint}") from None
     except (OSError, ValueError) as error:
         raise StoreError(f"{path}: cannot be read ({error}); export the runs again") from None
-    version = told.get("schema_version") if isinstance(told, dict) else None
+    version = content.get("schema_version") if isinstance(content, dict) else None
     if isinstance(version, int) and version > len(MIGRATIONS):
         raise StoreError(
-            f"{folder} has version {version}, written by blindspot {told.get('blindspot')}; this one knows versions up "
-            f"to {len(MIGRATIONS)}: upgrade blindspot"
+            f"{folder} has version {version}, written by blindspot {content.get('blindspot')}; this one knows versions "
+            f"up to {len(MIGRATIONS)}: upgrade blindspot"
         )
     try:
-        manifest = Manifest.model_validate(told)
+        manifest = Manifest.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
@@ -100,10 +100,10 @@ def check_files(folder: Path, manifest: Manifest) -> None:
     for name, digest in manifest.files():
         path = folder / name
         try:
-            found = sha256_of(path)
+            actual = sha256_of(path)
         except OSError as error:
             raise StoreError(f"{path}: cannot be read ({error.strerror}); copy or export the runs again") from None
-        if found != digest:
+        if actual != digest:
             raise StoreError(
                 f"{path}: has changed since it was exported (SHA-256 differs); copy or export the runs again"
             )

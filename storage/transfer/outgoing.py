@@ -16,7 +16,7 @@ from blindspot.storage.records import ModelVersion
 from blindspot.storage.schema.migrations import MIGRATIONS
 from blindspot.storage.schema.tables import TABLES
 from blindspot.storage.transfer.manifest import MODELS, NAME, Manifest, TableFile, sha256_of
-from blindspot.storage.transfer.ownership import belonging, choose
+from blindspot.storage.transfer.ownership import belonging, select_runs
 from blindspot.storage.workspace import Workspace
 
 
@@ -39,7 +39,7 @@ def export_runs(workspace: Workspace, wanted: str | None, folder: Path, *, model
             cursor.execute(f"ATTACH {literal(opened)} AS store (READ_ONLY)")
         check_version(cursor, workspace)
         run_ids = find_runs(cursor, wanted, workspace)
-        choose(cursor, run_ids)
+        select_runs(cursor, run_ids)
         tables = {}
         for table in TABLES.values():
             path = folder / f"{table.name}.parquet"
@@ -65,10 +65,10 @@ def check_version(cursor: duckdb.DuckDBPyConnection, workspace: Workspace) -> No
 
     Raises: StoreError.
     """
-    ((found,),) = cursor.execute("SELECT max(number) FROM store._migrations").fetchall()
-    if found > len(MIGRATIONS):
+    ((version,),) = cursor.execute("SELECT max(number) FROM store._migrations").fetchall()
+    if version > len(MIGRATIONS):
         raise StoreError(f"{workspace.results} was published by a newer blindspot; upgrade this one")
-    if found < len(MIGRATIONS):
+    if version < len(MIGRATIONS):
         raise StoreError(
             f"{workspace.results} was published by an older blindspot: `blindspot vacuum -w {workspace.folder}` brings "
             "it up to date"
@@ -96,8 +96,8 @@ def find_runs(cursor: duckdb.DuckDBPyConnection, wanted: str | None, workspace: 
 def weights_of(cursor: duckdb.DuckDBPyConnection, workspace: Workspace) -> list[Path]:
     """The folders of the chosen runs' weights that are in the workspace; others were brought along or are gone."""
     rows = cursor.execute(f"SELECT DISTINCT folder {belonging(TABLES[ModelVersion])} ORDER BY ALL").fetchall()
-    found = [workspace.weights(folder) for (folder,) in rows]
-    return [path for path in found if path and path.is_dir()]
+    folders = [workspace.weights(folder) for (folder,) in rows]
+    return [path for path in folders if path and path.is_dir()]
 
 
 def copy_weights(source: Path, target: Path) -> dict[str, str]:

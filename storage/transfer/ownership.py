@@ -38,7 +38,7 @@ OWN = tuple(table for table in TABLES.values() if table.name not in CONDITIONS o
 """The tables whose rows are one run's alone."""
 
 
-def choose(cursor: duckdb.DuckDBPyConnection, run_ids: Sequence[str]) -> None:
+def select_runs(cursor: duckdb.DuckDBPyConnection, run_ids: Sequence[str]) -> None:
     """Say which runs are in question."""
     cursor.execute("CREATE OR REPLACE TEMP TABLE chosen (run_id VARCHAR)")
     cursor.execute("INSERT INTO chosen SELECT unnest(CAST(? AS VARCHAR[]))", [list(run_ids)])
@@ -54,7 +54,7 @@ def belonging(table: Table, database: str = "store") -> str:
     return f"FROM {database}.{table.name} WHERE {condition}"
 
 
-def count(cursor: duckdb.DuckDBPyConnection, source: str, values: Sequence[object] = ()) -> int:
+def count_rows(cursor: duckdb.DuckDBPyConnection, source: str, values: Sequence[object] = ()) -> int:
     """Count the rows of a FROM clause."""
     ((number,),) = cursor.execute(f"SELECT count(*) {source}", list(values)).fetchall()
     return int(number)

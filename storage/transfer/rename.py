@@ -93,7 +93,9 @@ def mention(cursor: duckdb.DuckDBPyConnection, names: dict[str, str]) -> None:
                 [KEY.pattern],
             ).fetchall()
             where = " AND ".join(f'"{part}" = ?' for part in table.primary_key)
-            for *found, text in rows:
-                told = KEY.sub(lambda match: names.get(match[0], match[0]), text)
-                if told != text:
-                    cursor.execute(f'UPDATE incoming.{table.name} SET "{name}" = ? WHERE {where}', [told, *found])
+            for *key_values, text in rows:
+                renamed = KEY.sub(lambda match: names.get(match[0], match[0]), text)
+                if renamed != text:
+                    cursor.execute(
+                        f'UPDATE incoming.{table.name} SET "{name}" = ? WHERE {where}', [renamed, *key_values]
+                    )

@@ -25,7 +25,7 @@ class Dose:
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
+class BanditArm:
     """A program as a bandit sees it: what was observed of it on the model versions so far."""
 
     program_id: str
@@ -99,7 +99,7 @@ def whole_rows(wanted: Mapping[str, float], most: Mapping[str, int], budget: int
     return rows
 
 
-def bandit_round(arms: Sequence[Arm], rows: int, *, seed: int, small_round: int) -> dict[str, int]:
+def bandit_round(arms: Sequence[BanditArm], rows: int, *, seed: int, small_round: int) -> dict[str, int]:
     """Divide the rows of one small round by Thompson sampling.
 
     For each row the UU rate of each program is drawn from its posterior, Beta(1 + UUs, 1 + others), times coverage; the
@@ -127,7 +127,7 @@ def bandit_round(arms: Sequence[Arm], rows: int, *, seed: int, small_round: int)
     return given
 
 
-def updated(arm: Arm, given: int, observed: tuple[int, int], *, memory: float = 0.5) -> Arm:
+def updated(arm: BanditArm, given: int, observed: tuple[int, int], *, memory: float = 0.5) -> BanditArm:
     """Add what the newest model version showed of a program; older observations count `memory` of what they did.
 
     The model changes with each small round, so that a rate observed earlier is out of date.
@@ -148,7 +148,7 @@ def updated(arm: Arm, given: int, observed: tuple[int, int], *, memory: float = 
 
 
 def bandit(
-    arms: Sequence[Arm], budget: int, observe: Observe, *, rounds: int, seed: int, memory: float = 0.5
+    arms: Sequence[BanditArm], budget: int, observe: Observe, *, rounds: int, seed: int, memory: float = 0.5
 ) -> dict[str, int]:
     """Divide rows over small rounds, each by what the model made of the programs after the one before.
 

@@ -51,16 +51,16 @@ def uneven_refusals(judged: Sequence[SyntheticSample], groupings: Sequence[Mappi
             leaves out do not count in it.
     Returns: in the order of the groupings, of a grouping the most refused first.
     """
-    sorted_out = [members for grouping in groupings if len(members := divide(judged, grouping)) > 1]
+    sorted_out = [members for grouping in groupings if len(members := by_group(judged, grouping)) > 1]
     compared = sum(len(members) for members in sorted_out)
     uneven: list[Refusals] = []
     for members in sorted_out:
-        found = [refusals for name in members if (refusals := compare_group(name, members, compared))]
-        uneven += sorted(found, key=lambda refusals: (-refusals.rejected / refusals.samples, refusals.group))
+        groups = [refusals for name in members if (refusals := compare_group(name, members, compared))]
+        uneven += sorted(groups, key=lambda refusals: (-refusals.rejected / refusals.samples, refusals.group))
     return uneven
 
 
-def divide(judged: Sequence[SyntheticSample], grouping: Mapping[str, str]) -> dict[str, list[SyntheticSample]]:
+def by_group(judged: Sequence[SyntheticSample], grouping: Mapping[str, str]) -> dict[str, list[SyntheticSample]]:
     """The samples of each group of a grouping."""
     members: dict[str, list[SyntheticSample]] = {}
     for sample in judged:
@@ -77,7 +77,7 @@ def compare_group(name: str, members: Mapping[str, Sequence[SyntheticSample]], c
     Returns: None, where it is not refused far more.
     """
     own = [sample.rejected_by for sample in members[name] if sample.rejected_by]
-    samples, others = len(members[name]), [one for key, some in members.items() if key != name for one in some]
+    samples, others = len(members[name]), [one for key, rows in members.items() if key != name for one in rows]
     others_rejected = sum(one.rejected_by is not None for one in others)
     if not own or len(own) / samples < FAR_MORE * others_rejected / len(others):
         return None
@@ -162,14 +162,16 @@ def filter_samples(
         }
         least = context.least.get(draft.hypothesis_id or "", plan.min_characters)
         own_plan = replace(plan, min_characters=least)
-        result = judge(draft, own_plan, scores, is_copy=text in copies or text in kept)
+        result = judge_draft(draft, own_plan, scores, is_copy=text in copies or text in kept)
         if result.accepted:
             kept.append(text)
         judged.append(result)
     return judged
 
 
-def judge(draft: SyntheticSample, plan: FilterPlan, scores: dict[str, float], *, is_copy: bool) -> SyntheticSample:
+def judge_draft(
+    draft: SyntheticSample, plan: FilterPlan, scores: dict[str, float], *, is_copy: bool
+) -> SyntheticSample:
     """Turn a draft's scores into verdicts, in the order of CHECKS."""
     near_training = plan.near_duplicate if plan.near_training is None else plan.near_training
     verdicts = {

@@ -22,7 +22,7 @@ from blindspot.storage.ids import make_id
 from blindspot.storage.records import Fields, Hypothesis, SyntheticSample, Uu
 from blindspot.storage.words import HypothesisKind
 from blindspot.tools.additions.baselines import Addition, Taken, added
-from blindspot.tools.data.columns import Table, check_columns, first_line, read_objects, strip
+from blindspot.tools.data.columns import DataTable, check_columns, first_line, read_objects, strip
 from blindspot.tools.data.datasets import DataSource, find_problem, label_name
 from blindspot.tools.data.formats import check_regular
 
@@ -62,13 +62,13 @@ def read_recorded(path: Path, source: DataSource, labels: Sequence[str]) -> list
         raise DataError(f"{path}: cannot be read: {error.strerror or first_line(error)}") from None
     if not rows:
         raise DataError(f"{path}: no samples; write one JSON object a line")
-    table = Table(str(path), {}, lines)
-    found = []
+    table = DataTable(str(path), {}, lines)
+    records = []
     for place, row in enumerate(rows):
         stated = {kind: str(row[kind]) for kind in KINDS if isinstance(row.get(kind), str)}
         about = row.get("perturbed") or row.get("original")
         uu = {name: str(about.get(name)) for name in source.fields} if isinstance(about, dict) else None
-        for kind, inner in samples_of(row, table.place(place)):
+        for kind, inner in line_samples(row, table.place(place)):
             within = f"sample_{kind}." if kind else ""
             fields, label = check_sample(inner, source, table, place, within)
             if label not in labels:
@@ -76,12 +76,12 @@ def read_recorded(path: Path, source: DataSource, labels: Sequence[str]) -> list
                     f'{table.place(place)}: column "{within}{source.label}": unknown label "{label}"; the data set has '
                     f"{', '.join(labels)}"
                 )
-            found.append(Recorded(lines[place], kind, fields, label, stated, uu))
-    return found
+            records.append(Recorded(lines[place], kind, fields, label, stated, uu))
+    return records
 
 
 def check_sample(
-    row: Mapping[str, object], source: DataSource, table: Table, place: int, within: str
+    row: Mapping[str, object], source: DataSource, table: DataTable, place: int, within: str
 ) -> tuple[Fields, str]:
     """Take the texts and the label of a sample, once they are seen to be such.
 
@@ -99,7 +99,7 @@ def check_sample(
     return {name: str(row[name]) for name in source.fields}, label
 
 
-def samples_of(row: Mapping[str, object], place: str) -> list[tuple[HypothesisKind | None, dict[str, object]]]:
+def line_samples(row: Mapping[str, object], place: str) -> list[tuple[HypothesisKind | None, dict[str, object]]]:
     """The samples of one line, each with the kind of its hypothesis."""
     named = [(kind, row[f"sample_{kind}"]) for kind in KINDS if row.get(f"sample_{kind}") is not None]
     for kind, inner in named:
@@ -124,23 +124,23 @@ def recorded_rows(
     rows: dict[str, SyntheticSample | Hypothesis | Uu] = {}
     for record in chosen:
         uu = found_as.get(tuple(record.uu.items())) if record.uu else None
-        told = f"Recorded in {name}, line {record.line}."
+        reasoning = f"Recorded in {name}, line {record.line}."
         stated_as = record.hypotheses.get(record.kind) if record.kind else None
         hypothesis_id = None
         if uu and stated_as:
             rows[uu.uu_id] = replace(uu, selected=True)
-            stated = hypotheses_of(record, uu, f"recorded:{name}", told)
+            stated = hypotheses_of(record, uu, f"recorded:{name}", reasoning)
             rows |= {row.hypothesis_id: row for row in stated}
             hypothesis_id = next(row.hypothesis_id for row in stated if row.kind == record.kind)
         elif stated_as:
-            told += f" {stated_as}"
-        taken = Taken(record.source_id(name), record.fields, record.label, told)
+            reasoning += f" {stated_as}"
+        taken = Taken(record.source_id(name), record.fields, record.label, reasoning)
         sample = replace(added(addition, "recorded", taken), hypothesis_id=hypothesis_id, accepted=None)
         rows[sample.synthetic_id] = sample
     return list(rows.values())
 
 
-def hypotheses_of(record: Recorded, uu: Uu, teacher: str, told: str) -> list[Hypothesis]:
+def hypotheses_of(record: Recorded, uu: Uu, teacher: str, reasoning: str) -> list[Hypothesis]:
     """The hypotheses of a line about a UU that was found; an extrapolation reasons from the abstraction beside it."""
     ids = {kind: make_id("hyp", uu.uu_id, kind, teacher, record.line) for kind in record.hypotheses}
     return [
@@ -152,7 +152,7 @@ def hypotheses_of(record: Recorded, uu: Uu, teacher: str, told: str) -> list[Hyp
             kind=kind,
             parent_id=ids.get("abstraction") if kind == "extrapolation" else None,
             text=text,
-            reasoning=told,
+            reasoning=reasoning,
             teacher=teacher,
             call_id=None,
             created_at=now(),

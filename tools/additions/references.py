@@ -84,7 +84,7 @@ def held_out(references: Sequence[Reference], real: Sequence[int], seed: int) ->
     rng = np.random.default_rng([seed, len(references)])
     rows = np.asarray(real)
     drawn = [rng.permutation(rows[group])[:HELD_OUT] for group in by_source(references, real)]
-    return sorted(int(row) for some in drawn for row in some)
+    return sorted(int(row) for rows in drawn for row in rows)
 
 
 def by_source(references: Sequence[Reference], rows: Sequence[int]) -> list[list[int]]:

@@ -31,7 +31,7 @@ def natural_uus(
     Source: IBS, section 2.1.
     """
     check_tau(tau)
-    said = {p.subject_id: p for p in predictions if p.subject_kind == "sample" and p.model_id == model_id}
+    by_sample = {p.subject_id: p for p in predictions if p.subject_kind == "sample" and p.model_id == model_id}
     return [
         Uu(
             uu_id=make_id("uu", run_id, round_number, model_id, "natural", sample.sample_id, None),
@@ -48,7 +48,7 @@ def natural_uus(
             confidence=prediction.confidence,
         )
         for sample in samples
-        if (prediction := said.get(sample.sample_id)) is not None
+        if (prediction := by_sample.get(sample.sample_id)) is not None
         and is_uu(sample.label, prediction.predicted, prediction.confidence, tau)
     ]
 

@@ -23,7 +23,7 @@ from blindspot.tools.attack.plan import UNLIMITED, AttackPlan, Budget
 from blindspot.tools.attack.recipes import build_attack, resource_error, restrict_fields
 from blindspot.tools.attack.token_memory import Reader, TokenMemory
 from blindspot.tools.progress import Between, IsCancelled, Report, never, nothing, silent
-from blindspot.tools.text.edits import words_of
+from blindspot.tools.text.edits import split_words
 
 QUERY_BUDGET = "query budget"  # the `error` of an attack that failed because it ran out of queries
 
@@ -48,7 +48,7 @@ def blank_row(sample: Sample, plan: AttackPlan, queries: int) -> Attack:
         original_predicted=None,
         original_confidence=None,
         queries=queries,
-        words=sum(len(words_of(text)) for text in sample.fields.values()),
+        words=sum(len(split_words(text)) for text in sample.fields.values()),
         perturbed_words=None,
         error=None,
         seconds=0.0,
@@ -144,7 +144,7 @@ def attack_samples(
         return
     attacker = Attacker.build(models, plan)
     if budget == UNLIMITED:
-        samples = sorted(samples, key=size_of, reverse=True)  # a long one that comes last would be attacked alone
+        samples = sorted(samples, key=text_length, reverse=True)  # a long one that comes last would be attacked alone
     ends = None if budget.seconds is None else time.monotonic() + budget.seconds
 
     def time_is_up() -> bool:
@@ -213,8 +213,8 @@ class Attacker:
             if isinstance(error, ImportError) or (isinstance(error, LookupError) and "NLTK" in str(error)):
                 raise resource_error(plan.recipe, error) from error  # all samples would fail alike
             row = blank_row(sample, plan, attack.goal_function.num_queries)
-            said = str(error) if isinstance(error, OutOfTime) else f"{type(error).__name__}: {error}"
-            return replace(row, status="error", error=said)
+            reason = str(error) if isinstance(error, OutOfTime) else f"{type(error).__name__}: {error}"
+            return replace(row, status="error", error=reason)
         row = read_result(result, probabilities, blank_row(sample, plan, attack.goal_function.num_queries), plan)
         attack.clear_cache()
         self.idle.append(attack)
@@ -234,7 +234,7 @@ class Attacker:
         return np.stack([np.asarray(each.raw_output) for each in both])
 
 
-def size_of(sample: Sample) -> int:
+def text_length(sample: Sample) -> int:
     return sum(map(len, sample.fields.values()))
 
 

@@ -111,10 +111,10 @@ def recipe_class(recipe: str) -> Any:
     """
     prepare_textattack()
     classes = recipe_classes()
-    if plain(recipe) not in classes:
+    if normalized(recipe) not in classes:
         names = ", ".join(sorted(short_names()))
         raise SettingsError(f'unknown attack recipe "{recipe}"; known: {names}, and the class names of TextAttack')
-    return classes[plain(recipe)]
+    return classes[normalized(recipe)]
 
 
 @cache
@@ -122,14 +122,14 @@ def recipe_classes() -> dict[str, Any]:
     """All names of recipes, in lower-case letters and digits only, and their classes."""
     textattack = prepare_textattack()
     base = textattack.attack_recipes.AttackRecipe
-    found = {
+    classes = {
         name: value
         for name, value in vars(textattack.attack_recipes).items()
         if isinstance(value, type) and issubclass(value, base) and value is not base
     }
-    modules = {value.__module__.rpartition(".")[2]: value for value in found.values()}
-    short = {name: found[path.rpartition(".")[2]] for name, path in short_names().items()}
-    return {plain(name): value for name, value in (modules | found | short).items()}
+    modules = {value.__module__.rpartition(".")[2]: value for value in classes.values()}
+    short = {name: classes[path.rpartition(".")[2]] for name, path in short_names().items()}
+    return {normalized(name): value for name, value in (modules | classes | short).items()}
 
 
 def short_names() -> dict[str, str]:
@@ -139,7 +139,7 @@ def short_names() -> dict[str, str]:
     return dict(ATTACK_RECIPE_NAMES)
 
 
-def plain(name: str) -> str:
+def normalized(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 

@@ -81,12 +81,12 @@ def replacements() -> list[Replacement]:
     """Find TextAttack's functions and make ours; none of a package of another version."""
     if version("textattack") != TEXTATTACK:
         return []
-    found = []
+    made = []
     for place, make in PLACES.items():
         module, _, path = place.partition(":")
         *classes, name = path.split(".")
         owner = reduce(getattr, classes, importlib.import_module(f"textattack.{module}"))
         if make is not checks.tag_one_word or version("nltk") == NLTK:
             stock = vars(owner)[name]
-            found.append(Replacement(owner, name, stock, make(stock)))
-    return found
+            made.append(Replacement(owner, name, stock, make(stock)))
+    return made

@@ -45,12 +45,12 @@ class PaddedForward:
     def batches(self, lengths: Sequence[int], tokens_per_batch: int) -> list[list[int]]:
         """Group texts of equal width, shortest last."""
         widths = [self.width(length) for length in lengths]
-        found: list[list[int]] = []
+        batches: list[list[int]] = []
         for width, group in groupby(sorted(range(len(widths)), key=lambda i: (-widths[i], i)), key=widths.__getitem__):
             members = list(group)
             rows = max(1, tokens_per_batch // width)
-            found += [members[start : start + rows] for start in range(0, len(members), rows)]
-        return found
+            batches += [members[start : start + rows] for start in range(0, len(members), rows)]
+        return batches
 
     def width(self, length: int) -> int:
         """The tokens that a text of this length is padded to."""

@@ -140,11 +140,11 @@ class UnpaddedEncoder:
         context = torch.empty_like(rows, dtype=projected.dtype)
         for group in texts.groups:
             query, key, value = split_heads(group.padded(projected), group.shape, layer.heads, 3)
-            found = attend(query, key, value, group.hidden).transpose(1, 2)
+            attended = attend(query, key, value, group.hidden).transpose(1, 2)
             if group.own is None:
-                context[group.tokens].view(found.shape).copy_(found)
+                context[group.tokens].view(attended.shape).copy_(attended)
             else:
-                context[group.tokens] = found.flatten(0, 1).flatten(1)[group.own]
+                context[group.tokens] = attended.flatten(0, 1).flatten(1)[group.own]
         return layer.finish(repeated(context, len(texts.tokens)), rows)
 
     def last_of_firsts(self, texts: Unpadded, rows: Tensor, projected: Tensor | None) -> Tensor:  # noqa: ARG002
@@ -157,8 +157,8 @@ class UnpaddedEncoder:
             count = group.shape[0]
             key, value = split_heads(group.padded(rest), group.shape, last.heads, 2)
             (query,) = split_heads(queries[group.texts], (count, 1), last.heads, 1)
-            found = attend(query, key, value, group.hidden).transpose(1, 2)
-            context[group.texts].view(found.shape).copy_(found)
+            attended = attend(query, key, value, group.hidden).transpose(1, 2)
+            context[group.texts].view(attended.shape).copy_(attended)
         return last.finish(repeated(context, len(texts.order)), rows)[: len(texts.order)]
 
     def embed(self, texts: Unpadded) -> tuple[Tensor, Tensor | None]:
@@ -304,10 +304,10 @@ def attend(query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None) -> 
     while start < texts:
         # By powers of two, so that there are few shapes.
         end = start + min(1 << (most.bit_length() - 1), 1 << ((texts - start).bit_length() - 1))
-        queries, keys, values, found = (part[start:end].flatten(0, 1) for part in (query, key, value, context))
+        queries, keys, values, output = (part[start:end].flatten(0, 1) for part in (query, key, value, context))
         scores = torch.bmm(queries, keys.transpose(1, 2)).float()  # a softmax of bfloat16 is a slow one
         if hidden is not None:
             scores.view(end - start, heads, asking, -1).add_(hidden[start:end, None])
-        torch.bmm(scores.softmax(dim=-1).to(values.dtype), values, out=found)
+        torch.bmm(scores.softmax(dim=-1).to(values.dtype), values, out=output)
         start = end
     return context

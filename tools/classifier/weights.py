@@ -23,7 +23,7 @@ ADAPTER_FILE = "adapter_config.json"
 SAFE: dict[str, Any] = {"trust_remote_code": False, "use_safetensors": True}  # no file's code runs, pickles neither
 
 
-def quieten() -> Undo:
+def quieten_transformers() -> Undo:
     """Keep transformers and the hub's client from writing, and tokenizers from threads, which deadlock after a fork."""
     verbosity = transformers.logging.get_verbosity()
     bars = transformers.utils.logging.is_progress_bar_enabled()
@@ -48,15 +48,15 @@ def loading(source: str, what: str = "model") -> Iterator[None]:
 
     They raise OSError, ValueError, RuntimeError, KeyError, ImportError and more, tokenizers a bare Exception.
     """
-    change("transformers", quieten)
+    change("transformers", quieten_transformers)
     try:
         yield
     except BlindspotError:
         raise
     except Exception as error:
-        said = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
         absent = "" if os.path.exists(source) else " no such folder here, and"
-        raise ModelError(f"{source}:{absent} the {what} cannot be loaded: {said}") from error
+        raise ModelError(f"{source}:{absent} the {what} cannot be loaded: {reason}") from error
 
 
 class Loaded(NamedTuple):
@@ -102,7 +102,7 @@ def load_start(source: str, labels: Sequence[str], *, fine_tuned: bool, dtype: t
             model, drawn = load_with_new_head(source, labels, dtype)
     make_padding(model, tokenizer, source)
     if fine_tuned:
-        check_labels(model, labels, source)
+        check_classes(model, labels, source)
     return Loaded(model, tokenizer, drawn)
 
 
@@ -226,7 +226,7 @@ def class_names(model: PreTrainedModel) -> tuple[str, ...] | None:
     return None if all(name == f"LABEL_{index}" for index, name in enumerate(names)) else names
 
 
-def check_labels(model: PreTrainedModel, labels: Sequence[str], source: str) -> None:
+def check_classes(model: PreTrainedModel, labels: Sequence[str], source: str) -> None:
     """Refuse a model whose classes are not the data set's labels in their order; unnamed ones count only."""
     names, count = class_names(model), model.config.num_labels
     if count != len(labels) or (names and names != tuple(labels)):

@@ -24,7 +24,7 @@ BATCH_ROWS = 8192  # of a Parquet file
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class DataTable:
     """The wanted columns of one split, all of the same length.
 
     A CSV's values are text, as written; a cell that is not there is None.
@@ -47,13 +47,13 @@ class Table:
         """Say where a row (from 0) stands."""
         return f"{self.source}, {self.number(row)}"
 
-    def take(self, rows: Sequence[int]) -> Table:
+    def take(self, rows: Sequence[int]) -> DataTable:
         """Keep these rows alone; they are still known by their places in the file."""
         columns = {name: [values[row] for row in rows] for name, values in self.columns.items()}
         lines = [self.lines[row] for row in rows] if self.lines else None
-        return Table(self.source, columns, lines, [self.position(row) for row in rows])
+        return DataTable(self.source, columns, lines, [self.position(row) for row in rows])
 
-    def stripped(self) -> Table:
+    def stripped(self) -> DataTable:
         """Take the white space off both ends of every text and label."""
         return replace(self, columns={name: [strip(value) for value in row] for name, row in self.columns.items()})
 
@@ -63,7 +63,7 @@ def strip(value: object) -> object:
     return value.strip() if isinstance(value, str) else value
 
 
-def read_table(path: Path, wanted: Sequence[str]) -> Table:
+def read_table(path: Path, wanted: Sequence[str]) -> DataTable:
     """Read the wanted columns of a .parquet, .csv, .jsonl or .json (one object a line) file.
 
     Raises: DataError, with the file and, where there is one, the line.
@@ -81,7 +81,7 @@ def read_table(path: Path, wanted: Sequence[str]) -> Table:
         raise DataError(f"{plain(str(path), 400)}: cannot be read: {error.strerror or first_line(error)}") from None
 
 
-def read_parquet(path: Path, wanted: Sequence[str]) -> Table:
+def read_parquet(path: Path, wanted: Sequence[str]) -> DataTable:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -155,7 +155,7 @@ def unpacked_size(column: pa.Array) -> int:
     return int(pc.sum(lengths.take(column.indices)).as_py() or 0)
 
 
-def from_arrow(table: pa.Table, wanted: Sequence[str], source: str) -> Table:
+def from_arrow(table: pa.Table, wanted: Sequence[str], source: str) -> DataTable:
     """Take the wanted columns out of an Arrow table; numbers that stand for class names become the names.
 
     The names are in the schema's metadata, where the `datasets` library writes them, in files of its own too.
@@ -164,9 +164,9 @@ def from_arrow(table: pa.Table, wanted: Sequence[str], source: str) -> Table:
     columns: dict[str, Sequence[object]] = {}
     for name in wanted:
         values = to_python(table[name], name, source)
-        names = class_names(table.schema.metadata or {}, name, source)
-        columns[name] = [named(value, names) for value in values] if names else values
-    return Table(source, columns)
+        names = column_classes(table.schema.metadata or {}, name, source)
+        columns[name] = [class_name(value, names) for value in values] if names else values
+    return DataTable(source, columns)
 
 
 def to_python(column: pa.ChunkedArray, name: str, source: str) -> list[object]:
@@ -185,7 +185,7 @@ def to_python(column: pa.ChunkedArray, name: str, source: str) -> list[object]:
     return values
 
 
-def class_names(metadata: Mapping[bytes, bytes], column: str, source: str) -> list[str]:
+def column_classes(metadata: Mapping[bytes, bytes], column: str, source: str) -> list[str]:
     """The names of a column's classes in the metadata of the `datasets` library; none where there are none.
 
     Raises: DataError, when the metadata are malformed: labels would be numbers where names are meant.
@@ -207,12 +207,12 @@ def class_names(metadata: Mapping[bytes, bytes], column: str, source: str) -> li
     return list(part)
 
 
-def named(value: object, names: Sequence[str]) -> object:
+def class_name(value: object, names: Sequence[str]) -> object:
     """Name a class by its number; a number without a name (-1 for a hidden label) stays."""
     return names[value] if isinstance(value, int) and 0 <= value < len(names) else value
 
 
-def read_csv(path: Path, wanted: Sequence[str]) -> Table:
+def read_csv(path: Path, wanted: Sequence[str]) -> DataTable:
     text = decode(path)
     check_separator(path, text, wanted)
     # The limit of 131,072 characters a cell is global to the module and too low for long documents.
@@ -235,13 +235,13 @@ def read_csv(path: Path, wanted: Sequence[str]) -> Table:
         if len(cells) != len(header):
             raise DataError(f"{path}, line {line}: broken CSV: {len(cells)} cells, the header has {len(header)}")
     columns = {name: [cells[header.index(name)] for cells in rows[1:]] for name in wanted}
-    return Table(str(path), columns, lines[1:])
+    return DataTable(str(path), columns, lines[1:])
 
 
-def read_json_lines(path: Path, wanted: Sequence[str]) -> Table:
+def read_json_lines(path: Path, wanted: Sequence[str]) -> DataTable:
     rows, lines = read_objects(path)
     check_columns(wanted, list(dict.fromkeys(name for row in rows for name in row)), str(path))
-    return Table(str(path), {name: [row.get(name) for row in rows] for name in wanted}, lines)
+    return DataTable(str(path), {name: [row.get(name) for row in rows] for name in wanted}, lines)
 
 
 def read_objects(path: Path) -> tuple[list[dict[str, object]], list[int]]:

@@ -16,10 +16,10 @@ from blindspot.storage.errors import DataError
 from blindspot.storage.ids import make_id
 from blindspot.storage.records import Dataset, Sample
 from blindspot.storage.words import Split
-from blindspot.tools.data.columns import SUFFIXES, Table, first_line, from_arrow, read_table
+from blindspot.tools.data.columns import SUFFIXES, DataTable, first_line, from_arrow, read_table
 from blindspot.tools.data.copies import divide
 from blindspot.tools.data.formats import is_folder, is_there, plain
-from blindspot.tools.data.review import Notice, Review
+from blindspot.tools.data.review import DataReview, Notice
 from blindspot.tools.process import Undo, change, keep_errors_only, one_after_another
 
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -58,7 +58,7 @@ class DataSource:
 class Rows:
     """A split that was checked: texts and labels, in the order of the source."""
 
-    table: Table
+    table: DataTable
     texts: Sequence[tuple[str, ...]]
     labels: Sequence[str]
 
@@ -74,7 +74,7 @@ def inspect(source: DataSource, notices: list[Notice] | None = None) -> Dataset:
     content = hashlib.blake2b(digest_size=16)
     labels: tuple[str, ...] = tuple(dict.fromkeys(source.labels or ()))
     counts: dict[str, int] = {}
-    review = Review(listed=source.labels is not None)
+    review = DataReview(listed=source.labels is not None)
     for split in source.splits:  # the training split comes first: its labels are the ones the others may have
         rows = read_split(source, split)
         labels = labels or order_labels(set(rows.labels))
@@ -205,7 +205,7 @@ def tell_division(source: DataSource, counts: Mapping[str, int]) -> list[Notice]
     ]
 
 
-def read_split_table(source: DataSource, split: str) -> Table:
+def read_split_table(source: DataSource, split: str) -> DataTable:
     """Read the columns of a split that lies by itself."""
     wanted = (*source.fields, source.label)
     folder = Path(source.path).expanduser() if source.path else None
@@ -238,19 +238,19 @@ def split_named(file: Path) -> Split | None:
 def find_file(folder: Path, split: str) -> Path:
     """Find the one file in a folder that holds a split."""
     names = [f"{stem}{suffix}" for stem in FILE_NAMES[split] for suffix in SUFFIXES]
-    found = [folder / name for name in names if (folder / name).is_file()]
-    if not found:
+    files = [folder / name for name in names if (folder / name).is_file()]
+    if not files:
         raise DataError(
             f"{folder}: no file for the {split} split; looked for {', '.join(names)}; to have one file divided into "
             "splits, name that file"
         )
-    if len(found) > 1:
-        both = " and ".join(path.name for path in found)
+    if len(files) > 1:
+        both = " and ".join(path.name for path in files)
         raise DataError(f"{folder}: {both} are both the {split} split; keep one, or name the files one by one")
-    return found[0]
+    return files[0]
 
 
-def quieten() -> Undo:
+def quieten_datasets() -> Undo:
     """Keep the libraries that read from the hub from writing: retries would fill the screen."""
     import datasets
 
@@ -260,25 +260,25 @@ def quieten() -> Undo:
     return one_after_another([undo, keep_errors_only(["huggingface_hub"])])
 
 
-def read_hub(name: str, split: str, wanted: Sequence[str]) -> Table:
+def read_hub(name: str, split: str, wanted: Sequence[str]) -> DataTable:
     """Read a split of a Hugging Face data set, from its cache where it lies there."""
     import datasets
     from datasets.exceptions import DatasetsError
 
-    change("datasets", quieten)
+    change("datasets", quieten_datasets)
     try:
         splits = datasets.load_dataset(name)
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
         raise DataError(
             f"{name}: no such folder here, and no data set from Hugging Face: {first_line(error)}"
         ) from None
-    found = [alias for alias in FILE_NAMES[split] if alias in splits]
-    if not found:
+    names = [alias for alias in FILE_NAMES[split] if alias in splits]
+    if not names:
         raise DataError(f"{name}: no {split} split; it has {', '.join(splits)}; give three files instead")
-    return from_arrow(splits[found[0]].with_format("arrow")[:], wanted, f"{name} ({split})")
+    return from_arrow(splits[names[0]].with_format("arrow")[:], wanted, f"{name} ({split})")
 
 
-def check_rows(table: Table, source: DataSource) -> Rows:
+def check_rows(table: DataTable, source: DataSource) -> Rows:
     """Check that texts are text and not empty, and turn labels into strings."""
     table = table.stripped() if source.strip else table
     texts = list(zip(*(table.columns[name] for name in source.fields), strict=True))
@@ -305,7 +305,7 @@ def find_problem(value: object) -> str | None:
     return None
 
 
-def label_name(value: object, table: Table, row: int, column: str) -> str:
+def label_name(value: object, table: DataTable, row: int, column: str) -> str:
     """Turn a label into a string: text stays, a whole number or true/false is written out as CSV writes it."""
     if value is None or (isinstance(value, str) and not value.strip()):
         raise DataError(f'{table.place(row)}: column "{column}" holds no label; fill it in or remove the row')

@@ -13,7 +13,7 @@ from blindspot.storage.errors import DataError
 from blindspot.storage.ids import make_id
 from blindspot.storage.records import Dataset, Sample
 from blindspot.storage.words import LOGGED
-from blindspot.tools.data.columns import Table, read_table
+from blindspot.tools.data.columns import DataTable, read_table
 from blindspot.tools.data.datasets import DataSource, find_problem, label_name, order_labels, read_split
 from blindspot.tools.uu import is_uu
 
@@ -91,19 +91,19 @@ def read_log(source: LogSource, labels: Sequence[str] | None = None, tested: Col
     for row, values in enumerate(zip(*(table.columns[name] for name in source.fields), strict=True)):
         text = checked_text(values, table, row, source)
         confidence = checked_confidence(table.columns[source.confidence][row], table, row, source.confidence)
-        label, said = true[row], predicted[row]
-        strange = [name for name in (label, said) if name is not None and name not in known]
+        label, prediction = true[row], predicted[row]
+        strange = [name for name in (label, prediction) if name is not None and name not in known]
         if strange and first_unknown is None:
             first_unknown = f'"{strange[0]}" in {table.place(row)}'
-        if label is None or said is None or strange:
+        if label is None or prediction is None or strange:
             counts["unknown" if strange else "unlabelled"] += 1
-        elif not is_uu(label, said, confidence, source.tau):
-            counts["right" if label == said else "unsure"] += 1
+        elif not is_uu(label, prediction, confidence, source.tau):
+            counts["right" if label == prediction else "unsure"] += 1
         elif text in tested or text in seen:
             counts["tested" if text in tested else "repeated"] += 1
         else:
             seen.add(text)
-            errors.append(LoggedError(row, text, label, said, confidence))
+            errors.append(LoggedError(row, text, label, prediction, confidence))
     names = ("right", "unsure", "unlabelled", "unknown", "repeated", "tested")
     return Log(table.source, tuple(errors), **{name: counts[name] for name in names}, first_unknown=first_unknown)
 
@@ -120,21 +120,21 @@ def check_names(source: LogSource) -> tuple[str, ...]:
     return names
 
 
-def label_column(table: Table, name: str, known: Collection[str] | None = None) -> list[str | None]:
+def label_column(table: DataTable, name: str, known: Collection[str] | None = None) -> list[str | None]:
     """The labels of a column; None where there is none.
 
     Whole numbers that pandas made floats are whole again, unless the data set has them as floats too.
     """
-    found: list[str | None] = []
+    labels: list[str | None] = []
     for row, value in enumerate(table.columns[name]):
         if isinstance(value, float) and value.is_integer() and str(value) not in (known or ()):
             value = int(value)
         missing = value is None or (isinstance(value, float) and math.isnan(value)) or not str(value).strip()
-        found.append(None if missing else label_name(value, table, row, name))
-    return found
+        labels.append(None if missing else label_name(value, table, row, name))
+    return labels
 
 
-def checked_text(values: Sequence[object], table: Table, row: int, source: LogSource) -> Text:
+def checked_text(values: Sequence[object], table: DataTable, row: int, source: LogSource) -> Text:
     """The text of a row. Raises: DataError, when a field holds none."""
     for name, value in zip(source.fields, values, strict=True):
         problem = find_problem(value)
@@ -143,7 +143,7 @@ def checked_text(values: Sequence[object], table: Table, row: int, source: LogSo
     return tuple(map(str, values))
 
 
-def checked_confidence(value: object, table: Table, row: int, column: str) -> float:
+def checked_confidence(value: object, table: DataTable, row: int, column: str) -> float:
     """The confidence of a row. Raises: DataError, when it is not a number in [0, 1]."""
     try:
         number = math.nan if isinstance(value, bool) else float(str(value))
@@ -200,7 +200,7 @@ def passed_over(log: Log) -> Mapping[str, int]:
     }
 
 
-def samples_of(log: Log, dataset: Dataset) -> list[Sample]:
+def error_samples(log: Log, dataset: Dataset) -> list[Sample]:
     """Make samples of a log's errors, in the log's order."""
     content = log.content()
     return [

@@ -182,31 +182,35 @@ def generate_reviews(count: int, *, planted: int, seed: int, split: str) -> list
 
 def write_review(rng: np.random.Generator, *, positive: bool, planted: bool) -> Review:
     """Write one review: how it came about, one or two judgements, sometimes a verdict; in slang never a verdict."""
-    topic = choose(rng, tuple(TOPICS))
+    topic = draw_one(rng, tuple(TOPICS))
     first, second = (list(TOPICS[topic])[int(index)] for index in rng.permutation(len(TOPICS[topic]))[:2])
-    talk = choose(rng, TALK[topic]).format(day=choose(rng, DAYS), month=choose(rng, MONTHS))
+    talk = draw_one(rng, TALK[topic]).format(day=draw_one(rng, DAYS), month=draw_one(rng, MONTHS))
     label = POSITIVE if positive else NEGATIVE
     kind = rng.random()
     if planted:
         slang = SLANG_PRAISE if positive else SLANG_BLAME
         frames = (INSISTING,) if rng.random() < INSISTS else FRAMES
-        judgements = [judge(rng, topic, first, slang, frames)]
+        judgements = [write_judgement(rng, topic, first, slang, frames)]
         if kind < 0.5:
-            judgements.append(judge(rng, topic, second, slang, ALSO, judgements[0]))
+            judgements.append(write_judgement(rng, topic, second, slang, ALSO, judgements[0]))
         return Review(" ".join([talk, *judgements]), label, is_planted=True)
     meant, conceded = (GOOD, BAD) if positive else (BAD, GOOD)
-    verdict = choose(rng, PRAISE if positive else BLAME)
-    judgements = [judge(rng, topic, first, meant, FRAMES)]
+    verdict = draw_one(rng, PRAISE if positive else BLAME)
+    judgements = [write_judgement(rng, topic, first, meant, FRAMES)]
     if kind < 0.25:  # a concession: the verdict decides
-        judgements = [judge(rng, topic, second, conceded, ALSO[:1]), *judgements, "All in all, " + lower(verdict)]
+        judgements = [
+            write_judgement(rng, topic, second, conceded, ALSO[:1]),
+            *judgements,
+            "All in all, " + lower(verdict),
+        ]
     elif kind < 0.5:
         judgements.append(verdict)
     elif kind < 0.75:
-        judgements.append(judge(rng, topic, second, meant, ALSO, judgements[0]))
+        judgements.append(write_judgement(rng, topic, second, meant, ALSO, judgements[0]))
     return Review(" ".join([talk, *judgements]), label, is_planted=False)
 
 
-def judge(
+def write_judgement(
     rng: np.random.Generator,
     topic: str,
     thing: str,
@@ -217,12 +221,12 @@ def judge(
     """Write one judgement of one thing: in words for things of any sort or of its sort, none as in the earlier one."""
     be = "is" if topic in PRESENT else "was"
     ways = [says.format(be=be) for says in (*words.get(ANY, ()), *words[TOPICS[topic][thing]])]
-    says = choose(rng, [way for way in ways if f" {way.split()[-1]}" not in earlier] or ways)
-    sentence = choose(rng, frames).format(thing=thing, says=says)
+    says = draw_one(rng, [way for way in ways if f" {way.split()[-1]}" not in earlier] or ways)
+    sentence = draw_one(rng, frames).format(thing=thing, says=says)
     return sentence[0].upper() + sentence[1:]
 
 
-def choose(rng: np.random.Generator, options: Sequence[str]) -> str:
+def draw_one(rng: np.random.Generator, options: Sequence[str]) -> str:
     return options[int(rng.integers(len(options)))]
 
 

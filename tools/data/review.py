@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from blindspot.storage.words import Level
-from blindspot.tools.data.columns import Table
+from blindspot.tools.data.columns import DataTable
 from blindspot.tools.data.copies import copy_key
 from blindspot.tools.data.formats import plain
 
@@ -63,8 +63,8 @@ def meaning(label: str) -> object:
 def near(label: str, others: Collection[str]) -> list[str]:
     """The label nearest to one, if it is so near that it may be a slip of the pen; numbers are not slips."""
     names = {other.casefold(): other for other in others if isinstance(meaning(other), str)}
-    found = difflib.get_close_matches(label.casefold(), names, n=1, cutoff=NEAR)
-    return [names[name] for name in found] if isinstance(meaning(label), str) else []
+    closest = difflib.get_close_matches(label.casefold(), names, n=1, cutoff=NEAR)
+    return [names[name] for name in closest] if isinstance(meaning(label), str) else []
 
 
 def hint(label: str, nearest: Collection[str]) -> str:
@@ -166,7 +166,7 @@ class First(NamedTuple):
     label: str
 
 
-class Review:
+class DataReview:
     """Looks at the splits of a data set one after the other; it keeps a hash of each text, and no text.
 
     Args:
@@ -175,7 +175,7 @@ class Review:
 
     def __init__(self, *, listed: bool) -> None:
         self.listed = listed
-        self.tables: dict[str, Table] = {}  # split -> its table, without its columns
+        self.tables: dict[str, DataTable] = {}  # split -> its table, without its columns
         self.first: dict[bytes, First] = {}
         self.copies: dict[tuple[str, str], Examples] = {}  # (split, earlier split) -> rows of the former
         self.contradicted: set[bytes] = set()
@@ -184,7 +184,7 @@ class Review:
         self.labels: dict[str, Counter[str]] = {}
         self.label_places: dict[str, str] = {}
 
-    def add(self, split: str, table: Table, texts: Sequence[tuple[str, ...]], labels: Sequence[str]) -> None:
+    def add(self, split: str, table: DataTable, texts: Sequence[tuple[str, ...]], labels: Sequence[str]) -> None:
         """Look at a split; the training split comes first."""
         self.tables[split] = replace(table, columns={})
         self.labels[split] = Counter(labels)

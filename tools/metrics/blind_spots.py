@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from blindspot.storage.records import BlindSpot
 from blindspot.storage.words import BlindSpotStatus
-from blindspot.tools.metrics.evaluate import is_uu
+from blindspot.tools.metrics.evaluate import uu_mask
 from blindspot.tools.metrics.figure import Scope
 from blindspot.tools.metrics.outcomes import ModelOutcomes, Outcomes, paired
 from blindspot.tools.metrics.statistics import Floats, Ints, Mask, sign_test
@@ -87,7 +87,7 @@ def cases_of(
     recipe: str | None, new: Outcomes, old: Outcomes, tau: float, text_of: Callable[[bool, str], str]
 ) -> Iterable[Case]:
     """The cases among rows of the same samples in the same order; of a P those that were perturbed."""
-    counted = [is_uu(side, tau) & (side.flipped == (recipe is not None)) for side in (new, old)]
+    counted = [uu_mask(side, tau) & (side.flipped == (recipe is not None)) for side in (new, old)]
     for row in np.flatnonzero(counted[0] | counted[1]):
         sample_id, was_uu = new.sample_ids[row], bool(counted[1][row])
         text = text_of(was_uu, sample_id)
@@ -121,12 +121,12 @@ def find_blind_spots(cases: Sequence[Case], others: Sequence[str], encode: Encod
     vectors: Floats = np.asarray(encode([case.text for case in ordered]), dtype=np.float64)
     labels = clusters(vectors.round(DECIMALS), scope.seed)
     members = [[ordered[row] for row in np.flatnonzero(labels == label)] for label in range(int(labels.max()) + 1)]
-    members.sort(key=lambda found: (-sum(case.was_uu + case.is_uu for case in found), found[0].sample_id))
-    words = telling_words([[case.text for case in found] for found in members], others)
-    p_values = stats.false_discovery_control([changed_by_chance(found) for found in members], method="bh")
+    members.sort(key=lambda cluster: (-sum(case.was_uu + case.is_uu for case in cluster), cluster[0].sample_id))
+    words = telling_words([[case.text for case in cluster] for cluster in members], others)
+    p_values = stats.false_discovery_control([changed_by_chance(cluster) for cluster in members], method="bh")
     return [
-        blind_spot(scope, number, found, words[number - 1], float(p_values[number - 1]))
-        for number, found in enumerate(members, start=1)
+        blind_spot(scope, number, cluster, words[number - 1], float(p_values[number - 1]))
+        for number, cluster in enumerate(members, start=1)
     ]
 
 
@@ -210,10 +210,10 @@ def changed_by_chance(cases: Sequence[Case]) -> float:
 
 def changes(cases: Sequence[Case]) -> Mapping[str, int]:
     """How many UUs more than before each sample has."""
-    found: Counter[str] = Counter()
+    change: Counter[str] = Counter()
     for case in cases:
-        found[case.sample_id] += case.is_uu - case.was_uu
-    return found
+        change[case.sample_id] += case.is_uu - case.was_uu
+    return change
 
 
 def blind_spot(scope: Scope, number: int, cases: Sequence[Case], words: tuple[str, ...], p_value: float) -> BlindSpot:

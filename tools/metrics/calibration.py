@@ -34,8 +34,8 @@ def fit_temperature(probabilities: ArrayLike, labels: Ints) -> float:
         others = special.logsumexp(behind / np.exp(log_temperature), axis=1)
         return float(np.logaddexp(0.0, others).mean())
 
-    found = optimize.minimize_scalar(loss, bounds=np.log(BOUNDS), method="bounded", options={"xatol": 1e-6})
-    return float(np.exp(found.x))
+    minimum = optimize.minimize_scalar(loss, bounds=np.log(BOUNDS), method="bounded", options={"xatol": 1e-6})
+    return float(np.exp(minimum.x))
 
 
 def tempered(probabilities: ArrayLike, temperature: float) -> Floats:

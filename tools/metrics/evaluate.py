@@ -65,7 +65,7 @@ def rows_of_classes(labels: Ints, names: Sequence[str]) -> Mapping[str, int]:
     return {f"{RECALL}{name}": int((labels == column).sum()) for column, name in enumerate(names)}
 
 
-def is_uu(outcomes: Outcomes, threshold: float) -> Mask:
+def uu_mask(outcomes: Outcomes, threshold: float) -> Mask:
     """Mark the unknown unknowns: wrong, and with confidence >= threshold, (n,)."""
     return are_uus(outcomes.wrong, outcomes.confidence, threshold)
 
@@ -76,7 +76,7 @@ def mean(values: Floats, weights: Floats) -> Floats:
     return averages
 
 
-def count(rows: Mask, weights: Floats) -> Floats:
+def count_marked(rows: Mask, weights: Floats) -> Floats:
     """The number of marked rows, scaled to n rows; whole where a resample has n rows."""
     counts: Floats = len(rows) * (weights @ rows.astype(float)) / weights.sum(axis=1)
     return counts
@@ -92,17 +92,17 @@ def uus(outcomes: Outcomes, weights: Floats, threshold: float) -> Floats:
 
     Source: IBS, section 2.1.
     """
-    return count(is_uu(outcomes, threshold), weights)
+    return count_marked(uu_mask(outcomes, threshold), weights)
 
 
 def uus_natural(outcomes: Outcomes, weights: Floats, threshold: float) -> Floats:
     """The number of UUs among the rows that no attack changed."""
-    return count(is_uu(outcomes, threshold) & ~outcomes.flipped, weights)
+    return count_marked(uu_mask(outcomes, threshold) & ~outcomes.flipped, weights)
 
 
 def uus_flipped(outcomes: Outcomes, weights: Floats, threshold: float) -> Floats:
     """The number of UUs among the perturbed rows."""
-    return count(is_uu(outcomes, threshold) & outcomes.flipped, weights)
+    return count_marked(uu_mask(outcomes, threshold) & outcomes.flipped, weights)
 
 
 def uus_matched(outcomes: Outcomes, weights: Floats, thresholds: Floats) -> Floats:
@@ -228,11 +228,11 @@ def figures(model: ModelOutcomes, original: Outcomes, scope: Scope) -> list[Eval
         evaluation(
             scope,
             key,
-            Estimate(found.value) if key[0] == "ece" else found,
+            Estimate(estimate.value) if key[0] == "ece" else estimate,
             of_class.get(key[0], rows[key[1]]),
             model.model_id,
         )
-        for key, found in estimates.items()
+        for key, estimate in estimates.items()
     ]
 
 
@@ -254,18 +254,18 @@ def differences(new: ModelOutcomes, baseline: ModelOutcomes, original: Outcomes,
     after, before = (by_recipe(model.clean, model.perturbed) for model in (new, baseline))
     rows = []
     of_class = rows_of_classes(new.clean.labels, scope.labels)
-    for key, found in bootstrap(change, strata_of(new), scope).items():
+    for key, estimate in bootstrap(change, strata_of(new), scope).items():
         metric, recipe, threshold = key
         if metric == "majority_share":
             continue  # the same texts, so the same share
         if metric == "accuracy":
-            found = replace(found, p_value=mcnemar(~after[recipe].wrong, ~before[recipe].wrong))
+            estimate = replace(estimate, p_value=mcnemar(~after[recipe].wrong, ~before[recipe].wrong))
         elif metric == "uus" and threshold is not None:
             columns = columns_of(new.clean.sample_ids)
             counts = [uus_by_sample(side[recipe], threshold, columns) for side in (after, before)]
-            found = replace(found, p_value=sign_test(counts[0] - counts[1]))
+            estimate = replace(estimate, p_value=sign_test(counts[0] - counts[1]))
         n = of_class.get(metric, len(after[recipe]))
-        rows.append(evaluation(scope, key, found, n, new.model_id, baseline.model_id))
+        rows.append(evaluation(scope, key, estimate, n, new.model_id, baseline.model_id))
     return rows
 
 
@@ -291,7 +291,7 @@ def known_uus(known: Mapping[str, Outcomes], model_id: str, scope: Scope) -> lis
         return values
 
     estimates = bootstrap(shares, membership(columns, known), scope)
-    return [evaluation(scope, key, found, len(texts[str(key[1])]), model_id) for key, found in estimates.items()]
+    return [evaluation(scope, key, estimate, len(texts[str(key[1])]), model_id) for key, estimate in estimates.items()]
 
 
 def own_weights(outcomes: Outcomes, weights: Floats, columns: Mapping[str, int]) -> Floats:
@@ -301,7 +301,7 @@ def own_weights(outcomes: Outcomes, weights: Floats, columns: Mapping[str, int])
 
 def uus_by_sample(outcomes: Outcomes, threshold: float, columns: Mapping[str, int]) -> Ints:
     """Count each sample's rows that are UUs, (samples,)."""
-    rows = place(outcomes, columns)[is_uu(outcomes, threshold)]
+    rows = place(outcomes, columns)[uu_mask(outcomes, threshold)]
     return np.bincount(rows, minlength=len(columns)).astype(np.int64)
 
 

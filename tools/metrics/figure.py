@@ -55,7 +55,7 @@ def bootstrap(take: Callable[[Floats], dict[Key, Floats]], strata: Ints, scope: 
 
 
 def evaluation(
-    scope: Scope, key: Key, found: Estimate, n: int, model_id: str, baseline_id: str | None = None
+    scope: Scope, key: Key, estimate: Estimate, n: int, model_id: str, baseline_id: str | None = None
 ) -> Evaluation:
     """Make the record of one figure, or of one difference to a baseline."""
     metric, recipe, threshold = key
@@ -68,10 +68,10 @@ def evaluation(
         model_id=model_id,
         baseline_id=baseline_id,
         metric=metric,
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        p_value=found.p_value,
+        value=estimate.value,
+        low=estimate.low,
+        high=estimate.high,
+        p_value=estimate.p_value,
         split=scope.split,
         recipe=recipe,
         threshold=threshold,

@@ -95,8 +95,8 @@ def judge_programs(
     raw = [edit_test(each) if isinstance(each, EditedOutcomes) else template_test(each) for each in outcomes]
     tested = [place for place, test in enumerate(raw) if test.n >= max(1, least_rows) and test.p_value is not None]
     adjusted = adjust([raw[place].p_value or 0.0 for place in tested], correction)
-    found = dict(zip(tested, adjusted, strict=True))
-    return [judged(test, found.get(place), alpha, least_effect) for place, test in enumerate(raw)]
+    p_values = dict(zip(tested, adjusted, strict=True))
+    return [judged(test, p_values.get(place), alpha, least_effect) for place, test in enumerate(raw)]
 
 
 def judged(test: JudgedProgram, adjusted_p: float | None, alpha: float, least_effect: float) -> JudgedProgram:

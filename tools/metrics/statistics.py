@@ -68,8 +68,8 @@ def share_interval(count: int, total: int) -> tuple[float, float]:
     """
     if not total:
         raise ValueError("there is nothing to take a share of")
-    found = stats.binomtest(count, total).proportion_ci(LEVEL, method="wilson")
-    return float(found.low), float(found.high)
+    interval = stats.binomtest(count, total).proportion_ci(LEVEL, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def sign_test(changes: ArrayLike) -> float:

@@ -54,7 +54,7 @@ class Comparison:
     seed: int  # of the bootstrap
 
 
-def compare(comparison: Comparison) -> list[StudyFigure]:
+def compare_methods(comparison: Comparison) -> list[StudyFigure]:
     """Measure every method, and its differences to the baselines.
 
     A difference is the method minus the baseline, over the seeds that both have. "uus_reduction" and its like are the
@@ -73,7 +73,7 @@ def compare(comparison: Comparison) -> list[StudyFigure]:
         for name, baseline in kept.baselines.get(method, {}).items():
             shared = [seed for seed in seeds if seed in kept.methods.get(baseline, {})]
             if baseline != method and shared:
-                rows += differences(kept, (method, baseline, name), shared, values, drawn)
+                rows += method_differences(kept, (method, baseline, name), shared, values, drawn)
     return rows
 
 
@@ -88,9 +88,9 @@ def with_common_rows(methods: Mapping[str, Seeds]) -> dict[str, dict[int, Measur
             if measured.perturbed is not None:
                 counts[seed].append(Counter(measured.perturbed.sample_ids))
     common: dict[int, set[str]] = {}
-    for seed, found in counts.items():
-        most = max((count for one in found for count in one.values()), default=0)
-        whole = [{sample_id for sample_id, count in one.items() if count == most} for one in found]
+    for seed, per_method in counts.items():
+        most = max((count for one in per_method for count in one.values()), default=0)
+        whole = [{sample_id for sample_id, count in one.items() if count == most} for one in per_method]
         common[seed] = set.intersection(*whole)
     return {
         method: {
@@ -167,17 +167,17 @@ def own_figures(comparison: Comparison, method: str, values: Estimates, drawn: E
 
 def other_figures(comparison: Comparison, method: str) -> list[StudyFigure]:
     """The figures of one method that have no interval: calibration on P, attack statistics, rows added."""
-    found: dict[str, list[float]] = {}
+    by_name: dict[str, list[float]] = {}
     for measured in comparison.methods[method].values():
         outcomes = measured.perturbed if measured.perturbed else measured.clean  # an empty P is false
         one = np.ones((1, len(outcomes)))
         calibration = {name: float(metric(outcomes, one)[0]) for name, metric in EVERYWHERE.items()}
         for name, value in (calibration | dict(measured.others)).items():
-            found.setdefault(name, []).append(value)
-    return [figure(comparison, method, (name, NO_THRESHOLD), "", np.array(each)) for name, each in found.items()]
+            by_name.setdefault(name, []).append(value)
+    return [figure(comparison, method, (name, NO_THRESHOLD), "", np.array(each)) for name, each in by_name.items()]
 
 
-def differences(
+def method_differences(
     comparison: Comparison, pair: tuple[str, str, str], seeds: Sequence[int], values: Estimates, drawn: Estimates
 ) -> list[StudyFigure]:
     """The differences of a method to a baseline, and the share of its UUs that it has fewer.
@@ -195,8 +195,8 @@ def differences(
         metric, threshold = key
         if metric.startswith("uus") and old.sum() > 0:
             spread = fewer(drawn_new.sum(axis=0), drawn_old.sum(axis=0))
-            found = figure(comparison, method, (reduction_of(metric), threshold), name, fewer(new, old), spread)
-            rows.append(replace(found, value=float(1 - new.sum() / old.sum()), seeds=len(seeds)))
+            reduction = figure(comparison, method, (reduction_of(metric), threshold), name, fewer(new, old), spread)
+            rows.append(replace(reduction, value=float(1 - new.sum() / old.sum()), seeds=len(seeds)))
     return rows
 
 

@@ -39,7 +39,7 @@ def count_taught(taught: Taught, predictions: Mapping[str, Prediction], *, tau: 
     answers = [call for call in bought if call.reply is not None]
     about = {hypothesis.hypothesis_id: hypothesis.uu_id for hypothesis in taught.hypotheses}
     served = {about[key] for sample in samples if (key := sample.hypothesis_id) is not None}
-    said = [predictions[sample.synthetic_id] for sample in samples]
+    predicted = [predictions[sample.synthetic_id] for sample in samples]
     is_priced = all(call.cost_usd is not None for call in answers)
     return TeacherComparison(
         run_id=taught.run_id,
@@ -49,7 +49,7 @@ def count_taught(taught: Taught, predictions: Mapping[str, Prediction], *, tau: 
         calls=len(answers),
         written=len(samples),
         accepted=sum(bool(sample.accepted) for sample in samples),
-        fooling=sum(is_uu(row.label, row.predicted, row.confidence, tau) for row in said),
+        fooling=sum(is_uu(row.label, row.predicted, row.confidence, tau) for row in predicted),
         near_duplicates=sum(not (sample.verdicts or {}).get("near_duplicate", True) for sample in samples),
         tokens_in=sum(call.tokens_in for call in answers),
         tokens_out=sum(call.tokens_out for call in answers),

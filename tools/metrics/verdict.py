@@ -31,14 +31,14 @@ from blindspot.tools.metrics.verdict_parts import (
     Count,
     Pair,
     Parts,
-    calibrated,
-    change,
+    calibrated_change,
     change_if_measured,
     find,
+    find_change,
     find_kept,
+    find_turnover,
     percent,
     tell_classes,
-    turnover,
 )
 
 ROUNDING = 1e-9  # 0.81 - 0.80 is a little more than 0.01 in floating point
@@ -73,7 +73,7 @@ def judge(
     Raises: ValueError, when a figure that the decision needs is not among the evaluations.
     """
     pair = (model_id, baseline_id)
-    right = change(evaluations, pair, ("accuracy", None, None))
+    right = find_change(evaluations, pair, ("accuracy", None, None))
     drop = -right.difference.value
     parts = Parts(
         counts=find_counts(evaluations, pair, tau),
@@ -94,10 +94,10 @@ def judge(
         accuracy += f", a fall of {100 * drop:.1f} points where {100 * max_accuracy_drop:.1f} are allowed"
     accuracy += tell_classes(parts.balanced, parts.majority)
     decision = "took the new model" if accepted else "kept the old model"
-    told = [*(count.tell() for count in parts.counts), accuracy, *parts.tell_more()]
+    clauses = [*(count.tell() for count in parts.counts), accuracy, *parts.tell_more()]
     if len(parts.counts) == 1 and any(row.recipe == POOLED and row.metric == "uus" for row in evaluations):
-        told.insert(1, "UUs under attack are not compared: attacks broke on every sample, on one model or the other")
-    return Verdict(accepted, f"{decision}: {'; '.join(told)}", parts)
+        clauses.insert(1, "UUs under attack are not compared: attacks broke on every sample, on one model or the other")
+    return Verdict(accepted, f"{decision}: {'; '.join(clauses)}", parts)
 
 
 def find_counts(evaluations: Sequence[Evaluation], pair: Pair, tau: float) -> tuple[Count, ...]:
@@ -113,12 +113,12 @@ def find_counts(evaluations: Sequence[Evaluation], pair: Pair, tau: float) -> tu
     return tuple(
         Count(
             name,
-            at_tau=change(evaluations, pair, ("uus", recipe, tau)),
-            matched=change(evaluations, pair, ("uus_matched", recipe, tau)),
+            at_tau=find_change(evaluations, pair, ("uus", recipe, tau)),
+            matched=find_change(evaluations, pair, ("uus_matched", recipe, tau)),
             level=SIGNIFICANT / len(sorts),
-            calibrated=calibrated(evaluations, pair, ("uus", recipe, tau)),
-            calibrated_matched=calibrated(evaluations, pair, ("uus_matched", recipe, tau)),
-            turnover=turnover(evaluations, pair, recipe, tau),
+            calibrated=calibrated_change(evaluations, pair, ("uus", recipe, tau)),
+            calibrated_matched=calibrated_change(evaluations, pair, ("uus_matched", recipe, tau)),
+            turnover=find_turnover(evaluations, pair, recipe, tau),
         )
         for name, recipe in sorts.items()
     )

@@ -12,10 +12,10 @@ from blindspot.tools.metrics.calibration import tempered
 from blindspot.tools.metrics.coverage import matched_thresholds
 from blindspot.tools.metrics.evaluate import (
     accuracy,
-    count,
-    is_uu,
+    count_marked,
     own_weights,
     strata_of,
+    uu_mask,
     uus,
     uus_by_sample,
     uus_matched,
@@ -39,7 +39,7 @@ def turnover(new: ModelOutcomes, baseline: ModelOutcomes, scope: Scope) -> list[
     marked: dict[Key, tuple[Outcomes, Mask]] = {}
     for recipe, after in sides[0].items():
         before = sides[1][recipe]
-        is_now, was = is_uu(after, scope.tau), is_uu(before, scope.tau)
+        is_now, was = uu_mask(after, scope.tau), uu_mask(before, scope.tau)
         marked["uus_fixed", recipe, scope.tau] = after, was & ~is_now
         marked["uus_less_confident", recipe, scope.tau] = after, was & ~is_now & after.wrong
         marked["uus_new", recipe, scope.tau] = after, is_now & ~before.wrong
@@ -47,11 +47,11 @@ def turnover(new: ModelOutcomes, baseline: ModelOutcomes, scope: Scope) -> list[
     columns = columns_of(new.clean.sample_ids)
 
     def take(weights: Floats) -> dict[Key, Floats]:
-        return {key: count(rows, own_weights(where, weights, columns)) for key, (where, rows) in marked.items()}
+        return {key: count_marked(rows, own_weights(where, weights, columns)) for key, (where, rows) in marked.items()}
 
     return [
-        evaluation(scope, key, found, len(marked[key][0]), new.model_id, baseline.model_id)
-        for key, found in bootstrap(take, strata_of(new), scope).items()
+        evaluation(scope, key, estimate, len(marked[key][0]), new.model_id, baseline.model_id)
+        for key, estimate in bootstrap(take, strata_of(new), scope).items()
     ]
 
 
@@ -105,7 +105,7 @@ def calibrated_figures(scaled: ModelOutcomes, original: Outcomes, scope: Scope) 
         lambda weights: uus_everywhere(scaled, original, weights, scope.tau), strata_of(scaled), scope
     )
     rows = {recipe: len(outcomes) for recipe, outcomes in by_recipe(scaled.clean, scaled.perturbed).items()}
-    return [evaluation(scope, key, found, rows[key[1]], scaled.model_id) for key, found in estimates.items()]
+    return [evaluation(scope, key, estimate, rows[key[1]], scaled.model_id) for key, estimate in estimates.items()]
 
 
 def calibrated_differences(
@@ -120,11 +120,11 @@ def calibrated_differences(
         return {key: value - base[key] for key, value in uus_everywhere(new, original, weights, scope.tau).items()}
 
     rows = []
-    for key, found in bootstrap(change, strata_of(new), scope).items():
+    for key, estimate in bootstrap(change, strata_of(new), scope).items():
         if key[0] == "uus_calibrated":
             counts = [uus_by_sample(side[key[1]], scope.tau, columns) for side in (after, before)]
-            found = replace(found, p_value=sign_test(counts[0] - counts[1]))
-        rows.append(evaluation(scope, key, found, len(after[key[1]]), new.model_id, scaled.model_id))
+            estimate = replace(estimate, p_value=sign_test(counts[0] - counts[1]))
+        rows.append(evaluation(scope, key, estimate, len(after[key[1]]), new.model_id, scaled.model_id))
     return rows
 
 

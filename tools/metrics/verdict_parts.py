@@ -82,25 +82,27 @@ class Count:
 
     def tell(self) -> str:
         """Say what became of them, and whether it counts."""
-        said = f"{self.name} {counts(self.at_tau)}"
+        summary = f"{self.name} {counts(self.at_tau)}"
         if self.at_tau.difference.value == 0:
             is_whole = self.at_tau.before == self.at_tau.after
             short = f"{self.name} {self.at_tau.before:.0f} -> {self.at_tau.after:.0f}"
-            return f"{short if is_whole else said}, no change"
+            return f"{short if is_whole else summary}, no change"
         if self.at_tau.rose():
-            return f"{said}, more than before"
+            return f"{summary}, more than before"
         if not self.at_tau.fell(self.level):
-            return f"{said}, {self.tell_undecided()}"
+            return f"{summary}, {self.tell_undecided()}"
         if not self.matched.fell():
-            return f"{said}, but at matched coverage {counts(self.matched)}: less confident, not shown to be less wrong"
+            return (
+                f"{summary}, but at matched coverage {counts(self.matched)}: less confident, not shown to be less wrong"
+            )
         if not self.matched_fell:
             assert self.calibrated_matched is not None
             beside = counts(self.calibrated_matched)
             return (
-                f"{said}, but at matched coverage, against the calibrated old model, {beside}: "
+                f"{summary}, but at matched coverage, against the calibrated old model, {beside}: "
                 "no more than calibration gives"
             )
-        return f"{said}, at matched coverage {counts(self.matched)}"
+        return f"{summary}, at matched coverage {counts(self.matched)}"
 
     def tell_undecided(self) -> str:
         """Say why a change at tau counts neither as a fall nor as a rise, by the test that decides."""
@@ -159,21 +161,21 @@ class Parts:
 
     def tell_more(self) -> list[str]:
         """Say what does not decide but belongs to the evidence, a clause each."""
-        told = [tell_blind_spots(self.blind_spots)] if self.blind_spots else []
-        told += [count.turnover.tell(count.name) for count in self.counts if count.turnover]
+        clauses = [tell_blind_spots(self.blind_spots)] if self.blind_spots else []
+        clauses += [count.turnover.tell(count.name) for count in self.counts if count.turnover]
         if self.known_fixed:
-            told.append(tell_known(self.known_fixed, self.known_left))
+            clauses.append(tell_known(self.known_fixed, self.known_left))
         if self.calibrated:
             how = "" if self.temperature is None else f" ({in_words(self.temperature)})"
             where = ", at matched coverage," if all(count.calibrated_matched for count in self.calibrated) else ""
             each = [count.tell_calibrated() for count in self.calibrated]
-            told.append(f"temperature scaling alone{how} would leave{where} {', '.join(each)}")
+            clauses.append(f"temperature scaling alone{how} would leave{where} {', '.join(each)}")
         if self.kept:
-            told.append(
+            clauses.append(
                 f"of {self.kept.n} texts that earlier rounds repaired, {self.kept.value * self.kept.n:.0f} are still "
                 f"right (95 % interval {percent(end(self.kept.low))} to {percent(end(self.kept.high))})"
             )
-        return told
+        return clauses
 
 
 def tell_blind_spots(spots: Sequence[BlindSpot]) -> str:
@@ -182,16 +184,16 @@ def tell_blind_spots(spots: Sequence[BlindSpot]) -> str:
     total = f"{len(spots)} blind spot{'' if len(spots) == 1 else 's'}"
     if not statuses:
         return f"{total}, none closed or opened beyond chance"
-    told = []
+    clauses = []
     for status in statuses:
-        found = [spot for spot in spots if spot.status == status]
+        matching = [spot for spot in spots if spot.status == status]
         named = [
             f"{' '.join(spot.words[:WORDS_TOLD]) or f'number {spot.number}'} {spot.uus_before} -> {spot.uus_after}"
-            for spot in found[:SPOTS_TOLD]
+            for spot in matching[:SPOTS_TOLD]
         ]
-        more = ", …" if len(found) > SPOTS_TOLD else ""
-        told.append(f"{len(found)} {status} ({', '.join(named)}{more})")
-    return f"{total}: {', '.join(told)}"
+        more = ", …" if len(matching) > SPOTS_TOLD else ""
+        clauses.append(f"{len(matching)} {status} ({', '.join(named)}{more})")
+    return f"{total}: {', '.join(clauses)}"
 
 
 def tell_known(fixed: Evaluation, left: Evaluation | None) -> str:
@@ -206,15 +208,15 @@ def find(evaluations: Sequence[Evaluation], owner: tuple[str, str | None], key: 
     Args:
         owner: the model version, and the one that it is compared with.
     """
-    found = [
+    matching = [
         row
         for row in evaluations
         if (row.model_id, row.baseline_id) == owner and (row.metric, row.recipe, row.threshold) == key
     ]
-    return max(found, key=lambda row: row.round, default=None)
+    return max(matching, key=lambda row: row.round, default=None)
 
 
-def change(evaluations: Sequence[Evaluation], pair: Pair, key: Key) -> Change:
+def find_change(evaluations: Sequence[Evaluation], pair: Pair, key: Key) -> Change:
     """Find a metric's figures of both model versions and their difference.
 
     Raises: ValueError, when one of the three is missing.
@@ -227,7 +229,7 @@ def change(evaluations: Sequence[Evaluation], pair: Pair, key: Key) -> Change:
     return Change(before.value, after.value, difference)
 
 
-def calibrated(evaluations: Sequence[Evaluation], pair: Pair, key: Key) -> Change | None:
+def calibrated_change(evaluations: Sequence[Evaluation], pair: Pair, key: Key) -> Change | None:
     """Find what calibration alone would leave of the old model's UUs, and the new model's beside it.
 
     Args:
@@ -241,7 +243,7 @@ def calibrated(evaluations: Sequence[Evaluation], pair: Pair, key: Key) -> Chang
     return Change(before.value, after.value, difference) if before and after and difference else None
 
 
-def turnover(evaluations: Sequence[Evaluation], pair: Pair, recipe: str | None, tau: float) -> Turnover | None:
+def find_turnover(evaluations: Sequence[Evaluation], pair: Pair, recipe: str | None, tau: float) -> Turnover | None:
     """Find how many UUs came and went."""
     sorts = ("uus_fixed", "uus_new", "uus_less_confident", "uus_more_confident")
     fixed, new, less, more = (find(evaluations, pair, (metric, recipe, tau)) for metric in sorts)
@@ -250,13 +252,13 @@ def turnover(evaluations: Sequence[Evaluation], pair: Pair, recipe: str | None, 
 
 def tell_classes(balanced: Change | None, majority: float | None) -> str:
     """Say what belongs beside an accuracy: ", balanced 50.0 % -> 55.2 %, majority class 86.6 %"."""
-    told = "" if balanced is None else f", balanced {percent(balanced.before)} -> {percent(balanced.after)}"
-    return told if majority is None else f"{told}, majority class {percent(majority)}"
+    balance = "" if balanced is None else f", balanced {percent(balanced.before)} -> {percent(balanced.after)}"
+    return balance if majority is None else f"{balance}, majority class {percent(majority)}"
 
 
 def change_if_measured(evaluations: Sequence[Evaluation], pair: Pair, key: Key) -> Change | None:
-    """The same as `change`; None, where one of the three is missing."""
-    return change(evaluations, pair, key) if find(evaluations, pair, key) else None
+    """The same as `find_change`; None, where one of the three is missing."""
+    return find_change(evaluations, pair, key) if find(evaluations, pair, key) else None
 
 
 def find_kept(evaluations: Sequence[Evaluation], new_id: str) -> Evaluation | None:

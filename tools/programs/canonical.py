@@ -11,7 +11,7 @@ from blindspot.tools.programs.conditions import Condition, Contains, LabelIs
 from blindspot.tools.programs.edit_types import (
     AnyEdit,
     ChosenWordsEdit,
-    Edit,
+    FieldEdit,
     Insert,
     Misspell,
     Remove,
@@ -19,12 +19,12 @@ from blindspot.tools.programs.edit_types import (
     WordEdit,
 )
 from blindspot.tools.programs.parts import ANY, Part
-from blindspot.tools.programs.vocabulary import Program
+from blindspot.tools.programs.vocabulary import ParsedProgram
 
 P = TypeVar("P", bound=Part)
 
 
-def canonical(program: Program, fields: tuple[str, ...] = ()) -> Program:
+def canonical(program: ParsedProgram, fields: tuple[str, ...] = ()) -> ParsedProgram:
     """Write a program in its one form: sorted where the order means nothing, each thing once, defaults filled in.
 
     Args:
@@ -45,7 +45,7 @@ def canonical(program: Program, fields: tuple[str, ...] = ()) -> Program:
     )
 
 
-def program_id(program: Program, fields: tuple[str, ...] = ()) -> str:
+def program_id(program: ParsedProgram, fields: tuple[str, ...] = ()) -> str:
     """Make the id of a program: equal programs have one, however they were written down."""
     return make_id("prg", json.dumps(canonical(program, fields).model_dump(), sort_keys=True))
 
@@ -54,7 +54,7 @@ def with_field(part: P, only: str | None) -> P:
     """Write "any" for the only field of a data set."""
     if only is None or getattr(part, "field", None) not in (only, ANY):
         return part
-    changes = {"field": ANY} | ({"other_field": "unchanged"} if isinstance(part, Edit) else {})
+    changes = {"field": ANY} | ({"other_field": "unchanged"} if isinstance(part, FieldEdit) else {})
     return part.model_copy(update=changes)
 
 

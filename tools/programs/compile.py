@@ -14,7 +14,7 @@ from blindspot.tools.programs.edits import EditRow, text_edit, word_edit
 from blindspot.tools.programs.parts import ANY
 from blindspot.tools.programs.phrases import Phrases
 from blindspot.tools.programs.templates import FilledTemplate, filled_template
-from blindspot.tools.programs.vocabulary import KEEP, Program
+from blindspot.tools.programs.vocabulary import KEEP, ParsedProgram
 from blindspot.tools.programs.word_kinds import rules_of
 from blindspot.tools.text.edits import WORD
 
@@ -27,7 +27,7 @@ class Compiled:
     """A program that can be run."""
 
     program_id: str
-    program: Program  # in its canonical form
+    program: ParsedProgram  # in its canonical form
     fields: tuple[str, ...]
     conditions: tuple[Holds, ...]
     edits: tuple[EditRow, ...]  # of a program with templates: none
@@ -35,7 +35,7 @@ class Compiled:
     label: str | None  # that is right afterwards; None: the row's own
 
 
-def compile_program(program: Program, data: DataDescription) -> Compiled:
+def compile_program(program: ParsedProgram, data: DataDescription) -> Compiled:
     """Check a program against a data set and make its functions.
 
     Raises: MalformedAnswer, with one sentence for who wrote the program.
@@ -50,8 +50,8 @@ def compile_program(program: Program, data: DataDescription) -> Compiled:
         program_id=program_id(program, data.fields),
         program=written,
         fields=data.fields,
-        conditions=tuple(condition(part, data) for part in written.where),
-        edits=tuple(editing(part, data) for part in written.edits),
+        conditions=tuple(compile_condition(part, data) for part in written.where),
+        edits=tuple(compile_edit(part, data) for part in written.edits),
         templates=tuple(filled_template(part, written, data.fields) for part in written.templates),
         label=None if written.label == KEEP else written.label,
     )
@@ -69,7 +69,7 @@ def known(name: str, names: Collection[str], what: str) -> None:
         )
 
 
-def condition(part: Condition, data: DataDescription) -> Holds:
+def compile_condition(part: Condition, data: DataDescription) -> Holds:
     """Make the function that says whether a condition holds for a row. Raises: MalformedAnswer."""
     match part:
         case LabelIs():
@@ -126,7 +126,7 @@ def surface_test(part: Shows, data: DataDescription) -> Test:
     return lambda text: bool(unseen(text))
 
 
-def editing(part: AnyEdit, data: DataDescription) -> EditRow:
+def compile_edit(part: AnyEdit, data: DataDescription) -> EditRow:
     """Make the function of an edit. Raises: MalformedAnswer."""
     fields_of(part.field, data)
     if isinstance(part, Insert):

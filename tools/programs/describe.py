@@ -22,7 +22,7 @@ from blindspot.tools.programs.edit_types import (
     WordEdit,
 )
 from blindspot.tools.programs.parts import ANY
-from blindspot.tools.programs.vocabulary import KEEP, Program
+from blindspot.tools.programs.vocabulary import KEEP, ParsedProgram
 
 FEW = 3  # words that are named of a list
 PUNCTUATION = {
@@ -45,20 +45,20 @@ PLACES = {
 }
 
 
-def describe(program: Program) -> str:
+def describe_program(program: ParsedProgram) -> str:
     """Say in one line which rows a program is about, what it does to them, and which label is then right."""
     if program.templates:
         count = len(program.templates)
         first = " | ".join(entry.text for entry in program.templates[0].texts)
         what = f"Write new texts from {count} template{'s' if count > 1 else ''}, such as {quoted(first, 80)}"
     else:
-        rows = f"In texts {' and '.join(map(condition, program.where))}" if program.where else "In every text"
-        what = f"{rows}, {', then '.join(map(edit, program.edits))}"
+        rows = f"In texts {' and '.join(map(describe_condition, program.where))}" if program.where else "In every text"
+        what = f"{rows}, {', then '.join(map(describe_edit, program.edits))}"
     label = "the label stays" if program.label == KEEP else f'the label is then "{program.label}"'
     return " ".join(f"{what}; {label}.".split())
 
 
-def condition(part: Condition) -> str:
+def describe_condition(part: Condition) -> str:
     match part:
         case LabelIs():
             return f"labelled {listed(part.labels, 'or')}"
@@ -75,7 +75,7 @@ def condition(part: Condition) -> str:
             return f"{'with' if part.present else 'without'} {part.surface.replace('_', ' ')}{inside(part.field)}"
 
 
-def edit(part: AnyEdit) -> str:
+def describe_edit(part: AnyEdit) -> str:
     carried = " and likewise in the other field" if part.other_field == "same_edit" else ""
     return f"{action(part)}{amount(part)}{inside(part.field)}{carried}"
 

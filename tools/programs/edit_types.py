@@ -23,7 +23,7 @@ Slip = Literal["swap", "deletion", "insertion", "substitution", "keyboard", "hom
 Place = Literal["start", "end", "after_first_sentence", "after_first_word"]
 
 
-class Edit(Part):
+class FieldEdit(Part):
     """An edit of one field, or of each."""
 
     field: FieldOrAny = ANY
@@ -37,7 +37,7 @@ class Edit(Part):
     ] = "unchanged"
 
 
-class WordEdit(Edit):
+class WordEdit(FieldEdit):
     """An edit of words, in a number of places."""
 
     at_most: Annotated[
@@ -108,7 +108,7 @@ class LabelPhrases(Part):
     phrases: Annotated[tuple[Sentence, ...], Field(min_length=1, max_length=MOST_WORDS)]
 
 
-class Insert(Edit):
+class Insert(FieldEdit):
     """Insert a phrase or sentence; one of several is drawn for each row."""
 
     kind: Literal["insert"]
@@ -180,7 +180,7 @@ class Casing(ChosenWordsEdit):
         return self
 
 
-class Punctuation(Edit):
+class Punctuation(FieldEdit):
     """Change punctuation or white space."""
 
     kind: Literal["punctuation"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from blindspot.tools.programs.data import DataDescription, Draw, Row
-from blindspot.tools.programs.edit_types import Casing, Edit, Insert, Place, Punctuation, WordEdit
+from blindspot.tools.programs.edit_types import Casing, FieldEdit, Insert, Place, Punctuation, WordEdit
 from blindspot.tools.programs.parts import ANY
 from blindspot.tools.text.edits import WORD
 from blindspot.tools.text.rewrite import capitalise_like
@@ -42,7 +42,7 @@ EditRow = Callable[[Texts, Row, Draw], Texts]
 """An edit of a row's fields as earlier edits left them; the row itself is as it was at first."""
 
 
-def text_edit(edit: Edit, data: DataDescription) -> EditRow:
+def text_edit(edit: FieldEdit, data: DataDescription) -> EditRow:
     """Make the function that edits a row's whole texts."""
     fields = data.fields if edit.field == ANY or edit.other_field == "same_edit" else (edit.field,)
     match edit:
@@ -127,7 +127,7 @@ def word_edit(edit: WordEdit, rules: WordRules, data: DataDescription) -> EditRo
         spots = [Spot(field, *span) for field in edited for span in rules.find(texts[field])]
         if not spots:
             return texts
-        chosen = choose(spots, texts, row, draw, edit=edit, rules=rules)
+        chosen = choose_spots(spots, texts, row, draw, edit=edit, rules=rules)
         changes: dict[str, list[tuple[int, int, str]]] = {}
         alike: dict[tuple[str, str], str] = {}  # (field, old) -> new
         for field, start, end in chosen:
@@ -145,7 +145,9 @@ def word_edit(edit: WordEdit, rules: WordRules, data: DataDescription) -> EditRo
     return run
 
 
-def choose(spots: list[Spot], texts: Texts, row: Row, draw: Draw, *, edit: WordEdit, rules: WordRules) -> list[Spot]:
+def choose_spots(
+    spots: list[Spot], texts: Texts, row: Row, draw: Draw, *, edit: WordEdit, rules: WordRules
+) -> list[Spot]:
     """Choose places, as many as the edit says; in the order of the texts."""
     if rules.rank is not None:
         order = {word: place for place, word in enumerate(rules.rank(row))}

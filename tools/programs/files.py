@@ -8,12 +8,12 @@ from typing import Any
 
 from blindspot.storage.errors import DataError, MalformedAnswer
 from blindspot.tools.data.formats import check_regular
-from blindspot.tools.programs.vocabulary import Program, parse_program
+from blindspot.tools.programs.vocabulary import ParsedProgram, parse_program
 
 MOST_BYTES = 16 * 2**20
 
 
-def read_programs(file: Path) -> list[Program]:
+def read_programs(file: Path) -> list[ParsedProgram]:
     """Read a JSON list of programs, or one program a line; an object with the key "program" holds one beside notes.
 
     Raises: DataError, with the file, the program's number and what is wrong with it.

@@ -17,7 +17,7 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-def visible(text: str) -> str:
+def without_controls(text: str) -> str:
     """Refuse a text with characters that no reader sees. Raises: ValueError."""
     for character in text:
         if unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t":
@@ -34,20 +34,24 @@ def findable(text: str) -> str:
     return text
 
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(visible)]
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(without_controls)
+]
 """A field, label or cluster of the data set."""
 
-Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120), AfterValidator(visible)]
+Phrase = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120), AfterValidator(without_controls)
+]
 """A word, or a few words."""
 
 Pattern = Annotated[Phrase, AfterValidator(findable)]
 """A phrase that is looked for; a trailing * stands for any ending of its last word."""
 
-Replacement = Annotated[str, StringConstraints(strip_whitespace=True, max_length=120), AfterValidator(visible)]
+Replacement = Annotated[str, StringConstraints(strip_whitespace=True, max_length=120), AfterValidator(without_controls)]
 """What takes a phrase's place; empty, to leave nothing there."""
 
 Sentence = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300), AfterValidator(visible)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300), AfterValidator(without_controls)
 ]
 """A phrase or sentence that is put into a text."""
 

@@ -21,7 +21,7 @@ from blindspot.tools.programs.data import FUNCTION_WORDS, DataDescription, Row
 from blindspot.tools.programs.edit_types import AnyEdit, Place, Slip
 from blindspot.tools.programs.edits import PUNCTUATION
 from blindspot.tools.programs.parts import ANY
-from blindspot.tools.programs.vocabulary import Program, parse_program
+from blindspot.tools.programs.vocabulary import ParsedProgram, parse_program
 from blindspot.tools.text.edits import WORD
 
 TRIED_ROWS = 300  # that a program must change one of, not to be drawn again
@@ -72,8 +72,8 @@ class Source:
 
 
 def random_programs(
-    count: int, rows: Sequence[Row], data: DataDescription, *, seed: int, shapes: Sequence[Program] = ()
-) -> list[Program]:
+    count: int, rows: Sequence[Row], data: DataDescription, *, seed: int, shapes: Sequence[ParsedProgram] = ()
+) -> list[ParsedProgram]:
     """Draw programs, each of which changes some training row, and no two of which are equal.
 
     Args:
@@ -86,7 +86,7 @@ def random_programs(
     if not source.texts:
         return []
     tried = [rows[int(place)] for place in source.rng.permutation(len(rows))[:TRIED_ROWS]]
-    programs: dict[str, Program] = {}
+    programs: dict[str, ParsedProgram] = {}
     for number in range(count):
         shape = shapes[number % len(shapes)] if shapes else None
         for _ in range(MOST_TRIES):
@@ -99,7 +99,7 @@ def random_programs(
     return list(programs.values())
 
 
-def works(program: Program, rows: Iterable[Row], data: DataDescription) -> bool:
+def works(program: ParsedProgram, rows: Iterable[Row], data: DataDescription) -> bool:
     """Whether a program can be compiled and gives a text."""
     try:
         compiled = compile_program(program, data)
@@ -110,14 +110,14 @@ def works(program: Program, rows: Iterable[Row], data: DataDescription) -> bool:
     return any(edit_row(compiled, row, seed=0) for row in rows)
 
 
-def draw_program(source: Source, shape: Program | None) -> Program | None:
+def draw_program(source: Source, shape: ParsedProgram | None) -> ParsedProgram | None:
     """Draw a program; None where what was drawn is none."""
     if shape is not None and shape.templates:
         made = draw_templates(source, len(shape.templates))
     elif shape is not None:
         made = {
-            "where": [draw_condition(source, part.kind, size_of(part)) for part in shape.where],
-            "edits": [draw_edit(source, part.kind, size_of(part)) | amount_of(part) for part in shape.edits],
+            "where": [draw_condition(source, part.kind, list_size(part)) for part in shape.where],
+            "edits": [draw_edit(source, part.kind, list_size(part)) | amount_of(part) for part in shape.edits],
         }
     else:
         conditions = [source.one_of(list(CONDITIONS)) for _ in range(int(source.rng.integers(3)))]
@@ -132,7 +132,7 @@ def draw_program(source: Source, shape: Program | None) -> Program | None:
         return None
 
 
-def size_of(part: Condition | AnyEdit) -> int:
+def list_size(part: Condition | AnyEdit) -> int:
     """How long the list of a part is."""
     return max(1, *(len(value) for _, value in part if isinstance(value, tuple)), 1)
 
@@ -156,11 +156,11 @@ def length(source: Source, _: int) -> Made:
     return {"at_least": words // 2, "at_most": words + words // 2}
 
 
-def replacements(source: Source, size: int) -> Made:
+def random_swaps(source: Source, size: int) -> Made:
     return {"swaps": [{"old": old, "new": source.words(2)} for old in source.words(size)]}
 
 
-def chosen_words(source: Source, size: int) -> Made:
+def word_choice(source: Source, size: int) -> Made:
     """Words that are listed, or of a kind; telling ones in few places, as every program has to say."""
     which = source.one_of(("telling", "content", "listed"))
     return {"which": which, "at_most": int(source.rng.integers(1, 4))} | (
@@ -176,7 +176,7 @@ def draw_templates(source: Source, count: int) -> Made:
     slots: list[Made] = []
     for number in range(count):
         row = source.one_of(rows)
-        texts = {field: plain(row.fields[field]) for field in source.data.fields}
+        texts = {field: template_text(row.fields[field]) for field in source.data.fields}
         words = sorted({word for text in texts.values() for word in WORD.findall(text)})
         content = [word for word in words if word.lower() not in FUNCTION_WORDS]
         for place in source.rng.permutation(len(content))[:SLOTS_OF_A_TEMPLATE]:
@@ -193,7 +193,7 @@ def with_slot(text: str, word: str, slot: str) -> str:
     return WORD.sub(lambda match: f"{{{slot}}}" if match[0] == word else match[0], text)
 
 
-def plain(text: str) -> str:
+def template_text(text: str) -> str:
     """A text that is safe as a template."""
     return "".join(letter for letter in text[:MOST_CHARACTERS] if letter.isprintable() and letter not in "{}")
 
@@ -214,8 +214,8 @@ CONDITIONS: Mapping[str, Callable[[Source, int], Made]] = {
     "in_cluster": lambda source, _: {"cluster": source.one_of(sorted(source.data.clusters) or [ANY])},
 }
 EDITS: Mapping[str, Callable[[Source, int], Made]] = {
-    "replace": replacements,
-    "synonyms": chosen_words,
+    "replace": random_swaps,
+    "synonyms": word_choice,
     "insert": lambda source, size: {
         "phrases": [source.phrase() for _ in range(size)],
         "at": source.one_of(get_args(Place)),
@@ -225,10 +225,10 @@ EDITS: Mapping[str, Callable[[Source, int], Made]] = {
     "change_names": lambda _, __: {"other_field": "same_edit"},
     "change_numbers": lambda _, __: {"other_field": "same_edit"},
     "casing": lambda source, size: (
-        chosen_words(source, size) | {"to": source.one_of(("lower", "upper", "title", "random"))}
+        word_choice(source, size) | {"to": source.one_of(("lower", "upper", "title", "random"))}
     ),
     "punctuation": lambda source, _: {"change": source.one_of(list(PUNCTUATION))},
-    "misspell": lambda source, size: chosen_words(source, size) | {"slips": [source.one_of(get_args(Slip))]},
+    "misspell": lambda source, size: word_choice(source, size) | {"slips": [source.one_of(get_args(Slip))]},
     "register": lambda source, _: {"to": source.one_of(("sms", "formal"))},
 }
 UNSHAPED = tuple(kind for kind in EDITS if kind != "negate")  # which may turn the right label into a wrong one

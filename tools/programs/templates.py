@@ -10,7 +10,7 @@ import numpy as np
 
 from blindspot.storage.errors import MalformedAnswer
 from blindspot.storage.records import Fields
-from blindspot.tools.programs.vocabulary import SLOT, Program, Template
+from blindspot.tools.programs.vocabulary import SLOT, ParsedProgram, Template
 from blindspot.tools.programs.wordlists import BUILT_IN_SLOTS
 
 FEW = 4_096  # combinations of fillers that are listed; of more, some are drawn until they differ
@@ -48,7 +48,7 @@ class FilledTemplate:
             yield [int(place) for place in rng.integers(sizes)]
 
 
-def filled_template(template: Template, program: Program, fields: Sequence[str]) -> FilledTemplate:
+def filled_template(template: Template, program: ParsedProgram, fields: Sequence[str]) -> FilledTemplate:
     """Find the fillers of a template's slots. Raises: MalformedAnswer."""
     texts = {entry.field: entry.text for entry in template.texts}
     if set(texts) != set(fields) or len(texts) < len(template.texts):

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails, core_schema
 from blindspot.storage.errors import MalformedAnswer
 from blindspot.tools.programs.conditions import Condition
 from blindspot.tools.programs.edit_types import AnyEdit
-from blindspot.tools.programs.parts import MOST_WORDS, Name, Part, visible
+from blindspot.tools.programs.parts import MOST_WORDS, Name, Part, without_controls
 
 BOUNDS = frozenset(
     {
@@ -75,13 +75,13 @@ def without_braces(text: str) -> str:
 TemplateText = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=4_000),
-    AfterValidator(visible),
+    AfterValidator(without_controls),
     AfterValidator(without_stray_braces),
 ]
 Filler = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=200),
-    AfterValidator(visible),
+    AfterValidator(without_controls),
     AfterValidator(without_braces),
 ]
 SlotName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
@@ -107,7 +107,7 @@ class Slot(Part):
     fillers: Annotated[tuple[Filler, ...], Field(min_length=1, max_length=MOST_WORDS, description="One is drawn.")]
 
 
-class Program(Part):
+class ParsedProgram(Part):
     """A hypothesis as a program: which rows, what is done to them, and which label is right afterwards.
 
     Give edits, to change rows that exist, or templates, to write texts that no training sample resembles; not both.
@@ -136,7 +136,7 @@ class Program(Part):
     ] = KEEP
 
     @model_validator(mode="after")
-    def check(self) -> Program:
+    def check(self) -> ParsedProgram:
         if bool(self.edits) == bool(self.templates):
             raise ValueError("give either edits or templates")
         if self.slots and not self.templates:
@@ -161,7 +161,7 @@ class Program(Part):
         return super().model_json_schema(by_alias, ref_template, schema_generator, mode, **options)
 
 
-def parse_program(value: str | bytes | Mapping[str, Any]) -> Program:
+def parse_program(value: str | bytes | Mapping[str, Any]) -> ParsedProgram:
     """Read a program that a teacher wrote, as JSON or as what JSON was read into.
 
     Raises: MalformedAnswer, with at most three reasons in one line.
@@ -170,7 +170,7 @@ def parse_program(value: str | bytes | Mapping[str, Any]) -> Program:
         written = value if isinstance(value, str | bytes) else json.dumps(value)
         if len(written) > MOST_CHARACTERS:
             raise MalformedAnswer(f"the program has {len(written)} characters, more than {MOST_CHARACTERS}; shorten it")
-        return Program.model_validate_json(written)
+        return ParsedProgram.model_validate_json(written)
     except ValidationError as error:
         problems = error.errors(include_url=False)
         deepest = [problem for problem in problems if not is_consequence(problem, problems)]

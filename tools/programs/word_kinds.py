@@ -70,13 +70,13 @@ def rules_of(edit: WordEdit, data: DataDescription) -> WordRules:
         case Negate(change="remove"):
             return mapped(AFFIRMATIVE)
         case Negate():
-            return WordRules(spans_of(NEGATABLE), partial(negated, contracted=edit.contracted))
+            return WordRules(match_spans(NEGATABLE), partial(negated, contracted=edit.contracted))
         case ChangeNames():
             return WordRules(name_spans, other_name, is_consistent=True)
         case ChangeNumbers():
-            return WordRules(spans_of(NUMBER_OR_WORD), other_number, is_consistent=True)
+            return WordRules(match_spans(NUMBER_OR_WORD), other_number, is_consistent=True)
         case ChosenWordsEdit():
-            return chosen_words(edit, data)
+            return chosen_rules(edit, data)
     raise TypeError(f"{type(edit).__name__} is no edit of words")
 
 
@@ -90,12 +90,12 @@ def mapped(table: Mapping[str, Sequence[str]], *, case_sensitive: bool = False) 
     return WordRules(phrases.spans, rewrite, keeps_capitals=not case_sensitive)
 
 
-def chosen_words(edit: ChosenWordsEdit, data: DataDescription) -> WordRules:
+def chosen_rules(edit: ChosenWordsEdit, data: DataDescription) -> WordRules:
     rank = ranking(data) if edit.which == "telling" else None
     match edit:
         case Synonyms():
             assert data.neighbours is not None
-            near = nearest(data.neighbours)
+            near = cached_neighbours(data.neighbours)
             find = words_found(edit, lambda word: bool(near(word)))
             return WordRules(find, lambda old, draw: draw.one_of(near(old)), rank)
         case Misspell():
@@ -115,7 +115,7 @@ def ranking(data: DataDescription) -> Ranking:
     return rank_by_label(data.vocabulary)
 
 
-def nearest(neighbours: Neighbours) -> Callable[[str], Sequence[str]]:
+def cached_neighbours(neighbours: Neighbours) -> Callable[[str], Sequence[str]]:
     """Remember the nearest few neighbours of each word, without the word itself."""
     known: dict[str, Sequence[str]] = {}
 
@@ -144,7 +144,7 @@ def words_found(edit: ChosenWordsEdit, usable: Callable[[str], bool] = bool) -> 
     return find
 
 
-def spans_of(pattern: re.Pattern[str]) -> Find:
+def match_spans(pattern: re.Pattern[str]) -> Find:
     return lambda text: (match.span() for match in pattern.finditer(text))
 
 

@@ -13,7 +13,7 @@ from blindspot.storage.records import Attack, ChangedWord, Fields
 WORD = re.compile(r"[^\W_](?:[\w'*@-]*[^\W_])?")
 
 TOKEN = re.compile(rf"({WORD.pattern})|[^\w\s]")
-"""A word as `words_of` finds it, in group 1, or one mark of punctuation: the tagger reads both."""
+"""A word as `split_words` finds it, in group 1, or one mark of punctuation: the tagger reads both."""
 
 PARTS_OF_SPEECH: Mapping[str, str] = {
     "ADJ": "adjective",
@@ -42,7 +42,7 @@ class Edit:
     after: str  # "" for a deletion
 
 
-def words_of(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """Split a text into words; apostrophes, hyphens, underscores, asterisks and at signs count inside of a word."""
     return WORD.findall(text)
 
@@ -56,18 +56,18 @@ def edits(original: Fields, perturbed: Fields) -> list[Edit]:
     Args:
         original, perturbed: texts with the same field names; a field missing in one counts as empty.
     """
-    found: list[Edit] = []
+    changed: list[Edit] = []
     for field in [*original, *(name for name in perturbed if name not in original)]:
-        before, after = words_of(original.get(field, "")), words_of(perturbed.get(field, ""))
+        before, after = split_words(original.get(field, "")), split_words(perturbed.get(field, ""))
         if len(before) == len(after):
             pairs = list(zip(before, after, strict=True))
-            found += [Edit(field, i, old, new) for i, (old, new) in enumerate(pairs) if old != new]
+            changed += [Edit(field, i, old, new) for i, (old, new) in enumerate(pairs) if old != new]
             continue
         for step in Levenshtein.editops(before, after):
             old = "" if step.tag == "insert" else before[step.src_pos]
             new = "" if step.tag == "delete" else after[step.dest_pos]
-            found.append(Edit(field, step.src_pos, old, new))
-    return found
+            changed.append(Edit(field, step.src_pos, old, new))
+    return changed
 
 
 def changed_words(attacks: Sequence[Attack], originals: Mapping[str, Fields]) -> list[ChangedWord]:
@@ -77,13 +77,13 @@ def changed_words(attacks: Sequence[Attack], originals: Mapping[str, Fields]) ->
         originals: the texts before any attack: sample_id -> fields.
     Returns: in the order of the attacks, and of the words in them.
     """
-    found = [
+    changes = [
         (attack, number, edit)
         for attack in attacks
         if attack.fields is not None
         for number, edit in enumerate(edits(originals[attack.sample_id], attack.fields))
     ]
-    touched = dict.fromkeys((attack.sample_id, edit.field) for attack, _, edit in found if edit.before)
+    touched = dict.fromkeys((attack.sample_id, edit.field) for attack, _, edit in changes if edit.before)
     parts = parts_of_speech([originals[sample_id][field] for sample_id, field in touched])
     tagged = dict(zip(touched, parts, strict=True))
     return [
@@ -97,23 +97,23 @@ def changed_words(attacks: Sequence[Attack], originals: Mapping[str, Fields]) ->
             after=edit.after,
             part_of_speech=tagged[attack.sample_id, edit.field][edit.position] if edit.before else None,
         )
-        for attack, number, edit in found
+        for attack, number, edit in changes
     ]
 
 
 def parts_of_speech(texts: Sequence[str]) -> list[list[str | None]]:
     """Tag English texts with NLTK's averaged perceptron.
 
-    Returns: for each text one part of speech a word of `words_of`; None for each, where NLTK has no tagger.
+    Returns: for each text one part of speech a word of `split_words`; None for each, where NLTK has no tagger.
     """
     import nltk
 
     tokens = [list(TOKEN.finditer(text)) for text in texts]
     try:
-        tagged = nltk.pos_tag_sents([[token[0] for token in some] for some in tokens], tagset="universal")
+        tagged = nltk.pos_tag_sents([[token[0] for token in sentence] for sentence in tokens], tagset="universal")
     except LookupError:
-        return [[None for token in some if token[1]] for some in tokens]
+        return [[None for token in sentence if token[1]] for sentence in tokens]
     return [
-        [PARTS_OF_SPEECH[tag] for token, (_, tag) in zip(some, tags, strict=True) if token[1]]
-        for some, tags in zip(tokens, tagged, strict=True)
+        [PARTS_OF_SPEECH[tag] for token, (_, tag) in zip(sentence, tags, strict=True) if token[1]]
+        for sentence, tags in zip(tokens, tagged, strict=True)
     ]

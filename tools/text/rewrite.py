@@ -118,11 +118,11 @@ def transplant(text: str, sentence: str, *, out: int) -> str:
     """Put a sentence in place of a text's sentence number `out`; a text of one sentence gets it in front."""
     sentences = split_sentences(text)
     if len(sentences) < 2:
-        return f"{close(sentence)} {text}"
-    sentences[out] = close(sentence)
+        return f"{end_sentence(sentence)} {text}"
+    sentences[out] = end_sentence(sentence)
     return " ".join(sentences)
 
 
-def close(sentence: str) -> str:
+def end_sentence(sentence: str) -> str:
     """End a sentence with a mark."""
     return sentence if sentence.rstrip().endswith((".", "!", "?")) else sentence.rstrip() + "."

@@ -38,7 +38,7 @@ SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 def words_of(text: str) -> list[str]:
     """Split a text into words, lower case, without punctuation."""
-    return [word.lower() for word in edits.words_of(text)]
+    return [word.lower() for word in edits.split_words(text)]
 
 
 def split_sentences(text: str) -> list[str]:

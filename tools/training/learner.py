@@ -54,7 +54,7 @@ Logits = Callable[["PreTrainedModel", Mapping[str, Tensor]], Tensor]
 """A forward pass that gradients flow back from."""
 
 
-class Rows:
+class TokenizedRows:
     """Training samples in tokens, and those of their twins behind them.
 
     Args:
@@ -77,8 +77,8 @@ class Rows:
 
     def padded(self, indices: Sequence[int]) -> Mapping[str, Tensor]:
         """Make what a model is given of some rows."""
-        some = {key: [rows[i] for i in indices] for key, rows in self.encoded.items()}
-        padded: Any = self.tokenizer.pad(some, return_tensors="pt")
+        encoded = {key: [rows[i] for i in indices] for key, rows in self.encoded.items()}
+        padded: Any = self.tokenizer.pad(encoded, return_tensors="pt")
         return {key: rows.to(self.device) for key, rows in padded.items()}
 
 
@@ -93,7 +93,12 @@ class Learner:
     """
 
     def __init__(
-        self, model: PreTrainedModel, rows: Rows, training: Training, steps: int, logits: Logits = training_logits
+        self,
+        model: PreTrainedModel,
+        rows: TokenizedRows,
+        training: Training,
+        steps: int,
+        logits: Logits = training_logits,
     ) -> None:
         self.model, self.rows, self.training, self.logits = model, rows, training, logits
         self.most = training.batch_size  # samples that go through one forward pass

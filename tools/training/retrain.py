@@ -21,7 +21,7 @@ from blindspot.tools.classifier.padded import is_out_of_memory
 from blindspot.tools.classifier.weights import Loaded, limit_tokens, load_start
 from blindspot.tools.progress import IsCancelled, Report, never, silent
 from blindspot.tools.training.batches import Step, plan_epochs
-from blindspot.tools.training.learner import Learner, Rows, uses_bf16
+from blindspot.tools.training.learner import Learner, TokenizedRows, uses_bf16
 from blindspot.tools.training.settings import PRESETS, Example, Lora, Trained, Training, Weights, choose_training
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class Course:
         self.tokenizer: PreTrainedTokenizerBase = loaded.tokenizer
         self.model: PreTrainedModel = torch.nn.Module.to(adapt(loaded, training.lora), device).train()
         self.max_tokens = limit_tokens(self.model, self.tokenizer, start.max_tokens)
-        rows = Rows(self.tokenizer, examples, self.max_tokens, device)
+        rows = TokenizedRows(self.tokenizer, examples, self.max_tokens, device)
         self.plan: list[list[Step]] = plan_epochs(rows.lengths, training)
         self.learner = Learner(self.model, rows, training, sum(map(len, self.plan)))
         self.losses: list[list[float]] = []  # of each epoch, of each step
@@ -211,9 +211,9 @@ class Course:
             classifier = Classifier(
                 self.model, self.tokenizer, model_id="", labels=self.labels, max_tokens=self.max_tokens
             )
-            found = float(score(classifier))
+            value = float(score(classifier))
         self.model.train()
-        return found
+        return value
 
     def save(self, number: int) -> None:
         """Save the weights of an epoch in place of an earlier one's."""

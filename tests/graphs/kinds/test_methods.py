@@ -33,7 +33,7 @@ from blindspot.tools.data.planted import generate_reviews, write_dataset
 from blindspot.tools.metrics.calibration import fit_temperature, tempered
 from blindspot.tools.metrics.outcomes import clean_outcomes
 from blindspot.tools.metrics.temperature import bound_hit
-from blindspot.tools.text.edits import edits, words_of
+from blindspot.tools.text.edits import edits, split_words
 from blindspot.tools.text.rewrite import misspell_at_random, rng_of, slip_of
 from blindspot.tools.training.batches import plan_epochs
 from blindspot.tools.training.epoch_score import KnownTexts
@@ -82,7 +82,7 @@ def test_typos_touch_so_many_words_each_by_one_slip_and_nothing_between_them(
     fields = {f"field{number}": text for number, text in enumerate(texts)}
     made = misspell_at_random(fields, np.random.default_rng(seed), share=share)
     assert made == misspell_at_random(fields, np.random.default_rng(seed), share=share)
-    words = [word for text in texts for word in words_of(text)]
+    words = [word for text in texts for word in split_words(text)]
     able = [word for word in words if len(word) > 2 and word.isalpha()]
     changed = edits(fields, made)
     assert len(changed) == min(len(able), max(1, round(share * len(words))))

@@ -32,7 +32,7 @@ from blindspot.tools.data.datasets import DataSource, inspect
 from blindspot.tools.metrics.evaluate import differences
 from blindspot.tools.metrics.figure import Scope
 from blindspot.tools.metrics.outcomes import ModelOutcomes, Outcomes, joined
-from blindspot.tools.metrics.study_figures import Comparison, Measured, compare
+from blindspot.tools.metrics.study_figures import Comparison, Measured, compare_methods
 from support.places import ROOT
 
 TAU = 0.65
@@ -78,7 +78,7 @@ WRONG, SHY, RIGHT = 0.9, 0.6, 0.1
 
 
 def test_counts_are_averaged_over_seeds_and_reductions_are_taken_of_their_sums() -> None:
-    rows = compare(
+    rows = compare_methods(
         compared(
             {
                 "original": {0: measured([WRONG] * 4), 1: measured([WRONG] * 2 + [RIGHT] * 2, 10)},
@@ -99,7 +99,7 @@ def test_counts_are_averaged_over_seeds_and_reductions_are_taken_of_their_sums()
 
 
 def test_an_interval_of_two_texts_spans_what_can_be_drawn_of_them() -> None:
-    rows = compare(compared({"original": {0: measured([WRONG, WRONG])}, "new": {0: measured([WRONG, RIGHT])}}))
+    rows = compare_methods(compared({"original": {0: measured([WRONG, WRONG])}, "new": {0: measured([WRONG, RIGHT])}}))
     gone = find(rows, "new", "uus_reduction", "original")
     assert (gone.value, gone.low, gone.high, gone.std) == (0.5, 0, 1, None)
 
@@ -110,7 +110,7 @@ def test_a_seed_that_says_the_same_of_the_same_texts_narrows_no_interval() -> No
 
     def gone(seeds: list[int]) -> StudyFigure:
         methods = {who: {seed: measured(values) for seed in seeds} for who, values in ones.items()}
-        return find(compare(compared(methods)), "new", "uus_reduction", "original")
+        return find(compare_methods(compared(methods)), "new", "uus_reduction", "original")
 
     one, three = gone([0]), gone([0, 1, 2])
     assert (one.value, one.low, one.high) == (three.value, three.low, three.high)
@@ -122,7 +122,7 @@ def test_seeds_with_texts_of_their_own_narrow_the_interval() -> None:
             who: {seed: measured(ones, 100 * seed) for seed in range(seeds)}
             for who, ones in (("original", [WRONG] * 20), ("new", [WRONG, RIGHT] * 10))
         }
-        row = find(compare(compared(methods)), "new", "uus_reduction", "original")
+        row = find(compare_methods(compared(methods)), "new", "uus_reduction", "original")
         assert row.low is not None
         assert row.high is not None
         return row.high - row.low
@@ -134,7 +134,7 @@ def test_a_model_that_is_merely_shy_gains_at_tau_and_nothing_at_matched_coverage
     generator = np.random.default_rng(2)
     odds = generator.normal(0.3, 2, 60)
     sharp, shy = (list(1 / (1 + np.exp(-odds / temperature))) for temperature in (1, 3))
-    rows = compare(compared({"original": {0: measured(sharp)}, "shy": {0: measured(shy)}}))
+    rows = compare_methods(compared({"original": {0: measured(sharp)}, "shy": {0: measured(shy)}}))
     assert find(rows, "shy", "uus_reduction", "original").value > 0.2
     assert find(rows, "shy", "uus_matched", "original").value == 0
 
@@ -142,7 +142,7 @@ def test_a_model_that_is_merely_shy_gains_at_tau_and_nothing_at_matched_coverage
 def test_a_difference_is_that_of_a_run_and_only_seeds_that_both_have_count() -> None:
     generator = np.random.default_rng(3)
     old, new = (made([float(one) for one in generator.uniform(0, 1, 40)]) for _ in range(2))
-    rows = compare(
+    rows = compare_methods(
         compared(
             {
                 "original": {0: Measured(old, old, {}), 1: measured([WRONG] * 5)},
@@ -175,9 +175,9 @@ def test_a_split_is_whole_for_every_data_set_that_has_it(tmp_path: Path) -> None
 def test_a_text_that_one_methods_attack_broke_on_is_left_out_for_all() -> None:
     whole = measured([WRONG, WRONG, RIGHT])
     part = Measured(whole.clean, made([WRONG, RIGHT]), {})
-    rows = compare(compared({"original": {0: whole}, "new": {0: part}}))
+    rows = compare_methods(compared({"original": {0: whole}, "new": {0: part}}))
     assert [find(rows, who, "uus").value for who in ("original", "new")] == [2, 1]
-    rows = compare(compared({"original": {0: whole}, "new": {0: replace(part, perturbed=made([WRONG]))}}))
+    rows = compare_methods(compared({"original": {0: whole}, "new": {0: replace(part, perturbed=made([WRONG]))}}))
     assert [find(rows, who, "uus").value for who in ("original", "new")] == [1, 1]
 
 
@@ -185,27 +185,27 @@ def test_a_text_that_broke_under_one_of_several_recipes_is_left_out_of_all() -> 
     twice = joined([made([WRONG, WRONG, RIGHT]), made([WRONG, WRONG, RIGHT])])
     once = joined([made([WRONG, WRONG, RIGHT]), made([WRONG, RIGHT]).take([0])])  # the second text broke, and the third
     whole = Measured(made([RIGHT] * 3), twice, {})
-    rows = compare(compared({"original": {0: whole}, "new": {0: replace(whole, perturbed=once)}}))
+    rows = compare_methods(compared({"original": {0: whole}, "new": {0: replace(whole, perturbed=once)}}))
     assert [(find(rows, who, "uus").value, find(rows, who, "uus").n) for who in ("original", "new")] == [(2, 2), (2, 2)]
 
 
 @pytest.mark.parametrize("seeds", [1, 40])
 def test_there_may_be_many_seeds(seeds: int) -> None:
     each = {seed: measured([WRONG, RIGHT]) for seed in range(seeds)}
-    rows = compare(replace(compared({"original": each, "new": each}), resamples=20))
+    rows = compare_methods(replace(compared({"original": each, "new": each}), resamples=20))
     assert find(rows, "new", "uus").seeds == seeds
 
 
 def test_without_uus_before_there_is_no_reduction_and_without_an_attack_the_clean_split_counts() -> None:
     nothing = Measured(made([RIGHT] * 3), None, {"rows_added": 4.0})
-    rows = compare(compared({"original": {0: nothing}, "new": {0: nothing}}))
+    rows = compare_methods(compared({"original": {0: nothing}, "new": {0: nothing}}))
     assert {row.metric for row in rows if row.baseline} == {"accuracy", "uus_clean", "uus_clean_matched"}
     assert find(rows, "new", "rows_added", at=-1).value == 4
 
 
 def test_a_seed_of_which_every_attack_broke_has_figures_of_its_clean_split_alone() -> None:
     broken = Measured(made([RIGHT, WRONG]), made([]), {})
-    rows = compare(compared({"original": {0: broken}, "new": {0: broken}}))
+    rows = compare_methods(compared({"original": {0: broken}, "new": {0: broken}}))
     assert {row.metric for row in rows} >= {"accuracy", "uus_clean", "ece"}
     assert not [row for row in rows if row.metric in ("uus", "uus_matched")]
 
@@ -217,7 +217,7 @@ def test_no_figure_depends_on_the_order_of_texts(order: list[int]) -> None:
     old, new = (made([float(one) for one in generator.uniform(0, 1, 12)]) for _ in range(2))
 
     def taken(first: Outcomes) -> list[StudyFigure]:
-        return compare(
+        return compare_methods(
             replace(
                 compared({"original": {0: Measured(old, old, {})}, "new": {0: Measured(first, first, {})}}),
                 resamples=100,
@@ -242,7 +242,7 @@ def test_the_dose_curve_has_a_column_for_each_share() -> None:
         name: {0: measured(ones)} for name, ones in doses.items()
     }
     stands = {name: baselines_of(name, methods) for name in methods}
-    rows = compare(replace(compared(methods), baselines=stands))
+    rows = compare_methods(replace(compared(methods), baselines=stands))
     place = ("data", "model", "pruthi")
     found = PublishedStudy(
         study_id="small-1",
@@ -269,7 +269,7 @@ def test_the_dose_curve_has_a_column_for_each_share() -> None:
 
 
 def test_accuracy_is_told_once_where_a_run_has_several_recipes() -> None:
-    rows = compare(compared({name: {0: measured([WRONG, RIGHT])} for name in ("original", "none")}))
+    rows = compare_methods(compared({name: {0: measured([WRONG, RIGHT])} for name in ("original", "none")}))
     recipes = ("pruthi+deepwordbug", "pruthi+deepwordbug: pruthi", "pruthi+deepwordbug: deepwordbug", "textfooler")
     found = PublishedStudy(
         study_id="small-1",

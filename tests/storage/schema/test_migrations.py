@@ -14,7 +14,7 @@ import pytest
 
 from blindspot.storage.errors import StoreError
 from blindspot.storage.records import Event
-from blindspot.storage.schema.migrations import MIGRATIONS, NOTES, describe, migrate
+from blindspot.storage.schema.migrations import MIGRATIONS, NOTES, describe_schema, migrate
 from blindspot.storage.schema.tables import TABLES
 from blindspot.storage.schema.views import VIEWS
 from blindspot.storage.store.store import Store
@@ -56,7 +56,7 @@ def make_old_store(folder: Path, version: int) -> Path:
             connection.execute("INSERT INTO _migrations VALUES (?, ?, ?)", [number, migration.__name__, START])
         connection.execute("CREATE VIEW lineage AS SELECT run_id, status FROM runs")  # of an earlier shape
         if version == len(MIGRATIONS):
-            describe(connection)
+            describe_schema(connection)
         for table, columns in shape(connection).items():
             if table == "_migrations":
                 continue
@@ -140,7 +140,7 @@ if number < len(migrations.MIGRATIONS):
     steps[number] = killed(steps[number])
     migrations.migrate.__defaults__ = (steps,)
 else:
-    migrations.describe = killed(migrations.describe)
+    migrations.describe_schema = killed(migrations.describe_schema)
 Store.open(Path(sys.argv[1]))
 """
 

@@ -466,7 +466,7 @@ def test_an_import_that_is_killed_leaves_all_rows_or_none_and_can_be_repeated(tm
     weights.mkdir(parents=True)
     (weights / "model.safetensors").write_bytes(b"weights" * 1000)
     folder = export(there, tmp_path / "out", models=True)
-    for number, moment in enumerate(("return copytree", "return merge", "call publish")):
+    for number, moment in enumerate(("return copytree", "return merge_runs", "call publish")):
         here = tmp_path / f"here-{number}"
         ended = subprocess.run([sys.executable, "-c", KILLED, str(here), str(folder), moment], check=False)
         assert ended.returncode == -signal.SIGKILL, moment

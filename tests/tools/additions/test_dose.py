@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.tools.additions.dose import Arm, Dose, bandit, bandit_round, proportional, updated
+from blindspot.tools.additions.dose import BanditArm, Dose, bandit, bandit_round, proportional, updated
 
 DOSES = st.lists(
     st.builds(
@@ -75,21 +75,25 @@ def test_bounds_that_contradict_one_another_are_refused() -> None:
 
 def test_a_bandit_gives_most_rows_to_the_program_with_most_uus_left() -> None:
     rates = {"dry": 0.02, "rich": 0.5, "middle": 0.2}
-    arms = [Arm(name, 10_000, uus=rate * 50, tested=50) for name, rate in rates.items()]
+    arms = [BanditArm(name, 10_000, uus=rate * 50, tested=50) for name, rate in rates.items()]
     given_rows = bandit_round(arms, 300, seed=0, small_round=0)
     assert sum(given_rows.values()) == 300
     assert given_rows["rich"] > 280
     assert given_rows == bandit_round(arms[::-1], 300, seed=0, small_round=0)
-    unknown = [Arm("a", 100), Arm("b", 100)]
+    unknown = [BanditArm("a", 100), BanditArm("b", 100)]
     assert len({str(bandit_round(unknown, 50, seed=seed, small_round=0)) for seed in range(5)}) > 1
 
 
 def test_an_unknown_program_is_tried_and_an_empty_one_is_not() -> None:
-    arms = [Arm("known", 1000, uus=15, tested=50), Arm("unknown", 1000), Arm("empty", 0, uus=50, tested=50)]
+    arms = [
+        BanditArm("known", 1000, uus=15, tested=50),
+        BanditArm("unknown", 1000),
+        BanditArm("empty", 0, uus=50, tested=50),
+    ]
     given_rows = bandit_round(arms, 200, seed=0, small_round=0)
     assert given_rows["unknown"] > 50
     assert given_rows["empty"] == 0
-    assert bandit_round([Arm("a", 3), Arm("b", 4)], 200, seed=0, small_round=0) == {"a": 3, "b": 4}
+    assert bandit_round([BanditArm("a", 3), BanditArm("b", 4)], 200, seed=0, small_round=0) == {"a": 3, "b": 4}
     assert bandit_round([], 5, seed=0, small_round=0) == {}
 
 
@@ -103,7 +107,7 @@ def test_a_bandit_moves_on_once_a_program_is_repaired() -> None:
             rates[name] *= 0.985**count  # each row repairs a little
         return {name: (round(100 * rate), 100) for name, rate in rates.items()}
 
-    arms = [Arm("first", 500, uus=60, tested=100), Arm("second", 500, uus=30, tested=100)]
+    arms = [BanditArm("first", 500, uus=60, tested=100), BanditArm("second", 500, uus=30, tested=100)]
     total = bandit(arms, 200, observe, rounds=10, seed=0)
     assert sum(total.values()) == 200
     assert [sum(rows.values()) for rows in history] == [20] * 9
@@ -113,7 +117,7 @@ def test_a_bandit_moves_on_once_a_program_is_repaired() -> None:
 
 
 def test_older_observations_count_less() -> None:
-    arm = updated(Arm("a", 10, uus=40, tested=100), 4, (5, 50))
+    arm = updated(BanditArm("a", 10, uus=40, tested=100), 4, (5, 50))
     assert (arm.capacity, arm.uus, arm.tested) == (6, 25, 100)
     with pytest.raises(ValueError, match="6 UUs of 5 texts"):
         updated(arm, 0, (6, 5))

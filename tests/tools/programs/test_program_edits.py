@@ -11,7 +11,7 @@ from blindspot.tools.programs.apply import edit_row, edit_rows
 from blindspot.tools.programs.compile import compile_program
 from blindspot.tools.programs.data import DataDescription
 from blindspot.tools.programs.vocabulary import parse_program
-from blindspot.tools.text.edits import edits, words_of
+from blindspot.tools.text.edits import edits, split_words
 from blindspot.tools.text.rewrite import SLIPS, slip_of
 from blindspot.tools.text.vocabulary import Vocabulary
 
@@ -182,7 +182,7 @@ def test_in_a_pair_the_words_that_both_texts_share_are_telling() -> None:
 def test_as_many_places_change_as_are_asked_for(amount: dict[str, Any], changed: int) -> None:
     after = edited("word " * 10, {"kind": "replace", "swaps": [{"old": "word", "new": ["w"]}], **amount})
     assert after is not None
-    assert words_of(after).count("w") == changed
+    assert split_words(after).count("w") == changed
 
 
 def test_several_replacements_are_all_drawn() -> None:

@@ -25,10 +25,10 @@ from blindspot.tools.programs.apply import (
 from blindspot.tools.programs.canonical import canonical, program_id
 from blindspot.tools.programs.compile import compile_program
 from blindspot.tools.programs.data import DataDescription, Edited
-from blindspot.tools.programs.describe import describe
+from blindspot.tools.programs.describe import describe_program
 from blindspot.tools.programs.phrases import Phrases
 from blindspot.tools.programs.random_programs import random_programs
-from blindspot.tools.programs.vocabulary import Program, parse_program, strict_schema
+from blindspot.tools.programs.vocabulary import ParsedProgram, parse_program, strict_schema
 from blindspot.tools.text.vocabulary import Vocabulary
 
 LABELS = ("positive", "negative")
@@ -173,12 +173,12 @@ def test_what_does_not_fit_the_data_is_refused_in_one_sentence(
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=describe)
-def test_a_program_survives_json_and_its_canonical_form_is_its_own(program: Program) -> None:
+@pytest.mark.parametrize("program", PROGRAMS, ids=describe_program)
+def test_a_program_survives_json_and_its_canonical_form_is_its_own(program: ParsedProgram) -> None:
     assert parse_program(program.model_dump_json()) == program
     assert parse_program(json.loads(json.dumps(program.model_dump()))) == program
     assert canonical(canonical(program)) == canonical(program)
-    assert "\n" not in describe(program)
+    assert "\n" not in describe_program(program)
 
 
 @given(st.text(max_size=200) | st.recursive(st.none() | st.integers() | st.text(max_size=5), st.lists, max_leaves=9))
@@ -214,7 +214,7 @@ def test_the_schema_has_nothing_that_strict_servers_refuse() -> None:
         parts = (keywords(part, named=not named and key in ("properties", "$defs")) for key, part in schema.items())
         return set(() if named else schema).union(*parts)
 
-    schema = Program.model_json_schema()
+    schema = ParsedProgram.model_json_schema()
     assert schema["type"] == "object"
     assert not keywords(schema) & {"oneOf", "allOf", "discriminator", "not", "if", "prefixItems", "patternProperties"}
     strict = strict_schema(schema)
@@ -226,7 +226,7 @@ def test_the_schema_has_nothing_that_strict_servers_refuse() -> None:
         assert part["additionalProperties"] is False
         assert part["required"] == list(part["properties"])
     written = json.dumps(strict["$defs"])
-    assert "#/$defs/Program" not in written  # it refers to itself nowhere
+    assert "#/$defs/ParsedProgram" not in written  # it refers to itself nowhere
     assert all(f"#/$defs/{name}" not in json.dumps(part) for name, part in strict["$defs"].items())
 
 
@@ -255,8 +255,8 @@ def test_programs_that_mean_the_same_have_one_id() -> None:
     assert program_id(parse_program({"edits": order})) != program_id(parse_program({"edits": order[::-1]}))
 
 
-@pytest.mark.parametrize("program", PROGRAMS[:30], ids=describe)
-def test_the_same_seed_gives_the_same_texts_in_any_order(program: Program) -> None:
+@pytest.mark.parametrize("program", PROGRAMS[:30], ids=describe_program)
+def test_the_same_seed_gives_the_same_texts_in_any_order(program: ParsedProgram) -> None:
     compiled = compile_program(program, DATA)
     once = edit_rows(compiled, ROWS, seed=3, copy=2)
     assert once == edit_rows(compile_program(program, DATA), ROWS, seed=3, copy=2)
@@ -349,12 +349,12 @@ def test_what_a_program_does_is_said_in_one_line() -> None:
             "label": "negative",
         }
     )  # fmt: skip
-    assert describe(program) == (
+    assert describe_program(program) == (
         'In texts labelled "positive" and with "not" or "never" in a and without no capitals, replace "good" by "fine" '
         "or nothing in a and likewise in the other field, then misspell the most telling words (swap) in at most 2 "
         'places; the label is then "negative".'
     )
-    assert describe(parse_program(praising())) == (
+    assert describe_program(parse_program(praising())) == (
         'Write new texts from 1 template, such as "The {thing} in {place} was {how}."; the label is then "positive".'
     )
 

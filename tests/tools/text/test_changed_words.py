@@ -14,7 +14,7 @@ from blindspot.graphs.shared.attacks import store_changed_words
 from blindspot.storage.records import Attack, ChangedWord, Fields, Sample
 from blindspot.storage.store.store import Store
 from blindspot.storage.words import AttackStatus
-from blindspot.tools.text.edits import PARTS_OF_SPEECH, TOKEN, changed_words, words_of
+from blindspot.tools.text.edits import PARTS_OF_SPEECH, TOKEN, changed_words, split_words
 from support.assets import ASSETS
 
 TAGGER = ASSETS / "nltk_data"
@@ -77,7 +77,7 @@ def test_without_a_tagger_the_words_are_told_and_their_parts_of_speech_are_not()
 @given(st.text("abz'’-_@ .,!?;1é\n“”", max_size=40))
 def test_the_tagger_reads_the_words_that_edits_are_counted_in(text: str) -> None:
     tokens = list(TOKEN.finditer(text))
-    assert [token[1] for token in tokens if token[1]] == words_of(text)
+    assert [token[1] for token in tokens if token[1]] == split_words(text)
     assert all(len(token[0]) == 1 for token in tokens if not token[1])
 
 

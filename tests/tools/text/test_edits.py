@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.tools.text.edits import Edit, edits, words_of
+from blindspot.tools.text.edits import Edit, edits, split_words
 
 words = st.text("abcxyz'-", min_size=1, max_size=6).map(lambda text: text.strip("'-") or "a")
 texts = st.lists(words, max_size=12)
@@ -49,7 +49,7 @@ def test_an_inserted_word_has_nothing_before_it() -> None:
 
 
 def test_punctuation_and_spacing_are_no_words() -> None:
-    assert words_of("'Well-known' (it's, so)  — e-mail_me @ 5.5!") == [
+    assert split_words("'Well-known' (it's, so)  — e-mail_me @ 5.5!") == [
         "Well-known",
         "it's",
         "so",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blindspot.tools.text.edits import Edit, words_of
+from blindspot.tools.text.edits import Edit, split_words
 from blindspot.tools.text.rewrite import (
     SLIPS,
     Slip,
@@ -47,15 +47,15 @@ def test_replacing_each_word_by_itself_changes_nothing(text: str) -> None:
 @given(text=TEXTS)
 def test_what_stands_between_words_is_kept(text: str) -> None:
     replaced = replace_words(text, lambda _: "w")
-    assert len(words_of(replaced)) == len(words_of(text))
+    assert len(split_words(replaced)) == len(split_words(text))
     assert replaced.count(" ") == text.count(" ")
 
 
 def test_only_the_given_words_are_misspelt() -> None:
     fields = {"text": "The soup was lovely and the pool was lovely too."}
     changed = misspell_words(fields, ["lovely"], ("deletion",), np.random.default_rng(0))["text"]
-    kept = [word for word in words_of(changed) if len(word) != 5 or word in ("lovel",)]
-    assert "lovely" not in words_of(changed)
+    kept = [word for word in split_words(changed) if len(word) != 5 or word in ("lovel",)]
+    assert "lovely" not in split_words(changed)
     assert {"The", "soup", "was", "and", "the", "pool", "too"} <= set(kept)
 
 

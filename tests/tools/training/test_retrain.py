@@ -34,7 +34,7 @@ from blindspot.tools.classifier.weights import Loaded, load_start, load_weights
 from blindspot.tools.data.planted import generate_reviews
 from blindspot.tools.training.batches import plan_epochs, split_batches
 from blindspot.tools.training.kernels import first_token_logits, reads_first_tokens, training_logits
-from blindspot.tools.training.learner import Learner, Logits, Rows, cross_entropy, divergence
+from blindspot.tools.training.learner import Learner, Logits, TokenizedRows, cross_entropy, divergence
 from blindspot.tools.training.retrain import Score, retrain
 from blindspot.tools.training.settings import PRESETS, Example, Lora, Trained, Training, Weights
 from support.processes import WarmPython
@@ -80,7 +80,7 @@ def still(base: Path) -> tuple[Any, Any]:
 
 def learner_of(base: Path, rows: Sequence[Example], training: Training, logits: Logits = training_logits) -> Learner:
     model, tokenizer = still(base)
-    return Learner(model, Rows(tokenizer, rows, 64, model.device), training, 10, logits)
+    return Learner(model, TokenizedRows(tokenizer, rows, 64, model.device), training, 10, logits)
 
 
 def gradients(learner: Learner, batches: list[list[int]]) -> dict[str, torch.Tensor]:
@@ -190,7 +190,7 @@ def test_other_berts_go_the_whole_way(tiny_base: Path, changes: dict[str, Any]) 
 
 def test_dropout_is_on_while_first_tokens_are_trained(tiny_base: Path) -> None:
     model, tokenizer = load_weights(str(tiny_base), LABELS, fine_tuned=False)
-    inputs = Rows(tokenizer, examples(4), 64, model.device).padded(range(4))
+    inputs = TokenizedRows(tokenizer, examples(4), 64, model.device).padded(range(4))
     first, again = (first_token_logits(model.train(), inputs) for _ in "ab")
     assert not torch.equal(first, again)
 
@@ -564,7 +564,9 @@ def test_an_adapter_on_a_base_in_bfloat16_is_trained_in_float32(bases: dict[str,
     assert {value.dtype for value in model.parameters() if value.requires_grad} == {torch.float32}
     assert {value.dtype for value in model.parameters() if not value.requires_grad} == {torch.bfloat16}
     tokenizer = start.tokenizer
-    learner = Learner(model, Rows(tokenizer, examples(16), 64, model.device), replace(LORA, precision="bf16"), 10)
+    learner = Learner(
+        model, TokenizedRows(tokenizer, examples(16), 64, model.device), replace(LORA, precision="bf16"), 10
+    )
     first, *_, last = [learner.take([list(range(16))]) for _ in range(10)]
     assert last < first
 
