@@ -115,7 +115,7 @@ class GivenTeacher:
 
     def _program(self, method: str, draft: ProgramDraft) -> ProgramDraft:
         if not isinstance(draft.program, ParsedProgram) or draft.kind not in ("abstraction", "extrapolation"):
-            raise self._wrong(method, draft, "a ProgramDraft with a Program and the kind of its hypothesis")
+            raise self._wrong(method, draft, "a ProgramDraft with a ParsedProgram and the kind of its hypothesis")
         return replace(draft, reasoning=self._text(method, draft.reasoning, "reasoning"), call_id=None)
 
     def _text(self, method: str, value: object, what: str) -> str:

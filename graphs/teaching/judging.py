@@ -103,30 +103,30 @@ async def judge_subjects(
     waiting: list[Pending] = []
     done = 0
 
-    async def judge_some(caller: Caller, some: Sequence[Subject]) -> None:
+    async def judge_part(caller: Caller, part: Sequence[Subject]) -> None:
         nonlocal done
-        judged = JudgedTexts(context.dataset.task, tuple(context.dataset.labels), [one.fields for one in some])
+        judged = JudgedTexts(context.dataset.task, tuple(context.dataset.labels), [one.fields for one in part])
         try:
             with named_question("judge", judged.subject_id):
                 labels, call_id = await judge_texts(caller, judged)
             rows = [
                 judgement_of(context, number, subject, label, call_id)
-                for subject, label in zip(some, labels, strict=True)
+                for subject, label in zip(part, labels, strict=True)
             ]
             await asyncio.to_thread(context.store.add, rows)
         except Pending as error:
             waiting.append(error)
         except (MalformedAnswer, Unanswered, BudgetSpent) as error:
-            message = f"{len(some)} texts were not judged: {error}"
+            message = f"{len(part)} texts were not judged: {error}"
             await asyncio.to_thread(context.tell, number, phase, message, level="warning")
-        done += len(some)
+        done += len(part)
         report(done, len(missing))
 
     spec = context.settings.judge.spec
     await tell_answers(context, number, phase, spec)
     async with asking(context, number, spec) as caller:
         parts = [missing[start : start + TEXTS_PER_QUESTION] for start in range(0, len(missing), TEXTS_PER_QUESTION)]
-        await run_all(map(partial(judge_some, caller), parts), cancelled=context.cancelled)
+        await run_all(map(partial(judge_part, caller), parts), cancelled=context.cancelled)
     if waiting and not context.skip_unanswered:
         await pause(context, number, waiting)
     return list((await asyncio.to_thread(known_judgements, context, wanted)).values())
