@@ -40,6 +40,17 @@ class NamedSlang:
     words: tuple[str, ...]  # planted ones that they name
 
 
+@dataclass(frozen=True, slots=True)
+class TestedProgram:
+    """A hypothesis as a program, and what its test showed on the same reviews without it and with it."""
+
+    verdict: str
+    text: str
+    applied: int  # reviews that it changes
+    uus_without: int
+    uus_with: int
+
+
 def demo(
     workspace: Annotated[Path, typer.Option("--workspace", "-w", help="Folder for the run.")] = Path("blindspot-demo"),
     seed: Annotated[
@@ -80,7 +91,8 @@ def demo_settings(folder: Path, data: Path, seed: int) -> Settings:
         "classifier": {"epochs": 2, "max_tokens": 96},
         "attack": {"samples": 60},
         "select": {"share": 0.05},
-        "teacher": {"samples_per_hypothesis": 2},
+        "teacher": {"samples_per_hypothesis": 2, "writes": "both"},
+        "hypotheses": {"test_samples": 150, "test_train_samples": 0},
         "retrain": {"epochs": 4},
         "evaluate": {"samples": 80},
     }
@@ -97,12 +109,14 @@ def print_demo(folder: Path, run_id: str, *, seed: int, as_json: bool) -> None:
         summary = read_summary(results, run_id)
         effect = read_effect(results, summary, seed=seed)
         named = read_named(results, run_id)
+        tested = read_tested(results, run_id)
     if as_json:
         planted = asdict(effect) | {"reduction": effect.reduction, "hypotheses": [asdict(row) for row in named]}
+        planted["programs"] = [asdict(row) for row in tested]
         print_json(summary_as_json(summary) | {"planted": planted})
         return
     console = result_console()
-    print_planted(console, effect, named)
+    print_planted(console, effect, named, tested)
     print_summary(console, summary)
 
 
@@ -153,7 +167,35 @@ def read_named(results: Results, run_id: str) -> list[NamedSlang]:
     ]
 
 
-def print_planted(console: Console, effect: PlantedEffect, named: list[NamedSlang]) -> None:
+def read_tested(results: Results, run_id: str) -> list[TestedProgram]:
+    """Read the tests of hypotheses that were stated as programs, those with the largest effect first."""
+    _, rows = results.query(
+        "SELECT verdict, text, applied, uus_without, uus_with FROM program_log "
+        "WHERE run_id = ? AND verdict IS NOT NULL ORDER BY effect DESC, text",
+        [run_id],
+    )
+    return [TestedProgram(*row) for row in rows]
+
+
+def print_tested(line: Callable[[str, str, str], None], tested: list[TestedProgram]) -> None:
+    """Print how many programs were confirmed, and the clearest of both verdicts."""
+    confirmed = [row for row in tested if row.verdict == "confirmed"]
+    refuted = [row for row in tested if row.verdict == "refuted"]
+    if not tested:
+        return
+    line(
+        "tested",
+        f"{len(tested)} programs that state them, on validation reviews: {len(confirmed)} confirmed, "
+        f"{len(refuted)} refuted",
+        "default",
+    )
+    for row in (*confirmed[:1], *refuted[-1:]):
+        line("", f"{row.verdict}, UUs {row.uus_without} -> {row.uus_with} of {row.applied}: {row.text}", "cyan")
+
+
+def print_planted(
+    console: Console, effect: PlantedEffect, named: list[NamedSlang], tested: list[TestedProgram]
+) -> None:
     """Print the planted blind spot and its end."""
     from rich.table import Table
     from rich.text import Text
@@ -175,6 +217,7 @@ def print_planted(console: Console, effect: PlantedEffect, named: list[NamedSlan
     )
     for row in named[:HYPOTHESES_SHOWN]:
         line("", f"{row.kind} of {row.uus} UUs: {row.text}", "cyan")
+    print_tested(line, tested)
     line(
         "closed",
         f"UUs among the {effect.reviews} planted test reviews: {effect.before} -> {effect.after} "
