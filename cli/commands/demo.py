@@ -170,8 +170,8 @@ def read_named(results: Results, run_id: str) -> list[NamedSlang]:
 def read_tested(results: Results, run_id: str) -> list[TestedProgram]:
     """Read the tests of hypotheses that were stated as programs, those with the largest effect first."""
     _, rows = results.query(
-        "SELECT verdict, text, applied, uus_without, uus_with FROM program_log "
-        "WHERE run_id = ? AND verdict IS NOT NULL ORDER BY effect DESC, text",
+        "SELECT verdict, text, applied, uus_without, uus_with FROM program_log "  # those that do the same once
+        "WHERE run_id = ? AND verdict IS NOT NULL GROUP BY ALL ORDER BY any_value(effect) DESC, text",
         [run_id],
     )
     return [TestedProgram(*row) for row in rows]
