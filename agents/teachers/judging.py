@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,8 +19,8 @@ from blindspot.storage.records import Fields
 
 TEXTS_PER_QUESTION = 10
 
-UNCLEAR = "unclear"
-"""What a judge answers where no label is right."""
+UNCLEAR = ("unclear", "cannot tell", "no label is right")
+"""What a judge answers where no label is right: the first that is no label of the data set."""
 
 
 class LabelsAnswer(BaseModel):
@@ -35,6 +36,12 @@ class JudgedTexts:
     task: str
     labels: tuple[str, ...]
     texts: Sequence[Fields]
+
+    @property
+    def unclear(self) -> str:
+        """What the judge answers where no label is right."""
+        taken = {label.strip().casefold() for label in self.labels}
+        return next(answer for answer in UNCLEAR if answer not in taken)
 
     @property
     def subject_id(self) -> str:
@@ -59,7 +66,7 @@ def judging_question(judged: JudgedTexts) -> Question:
         task=judged.task.rstrip(". "),
         texts=quote(shown),
         labels=quote(judged.labels, indent=None),
-        unclear=UNCLEAR,
+        unclear=judged.unclear,
         n=str(len(judged.texts)),
         form=quote({"labels": ["…"] * min(2, len(judged.texts))}, indent=None),
     )
@@ -80,13 +87,15 @@ def read_labels(reply: Reply, judged: JudgedTexts) -> list[str | None]:
     answered = read_object(reply.text, LabelsAnswer.model_validate).labels
     if len(answered) != len(judged.texts):
         raise MalformedAnswer(f"labels: {len(answered)} labels for {len(judged.texts)} texts")
-    known = {label.strip().casefold(): label for label in judged.labels}
+    known = {label: label for label in judged.labels}
+    loosely = Counter(label.strip().casefold() for label in judged.labels)
+    alike = {label.strip().casefold(): label for label in judged.labels if loosely[label.strip().casefold()] == 1}
     labels: list[str | None] = []
     for number, answer in enumerate(answered, start=1):
-        label = known.get(answer.strip().casefold())
-        if label is None and answer.strip().casefold() != UNCLEAR:
+        label = known.get(answer) or known.get(answer.strip()) or alike.get(answer.strip().casefold())
+        if label is None and answer.strip().casefold() != judged.unclear:
             raise MalformedAnswer(
-                f"labels: {quoted_value(answer)} of text {number} is neither {UNCLEAR} nor one of "
+                f"labels: {quoted_value(answer)} of text {number} is neither {judged.unclear} nor one of "
                 f"{', '.join(judged.labels)}"
             )
         labels.append(label)

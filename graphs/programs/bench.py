@@ -102,7 +102,10 @@ def compiled_rows(
         try:
             one = compile_program(parse_program(row.program), data)
         except MalformedAnswer as error:
-            context.store.put(replace(row, problem=str(error)))
+            if row.problem is None:
+                context.store.put(replace(row, problem=str(error)))
+                message = f"program {row.position + 1} ({row.origin}) cannot be run and is left out: {error}"
+                context.tell(row.round, "programs", message, level="warning", cause=row.program_id)
             continue
         first = seen.setdefault(one.program_id, row.program_id)
         if first != row.program_id:

@@ -129,7 +129,11 @@ async def judge_subjects(
         await run_all(map(partial(judge_part, caller), parts), cancelled=context.cancelled)
     if waiting and not context.skip_unanswered:
         await pause(context, number, waiting)
-    return list((await asyncio.to_thread(known_judgements, context, wanted)).values())
+    judged = await asyncio.to_thread(known_judgements, context, wanted)
+    if waiting:
+        message = f"{len(wanted) - len(judged)} of {len(wanted)} texts were not judged: the judge has not answered"
+        await asyncio.to_thread(context.tell, number, phase, message, level="warning")
+    return list(judged.values())
 
 
 def known_judgements(context: Context, wanted: dict[str, Subject]) -> dict[str, Judgement]:

@@ -180,7 +180,10 @@ def check_judge(settings: Settings) -> None:
     """
     if settings.judge.spec is None:
         return
-    spec = TeacherSpec.parse(settings.judge.spec)
+    try:
+        spec = TeacherSpec.parse(settings.judge.spec)
+    except SettingsError as error:
+        raise SettingsError(str(error).replace("teacher.spec", "judge.spec")) from None
     if spec.provider in ("rules", OBJECT):
         raise SettingsError(
             f'judge.spec = "{spec}": it has to be a language model or people who answer in files, e.g. openai:MODEL, '

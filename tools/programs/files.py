@@ -47,6 +47,6 @@ def values_of(file: Path, text: str) -> list[Any]:
         if text.lstrip().startswith("["):
             listed = json.loads(text)
             return list(listed)
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
+        return [json.loads(line) for line in text.split("\n") if line.strip()]
     except (ValueError, RecursionError) as error:
         raise DataError(f"{file}: not JSON: {error}") from None

@@ -103,6 +103,8 @@ def test_programs_of_a_file_are_tested_given_rows_and_tested_again(small_run: Ta
         (4, None, True, False),  # the same as the first
         (5, "confirmed", True, True),
     ]
+    warned = read(tmp_path / "ws", "SELECT message FROM event_log WHERE level = 'warning' AND phase = 'programs'")
+    assert ["neutral" in message for (message,) in warned] == [True]
     rows = read(tmp_path / "ws", "SELECT origin, accepted, label, program_id, source_id FROM synthetic_samples")
     assert len(rows) == 40
     assert {(row[0], row[1]) for row in rows} == {("program", True)}

@@ -165,6 +165,14 @@ def test_labels_are_read_whatever_their_case(answer: str, labels: list[str | Non
     assert read_labels(reply(answer), TEXTS) == labels
 
 
+def test_labels_that_differ_in_case_alone_are_told_apart_and_a_label_may_be_called_unclear() -> None:
+    cased = JudgedTexts("t", ("a", "A"), [{"text": "x"}, {"text": "y"}])
+    assert read_labels(reply('{"labels": ["A", "a"]}'), cased) == ["A", "a"]
+    named = JudgedTexts("t", ("negative", "unclear"), [{"text": "x"}, {"text": "y"}])
+    assert '"cannot tell"' in judging_question(named).text
+    assert read_labels(reply('{"labels": ["unclear", "cannot tell"]}'), named) == ["unclear", None]
+
+
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
