@@ -29,11 +29,13 @@ class TeacherSpec:
     path: str | None = None  # absolute: of file its folder, of replay its file
 
     @classmethod
-    def parse(cls, text: str) -> TeacherSpec:
+    def parse(cls, text: str, *, setting: str = "teacher.spec") -> TeacherSpec:
         """Read `rules`, `openai:MODEL[@BASE_URL]`, `anthropic:…`, `file:FOLDER`, `replay:FILE` or `PLUGIN[:REST]`.
 
         A relative path begins at the current folder.
 
+        Args:
+            setting: that holds the spec, for errors.
         Raises: SettingsError, saying what is wrong and what is known; a URL with a password in it is not repeated.
         """
         provider, colon, rest = text.strip().partition(":")
@@ -41,12 +43,12 @@ class TeacherSpec:
             return cls("rules")
         if provider in PLACES:
             if not rest:
-                raise SettingsError(f"teacher.spec: {provider} needs a path: write {provider}:{PLACES[provider]}")
+                raise SettingsError(f"{setting}: {provider} needs a path: write {provider}:{PLACES[provider]}")
             return cls(provider, path=os.path.abspath(os.path.expanduser(rest)))
         if provider == OBJECT:
             if not OBJECT_NAME.fullmatch(rest):
                 raise SettingsError(
-                    f"teacher.spec: {rest[:100]!r} is not a name for a teacher object; use up to 100 letters, "
+                    f"{setting}: {rest[:100]!r} is not a name for a teacher object; use up to 100 letters, "
                     "digits and . _ - : / @ +, e.g. my-teacher"
                 )
             return cls(provider, rest)
@@ -55,10 +57,10 @@ class TeacherSpec:
             if provider in plugins and provider != "rules":
                 return cls(provider, rest or None)
             known = ", ".join([KNOWN_SPECS, *(f"{name}:… (an installed plug-in)" for name in plugins)])
-            raise SettingsError(f"teacher.spec: unknown teacher {provider!r}; known: {known}")
-        model, base_url = split_base_url(rest)
+            raise SettingsError(f"{setting}: unknown teacher {provider!r}; known: {known}")
+        model, base_url = split_base_url(rest, setting)
         if not model:
-            raise SettingsError(f"teacher.spec: {provider} needs a model: write {provider}:MODEL")
+            raise SettingsError(f"{setting}: {provider} needs a model: write {provider}:MODEL")
         return cls(provider, model, base_url)
 
     def __str__(self) -> str:
@@ -67,13 +69,13 @@ class TeacherSpec:
         return f"{self.provider}{f':{name}' if name else ''}{base_url}"
 
 
-def split_base_url(rest: str) -> tuple[str, str | None]:
+def split_base_url(rest: str, setting: str = "teacher.spec") -> tuple[str, str | None]:
     """Split `MODEL@BASE_URL`; a model's own name may hold an @, so only `@http://` and `@https://` split."""
     match = re.fullmatch(r"(?P<model>.*?)@(?P<base_url>https?://.*)", rest)
     if match is None:
         if "@" in rest.lstrip("@") or re.match(r"[a-z]+://", rest):
             raise SettingsError(
-                "teacher.spec: the base URL after @ must begin with http:// or https://: write e.g. "
+                f"{setting}: the base URL after @ must begin with http:// or https://: write e.g. "
                 "openai:MODEL@http://127.0.0.1:8000/v1"
             )
         return rest, None
@@ -84,10 +86,10 @@ def split_base_url(rest: str) -> tuple[str, str | None]:
     except ValueError:
         usable = False
     if usable and (parts.username or parts.password):
-        raise SettingsError("teacher.spec: the base URL contains a user or password; keys belong in the environment")
+        raise SettingsError(f"{setting}: the base URL contains a user or password; keys belong in the environment")
     if not usable or re.search(r"[\s?#]", base_url):
         raise SettingsError(
-            f"teacher.spec: not a usable base URL: {without_secrets(base_url)!r}; use no spaces, ? or #, and a port "
+            f"{setting}: not a usable base URL: {without_secrets(base_url)!r}; use no spaces, ? or #, and a port "
             "up to 65535: write e.g. http://127.0.0.1:8000/v1"
         )
     return model, base_url

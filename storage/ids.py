@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+
+FieldsKey = tuple[tuple[str, str], ...]
+"""What tells a text from others: its fields' names and texts, sorted."""
 
 
 def make_id(prefix: str, *causes: object) -> str:
@@ -15,3 +19,8 @@ def make_id(prefix: str, *causes: object) -> str:
     """
     text = "\x1f".join(str(cause) for cause in causes)
     return f"{prefix}-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
+
+
+def fields_key(fields: Mapping[str, str]) -> FieldsKey:
+    """What tells a text from others, whatever the order of its fields."""
+    return tuple(sorted(fields.items()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,7 +39,7 @@ class JudgedTexts:
     @property
     def unclear(self) -> str:
         """What the judge answers where no label is right."""
-        taken = {label.strip().casefold() for label in self.labels}
+        taken = set(map(folded, self.labels))
         return next(answer for answer in UNCLEAR if answer not in taken)
 
     @property
@@ -87,16 +86,28 @@ def read_labels(reply: Reply, judged: JudgedTexts) -> list[str | None]:
     answered = read_object(reply.text, LabelsAnswer.model_validate).labels
     if len(answered) != len(judged.texts):
         raise MalformedAnswer(f"labels: {len(answered)} labels for {len(judged.texts)} texts")
-    known = {label: label for label in judged.labels}
-    loosely = Counter(label.strip().casefold() for label in judged.labels)
-    alike = {label.strip().casefold(): label for label in judged.labels if loosely[label.strip().casefold()] == 1}
     labels: list[str | None] = []
     for number, answer in enumerate(answered, start=1):
-        label = known.get(answer) or known.get(answer.strip()) or alike.get(answer.strip().casefold())
-        if label is None and answer.strip().casefold() != judged.unclear:
+        label = label_meant(answer, judged.labels)
+        if label is None and folded(answer) != judged.unclear:
             raise MalformedAnswer(
                 f"labels: {quoted_value(answer)} of text {number} is neither {judged.unclear} nor one of "
                 f"{', '.join(judged.labels)}"
             )
         labels.append(label)
     return labels
+
+
+def label_meant(answer: str, labels: Sequence[str]) -> str | None:
+    """The label that an answer names; upper and lower case count only where labels differ in nothing else."""
+    if answer in labels:
+        return answer
+    alike = [label for label in labels if folded(label) == folded(answer)]
+    exact = [label for label in alike if label.strip() == answer.strip()]
+    (meant,) = exact if len(exact) == 1 else alike if len(alike) == 1 else (None,)
+    return meant
+
+
+def folded(label: str) -> str:
+    """A label without regard to case and outer white space."""
+    return label.strip().casefold()

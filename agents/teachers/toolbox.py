@@ -17,7 +17,7 @@ from blindspot.agents.teachers.answers import describe_problem, quoted_value
 from blindspot.agents.teachers.teacher import Case
 from blindspot.storage.clock import now
 from blindspot.storage.errors import MalformedAnswer
-from blindspot.storage.ids import make_id
+from blindspot.storage.ids import fields_key, make_id
 from blindspot.storage.records import Fields, ToolCall
 from blindspot.storage.words import AttackStatus
 
@@ -318,7 +318,3 @@ def offered_tools(
 
 def result_fields(verdict: ProbeResult) -> dict[str, Any]:
     return asdict(replace(verdict, confidence=round(verdict.confidence, DIGITS)))
-
-
-def fields_key(fields: Fields) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted(fields.items()))

@@ -72,9 +72,7 @@ def validated_figures(
             judged.setdefault((row.model_id, row.recipe), []).append(judgements[row.attack_id])
     rows = []
     for (model_id, recipe), own in judged.items():
-        seed = [scope.seed, scope.round]
-        labels, others = [one.label for one in own], [one.judged for one in own]
-        shared = agreement(labels, others, resamples=scope.resamples, seed=seed)
+        shared = agreement([one.label for one in own], [one.judged for one in own], scope)
         rows += validated_uus(measured, shared, scope, model_id=model_id, recipe=recipe)
     return rows
 

@@ -9,10 +9,9 @@ from blindspot.agents.calls.caller import Caller
 from blindspot.agents.teachers.questions import generate_more
 from blindspot.graphs.context import Context, PhaseResult, State, arguments_of
 from blindspot.graphs.shared.references import least_of_all
-from blindspot.graphs.teaching.tasks import run_all
+from blindspot.graphs.teaching.pause import ask_each
 from blindspot.graphs.teaching.teach import case_of, check_stop, explanation_of
 from blindspot.graphs.teaching.teachers import asking
-from blindspot.storage.errors import BudgetSpent, MalformedAnswer, Unanswered
 from blindspot.storage.ids import make_id
 from blindspot.storage.records import Hypothesis, SyntheticSample, Uu
 from blindspot.tools.progress import Report
@@ -27,23 +26,19 @@ async def write_more(context: Context, state: State, report: Report) -> PhaseRes
     """
     arguments = arguments_of(state, "write_more") or {}
     before: Mapping[str, int] = arguments["before"]
-    written = skipped = done = 0
+    written = 0
     least = await asyncio.to_thread(least_of_all, context)
 
     async def write_one(caller: Caller, hypothesis_id: str, known: int) -> None:
-        nonlocal written, skipped, done
-        try:
-            count = await write_after(context, caller, (hypothesis_id, known), arguments["samples"], least)
-            written += count  # not `written += await …`: that would lose what others add meanwhile
-        except (MalformedAnswer, Unanswered, BudgetSpent) as error:
-            skipped += 1
-            message = f"no more samples after {hypothesis_id}: {error}"
-            await asyncio.to_thread(context.tell, state["round"], "write_more", message, level="warning")
-        done += 1
-        report(done, len(before))
+        nonlocal written
+        count = await write_after(context, caller, (hypothesis_id, known), arguments["samples"], least)
+        written += count  # not `written += await …`: that would lose what others add meanwhile
 
     async with asking(context, state["round"]) as caller:
-        await run_all([write_one(caller, key, known) for key, known in before.items()], cancelled=context.cancelled)
+        works = [(f"no more samples after {key}", write_one(caller, key, known)) for key, known in before.items()]
+        _, skipped = await ask_each(
+            context, state["round"], "write_more", works, lambda ended: report(ended, len(before))
+        )
     return PhaseResult({}, {"samples written": written, "hypotheses skipped": skipped})
 
 

@@ -20,8 +20,8 @@ from blindspot.graphs.programs.trials import (
 )
 from blindspot.graphs.versions.versions import OnDemand
 from blindspot.storage.errors import MalformedAnswer
-from blindspot.storage.ids import make_id
-from blindspot.storage.records import Fields, Program, ProgramTest
+from blindspot.storage.ids import FieldsKey, make_id
+from blindspot.storage.records import Program, ProgramTest
 from blindspot.storage.words import ProgramOrigin
 from blindspot.tools.programs.apply import duplicates
 from blindspot.tools.programs.compile import Compiled, compile_program
@@ -116,10 +116,6 @@ def compiled_rows(
     return kept, compiled
 
 
-TextKey = tuple[tuple[str, str], ...]
-"""What tells a text from others: its fields' names and texts, sorted."""
-
-
 @dataclass(slots=True)
 class Bench:
     """What programs are tested with, and what they did; mappings are by program_id."""
@@ -131,7 +127,7 @@ class Bench:
     compiled: dict[str, Compiled] = field(default_factory=dict)
     trials: dict[str, Trial] = field(default_factory=dict)
     tests: dict[str, ProgramTest] = field(default_factory=dict)  # the newest on the version
-    doubted: set[TextKey] = field(default_factory=set)  # texts that a second judge labels differently
+    doubted: set[FieldsKey] = field(default_factory=set)  # texts that a second judge labels differently
 
     def take(self, context: Context, rows: list[Program]) -> list[Program]:
         """Compile programs, and try those that were not tried yet. Returns: those that can be run."""
@@ -170,8 +166,3 @@ def retest(context: Context, number: int, before_id: str, new_id: str) -> list[P
     bench = open_bench(context, new_id)
     bench.take(context, rows)
     return repeated_tests(context, number, new_id, bench.trials, bench.ground, before)
-
-
-def text_key(fields: Fields) -> TextKey:
-    """What tells a text from others."""
-    return tuple(sorted(fields.items()))

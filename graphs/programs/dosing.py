@@ -8,12 +8,13 @@ from statistics import median
 import numpy as np
 
 from blindspot.graphs.context import Context
-from blindspot.graphs.programs.bench import Bench, text_key
+from blindspot.graphs.programs.bench import Bench
 from blindspot.graphs.programs.trials import predict_edited
 from blindspot.graphs.shared.attacks import flips_of
 from blindspot.graphs.shared.budgets import budget_rows
+from blindspot.graphs.shared.draws import shuffled
 from blindspot.graphs.versions.versions import OnDemand
-from blindspot.storage.ids import make_id
+from blindspot.storage.ids import fields_key, make_id
 from blindspot.storage.records import Program, ProgramTest, Sample, SyntheticSample
 from blindspot.tools.additions.baselines import Addition, perturbed
 from blindspot.tools.additions.dose import BanditArm, Dose, bandit_round, proportional
@@ -70,7 +71,7 @@ def program_rows(context: Context, number: int, bench: Bench, budget: int) -> li
 
 def undoubted(pool: Pool, bench: Bench) -> Pool:
     """Leave out the texts that a second judge labels differently."""
-    return [(key, edited) for key, edited in pool if text_key(edited.fields) not in bench.doubted]
+    return [(key, edited) for key, edited in pool if fields_key(edited.fields) not in bench.doubted]
 
 
 def best_of(context: Context, version: OnDemand, pool: Pool, wanted: int) -> Pool:
@@ -137,9 +138,8 @@ def pool_of(context: Context, compiled: Compiled, samples: Sequence[Sample], mos
     seed = context.settings.run.seed
     if compiled.templates:
         return [(None, edited) for edited in fill_templates(compiled, most, seed=seed)]
-    order = np.random.default_rng([seed, len(samples)]).permutation(len(samples))
-    shuffled = [samples[place] for place in order]
-    return [(row.sample_id, edited) for row, _, edited in distinct_variants(compiled, shuffled, most, seed=seed)]
+    in_order = shuffled(samples, seed=seed)
+    return [(row.sample_id, edited) for row, _, edited in distinct_variants(compiled, in_order, most, seed=seed)]
 
 
 def fooling_first(context: Context, version: OnDemand, texts: Sequence[Edited]) -> list[int]:

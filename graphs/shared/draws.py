@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
 
 from blindspot.graphs.context import Context
 from blindspot.storage.ids import make_id
 from blindspot.storage.records import Sample
+
+T = TypeVar("T")
 
 
 def drawn_training(context: Context) -> list[Sample]:
     """The training samples that are attacked, of whatever model version."""
     settings = context.settings
     return draw_samples(context.samples("train"), settings.attack.train_samples, seed=settings.run.seed)
+
+
+def shuffled(items: Sequence[T], *, seed: int) -> list[T]:
+    """Put items in a random order, the same for as many items and the same seed."""
+    return [items[place] for place in np.random.default_rng([seed, len(items)]).permutation(len(items))]
 
 
 def fair_order(samples: Sequence[Sample], *, seed: int) -> list[Sample]:

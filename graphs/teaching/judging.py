@@ -5,21 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-
-import numpy as np
 
 from blindspot.agents.calls.caller import Caller
 from blindspot.agents.teachers.judging import TEXTS_PER_QUESTION, JudgedTexts, judge_texts
 from blindspot.graphs.context import Context
-from blindspot.graphs.programs.bench import Bench, text_key
+from blindspot.graphs.programs.bench import Bench
 from blindspot.graphs.programs.trials import Trial
-from blindspot.graphs.teaching.pause import named_question, pause, tell_answers
-from blindspot.graphs.teaching.tasks import run_all
+from blindspot.graphs.shared.draws import shuffled
+from blindspot.graphs.teaching.pause import ask_each, named_question, pause, tell_answers
 from blindspot.graphs.teaching.teachers import asking
 from blindspot.storage.clock import now
-from blindspot.storage.errors import BudgetSpent, MalformedAnswer, Pending, Unanswered
-from blindspot.storage.ids import make_id
+from blindspot.storage.ids import fields_key, make_id
 from blindspot.storage.records import Attack, Fields, Judgement
 from blindspot.storage.words import JudgedKind
 from blindspot.tools.progress import Report
@@ -61,7 +57,7 @@ async def judge_programs(context: Context, number: int, bench: Bench, report: Re
         agreed = sum(one.judged == one.label for one in own)
         if len(own) >= LEAST_JUDGED and agreed < settings.least_agreement * len(own):
             bench.tests[row.program_id] = replace(bench.tests[row.program_id], verdict="invalid")
-    bench.doubted |= {text_key(one.fields) for one in judgements if one.judged != one.label}
+    bench.doubted |= {fields_key(one.fields) for one in judgements if one.judged != one.label}
 
 
 async def judge_flips(context: Context, number: int, flips: Sequence[Attack], report: Report) -> dict[str, Judgement]:
@@ -77,10 +73,7 @@ async def judge_flips(context: Context, number: int, flips: Sequence[Attack], re
     for row in flips:
         if is_adversarial_uu(row, tau):
             groups.setdefault((row.model_id, row.recipe), []).append(row)
-    drawn = []
-    for rows in groups.values():
-        order = np.random.default_rng([settings.run.seed, len(rows)]).permutation(len(rows))
-        drawn += [rows[place] for place in order[: settings.judge.flips]]
+    drawn = [row for rows in groups.values() for row in shuffled(rows, seed=settings.run.seed)[: settings.judge.flips]]
     subjects = [Subject("attack", row.attack_id, row.fields, row.label) for row in drawn if row.fields is not None]
     judgements = await judge_subjects(context, number, subjects, "evaluate", report)
     return {one.subject_id: one for one in judgements}
@@ -100,33 +93,16 @@ async def judge_subjects(
     missing = [subject for key, subject in wanted.items() if key not in known]
     if not missing:
         return list(known.values())
-    waiting: list[Pending] = []
-    done = 0
-
-    async def judge_part(caller: Caller, part: Sequence[Subject]) -> None:
-        nonlocal done
-        judged = JudgedTexts(context.dataset.task, tuple(context.dataset.labels), [one.fields for one in part])
-        try:
-            with named_question("judge", judged.subject_id):
-                labels, call_id = await judge_texts(caller, judged)
-            rows = [
-                judgement_of(context, number, subject, label, call_id)
-                for subject, label in zip(part, labels, strict=True)
-            ]
-            await asyncio.to_thread(context.store.add, rows)
-        except Pending as error:
-            waiting.append(error)
-        except (MalformedAnswer, Unanswered, BudgetSpent) as error:
-            message = f"{len(part)} texts were not judged: {error}"
-            await asyncio.to_thread(context.tell, number, phase, message, level="warning")
-        done += len(part)
-        report(done, len(missing))
-
+    parts = [missing[start : start + TEXTS_PER_QUESTION] for start in range(0, len(missing), TEXTS_PER_QUESTION)]
     spec = context.settings.judge.spec
+
+    def report_texts(ended: int) -> None:
+        report(min(ended * TEXTS_PER_QUESTION, len(missing)), len(missing))
+
     await tell_answers(context, number, phase, spec)
     async with asking(context, number, spec) as caller:
-        parts = [missing[start : start + TEXTS_PER_QUESTION] for start in range(0, len(missing), TEXTS_PER_QUESTION)]
-        await run_all(map(partial(judge_part, caller), parts), cancelled=context.cancelled)
+        works = [(f"{len(part)} texts were not judged", judge_part(context, number, caller, part)) for part in parts]
+        waiting, _ = await ask_each(context, number, phase, works, report_texts)
     if waiting and not context.skip_unanswered:
         await pause(context, number, waiting)
     judged = await asyncio.to_thread(known_judgements, context, wanted)
@@ -134,6 +110,15 @@ async def judge_subjects(
         message = f"{len(wanted) - len(judged)} of {len(wanted)} texts were not judged: the judge has not answered"
         await asyncio.to_thread(context.tell, number, phase, message, level="warning")
     return list(judged.values())
+
+
+async def judge_part(context: Context, number: int, caller: Caller, part: Sequence[Subject]) -> None:
+    """Have the texts of one question judged, and add the judgements."""
+    judged = JudgedTexts(context.dataset.task, context.dataset.labels, [one.fields for one in part])
+    with named_question("judge", judged.subject_id):
+        labels, call_id = await judge_texts(caller, judged)
+    rows = [judgement_of(context, number, subject, label, call_id) for subject, label in zip(part, labels, strict=True)]
+    await asyncio.to_thread(context.store.add, rows)
 
 
 def known_judgements(context: Context, wanted: dict[str, Subject]) -> dict[str, Judgement]:
@@ -162,6 +147,6 @@ def judgement_of(context: Context, number: int, subject: Subject, judged: str | 
 def subjects_of(program_id: str, trial: Trial, most: int, seed: int) -> list[Subject]:
     """Draw texts that a program made: UUs first, since they are what confirms it and what training is given."""
     texts = [edited for edited in trial.edited if edited is not None]
-    order = np.random.default_rng([seed, len(texts)]).permutation(len(texts))
-    first = sorted(order, key=lambda place: not trial.uus_with[place])
-    return [Subject("program", program_id, dict(texts[place].fields), texts[place].label) for place in first[:most]]
+    in_order = shuffled(list(zip(texts, trial.uus_with, strict=True)), seed=seed)
+    first = sorted(in_order, key=lambda made: not made[1])
+    return [Subject("program", program_id, dict(edited.fields), edited.label) for edited, _ in first[:most]]

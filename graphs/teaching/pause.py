@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from langgraph.types import interrupt
 
 from blindspot.agents.batch.question_files import OpenQuestion, waiting_line, write_questions
 from blindspot.agents.spec import TeacherSpec, place_of
 from blindspot.graphs.context import Context
-from blindspot.storage.errors import Pending
+from blindspot.graphs.teaching.tasks import run_all
+from blindspot.storage.errors import BudgetSpent, MalformedAnswer, Pending, Unanswered
 
 
 async def tell_answers(context: Context, number: int, phase: str, named: str | None = None) -> None:
@@ -59,6 +61,40 @@ def write_down(stem: str, waiting: Sequence[Pending]) -> str:
     if questions:
         lines.insert(0, waiting_line(questions, write_questions(questions, stem)))
     return "; ".join(lines)
+
+
+async def ask_each(
+    context: Context,
+    number: int,
+    phase: str,
+    works: Sequence[tuple[str, Coroutine[Any, Any, None]]],
+    report: Callable[[int], None],
+) -> tuple[list[Pending], int]:
+    """Ask questions side by side; one that gets no usable answer is told of and skipped.
+
+    Args:
+        works: each with what is told where it fails, e.g. "program prg-1 was not revised".
+        report: is given how many have ended.
+    Returns: those that wait for answers in files, and how many were skipped.
+    Raises: TeacherError, when nobody can be asked at all. Cancelled.
+    """
+    waiting: list[Pending] = []
+    ended = skipped = 0
+
+    async def ask_one(what: str, work: Coroutine[Any, Any, None]) -> None:
+        nonlocal ended, skipped
+        try:
+            await work
+        except Pending as error:
+            waiting.append(error)
+        except (MalformedAnswer, Unanswered, BudgetSpent) as error:
+            skipped += 1
+            await asyncio.to_thread(context.tell, number, phase, f"{what}: {error}", level="warning")
+        ended += 1
+        report(ended)
+
+    await run_all([ask_one(*work) for work in works], cancelled=context.cancelled)
+    return waiting, skipped
 
 
 @contextmanager

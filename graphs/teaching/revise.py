@@ -11,11 +11,9 @@ from blindspot.graphs.programs.bench import Bench
 from blindspot.graphs.programs.trials import Trial
 from blindspot.graphs.shared.references import least_of_all
 from blindspot.graphs.teaching.formalise import program_origin, program_row
-from blindspot.graphs.teaching.pause import named_question, pause
-from blindspot.graphs.teaching.tasks import run_all
+from blindspot.graphs.teaching.pause import ask_each, named_question, pause
 from blindspot.graphs.teaching.teach import case_of
 from blindspot.graphs.teaching.teachers import open_teacher
-from blindspot.storage.errors import BudgetSpent, MalformedAnswer, Pending, Unanswered
 from blindspot.storage.records import Hypothesis, Program, ProgramTest, Uu
 from blindspot.tools.programs.vocabulary import parse_program
 from blindspot.tools.progress import Report
@@ -45,25 +43,17 @@ async def revise_refuted(context: Context, number: int, bench: Bench, report: Re
     teacher = await asyncio.to_thread(open_teacher, context, bench.version.model_id)
     teacher.begin_round(context.run_id, number)
     least = await asyncio.to_thread(least_of_all, context)
-    waiting: list[Pending] = []
-    done = count = 0
+    count = 0
 
     async def revise_one(row: Program) -> None:
-        nonlocal done, count
-        try:
-            trial, test = bench.trials[row.program_id], bench.tests[row.program_id]
-            written = await revise_program(context, teacher, row, trial, test, least)
-            count += written  # not `count += await …`: that would lose what others add meanwhile
-        except Pending as error:
-            waiting.append(error)
-        except (MalformedAnswer, Unanswered, BudgetSpent) as error:
-            message = f"program {row.program_id} was not revised: {error}"
-            await asyncio.to_thread(context.tell, number, "programs", message, level="warning")
-        done += 1
-        report(done, len(refuted))
+        nonlocal count
+        trial, test = bench.trials[row.program_id], bench.tests[row.program_id]
+        written = await revise_program(context, teacher, row, trial, test, least)
+        count += written  # not `count += await …`: that would lose what others add meanwhile
 
+    works = [(f"program {row.program_id} was not revised", revise_one(row)) for row in refuted]
     try:
-        await run_all(map(revise_one, refuted), cancelled=context.cancelled)
+        waiting, _ = await ask_each(context, number, "programs", works, lambda ended: report(ended, len(refuted)))
     finally:
         await teacher.aclose()
     if waiting and not context.skip_unanswered:

@@ -180,10 +180,7 @@ def check_judge(settings: Settings) -> None:
     """
     if settings.judge.spec is None:
         return
-    try:
-        spec = TeacherSpec.parse(settings.judge.spec)
-    except SettingsError as error:
-        raise SettingsError(str(error).replace("teacher.spec", "judge.spec")) from None
+    spec = TeacherSpec.parse(settings.judge.spec, setting="judge.spec")
     if spec.provider in ("rules", OBJECT):
         raise SettingsError(
             f'judge.spec = "{spec}": it has to be a language model or people who answer in files, e.g. openai:MODEL, '

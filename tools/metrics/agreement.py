@@ -2,58 +2,59 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.metrics import cohen_kappa_score
 
-from blindspot.tools.metrics.statistics import interval, share_interval
+from blindspot.tools.metrics.figure import Estimate, Key, Scope, bootstrap
+from blindspot.tools.metrics.statistics import Floats, Mask, share_interval
 
-UNCLEAR = ""
-"""Stands for a judge's label where it gave none: it agrees with no label."""
+KAPPA: Key = ("judge_kappa", None, None)
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How many labels a judge confirmed; intervals are of 95 %."""
+    """How many labels a judge confirmed."""
 
     n: int
     agreed: int
-    low: float  # of the share that agreed, Wilson's
-    high: float
-    kappa: float | None  # None: not defined, as where all labels are one
-    kappa_low: float | None
-    kappa_high: float | None
-
-    @property
-    def share(self) -> float:
-        """The share of labels that the judge gave too."""
-        return self.agreed / self.n
+    share: Estimate  # of the labels, those that the judge gave too; Wilson's interval
+    kappa: Estimate | None  # None: not defined, as where all labels are one
 
 
-def agreement(labels: Sequence[str], judged: Sequence[str | None], *, resamples: int, seed: Sequence[int]) -> Agreement:
+def agreement(labels: Sequence[str], judged: Sequence[str | None], scope: Scope) -> Agreement:
     """Compare given labels with a judge's, text by text; None, where the judge could not tell, agrees with nothing.
 
     Args:
         labels, judged: of the same texts, (n,) each, n > 0.
-        resamples, seed: of the bootstrap over texts that gives kappa its interval.
+        scope: the resamples and seed of kappa's bootstrap over texts.
+    """
+    names = sorted({*labels, *(label for label in judged if label is not None)})
+    given = np.array([[label == name for name in names] for label in labels])
+    other = np.array([[label == name for name in names] for label in judged])
+    other = np.column_stack([other, ~other.any(axis=1)])  # a class for what the judge could not tell
+    given = np.column_stack([given, np.zeros(len(given), dtype=np.bool_)])
+    agreed = int((given & other).any(axis=1).sum())
+    strata = np.zeros(len(given), dtype=np.int64)
+    kappa = bootstrap(lambda weights: {KAPPA: cohens_kappa(given, other, weights)}, strata, scope)[KAPPA]
+    low, high = share_interval(agreed, len(given))
+    return Agreement(
+        len(given), agreed, Estimate(agreed / len(given), low, high), None if np.isnan(kappa.value) else kappa
+    )
+
+
+def cohens_kappa(given: Mask, other: Mask, weights: Floats) -> Floats:
+    """Cohen's kappa in each resample; NaN, where both name one and the same class only.
+
+    Args:
+        given, other: which class each of the two names, one true in a row, (n, classes).
+        weights: (b, n).
     Source: Cohen (1960).
     """
-    given, other = np.asarray(labels, dtype=object), np.asarray([UNCLEAR if one is None else one for one in judged])
-    agreed = int(np.sum(given == other))
-    generator = np.random.default_rng(list(seed))
-    places = generator.integers(0, len(given), size=(resamples, len(given)))
-    drawn = np.array([kappa_of(given[row], other[row]) for row in places])
-    defined = drawn[~np.isnan(drawn)]
-    kappa = kappa_of(given, other)
-    ends = interval(defined) if len(defined) and not np.isnan(kappa) else (None, None)
-    return Agreement(len(given), agreed, *share_interval(agreed, len(given)), None if np.isnan(kappa) else kappa, *ends)
-
-
-def kappa_of(labels: np.ndarray, judged: np.ndarray) -> float:
-    """Cohen's kappa; NaN, where both name one and the same label only."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the division that gives NaN
-        return float(cohen_kappa_score(labels.astype(str), judged.astype(str)))
+    rows = weights.sum(axis=1)
+    observed = weights @ (given & other).any(axis=1) / rows
+    expected = ((weights @ given) * (weights @ other)).sum(axis=1) / rows**2
+    with np.errstate(invalid="ignore"):
+        kappa: Floats = (observed - expected) / (1 - expected)
+    return kappa

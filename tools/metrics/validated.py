@@ -22,15 +22,16 @@ def validated_uus(
         shared: over the judged texts, all of them UUs that the recipe made of this version.
     Returns: "judge_agreement", "judge_kappa" where it is defined, and "uus_validated" where the UUs were counted.
     """
-    share = Estimate(shared.share, shared.low, shared.high)
+    share = shared.share
+    assert share.low is not None
+    assert share.high is not None
     rows = [evaluation(scope, ("judge_agreement", recipe, None), share, shared.n, model_id)]
     if shared.kappa is not None:
-        kappa = Estimate(shared.kappa, shared.kappa_low, shared.kappa_high)
-        rows.append(evaluation(scope, ("judge_kappa", recipe, None), kappa, shared.n, model_id))
+        rows.append(evaluation(scope, ("judge_kappa", recipe, None), shared.kappa, shared.n, model_id))
     of_version = [row for row in measured if row.model_id == model_id and row.recipe == recipe]
     at_tau = {row.metric: row for row in of_version if row.threshold == scope.tau}
     if "uus_natural" in at_tau and "uus_flipped" in at_tau:
         natural, flipped = at_tau["uus_natural"].value, at_tau["uus_flipped"].value
-        valid = Estimate(*(natural + part * flipped for part in (shared.share, shared.low, shared.high)))
+        valid = Estimate(*(natural + part * flipped for part in (share.value, share.low, share.high)))
         rows.append(evaluation(scope, ("uus_validated", recipe, scope.tau), valid, at_tau["uus_natural"].n, model_id))
     return rows
