@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 
 from blindspot.agents.calls.caller import Caller
 from blindspot.agents.teachers.questions import generate_more
@@ -35,7 +36,9 @@ async def write_more(context: Context, state: State, report: Report) -> PhaseRes
         written += count  # not `written += await …`: that would lose what others add meanwhile
 
     async with asking(context, state["round"]) as caller:
-        works = [(f"no more samples after {key}", write_one(caller, key, known)) for key, known in before.items()]
+        works = [
+            (f"no more samples after {key}", partial(write_one, caller, key, known)) for key, known in before.items()
+        ]
         _, skipped = await ask_each(
             context, state["round"], "write_more", works, lambda ended: report(ended, len(before))
         )

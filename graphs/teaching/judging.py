@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from blindspot.agents.calls.caller import Caller
 from blindspot.agents.teachers.judging import TEXTS_PER_QUESTION, JudgedTexts, judge_texts
@@ -101,7 +102,9 @@ async def judge_subjects(
 
     await tell_answers(context, number, phase, spec)
     async with asking(context, number, spec) as caller:
-        works = [(f"{len(part)} texts were not judged", judge_part(context, number, caller, part)) for part in parts]
+        works = [
+            (f"{len(part)} texts were not judged", partial(judge_part, context, number, caller, part)) for part in parts
+        ]
         waiting, _ = await ask_each(context, number, phase, works, report_texts)
     if waiting and not context.skip_unanswered:
         await pause(context, number, waiting)

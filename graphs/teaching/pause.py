@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from langgraph.types import interrupt
 
@@ -67,13 +66,13 @@ async def ask_each(
     context: Context,
     number: int,
     phase: str,
-    works: Sequence[tuple[str, Coroutine[Any, Any, None]]],
+    works: Sequence[tuple[str, Callable[[], Awaitable[None]]]],
     report: Callable[[int], None],
 ) -> tuple[list[Pending], int]:
     """Ask questions side by side; one that gets no usable answer is told of and skipped.
 
     Args:
-        works: each with what is told where it fails, e.g. "program prg-1 was not revised".
+        works: what is told where one fails, e.g. "program prg-1 was not revised", and what asks it.
         report: is given how many have ended.
     Returns: those that wait for answers in files, and how many were skipped.
     Raises: TeacherError, when nobody can be asked at all. Cancelled.
@@ -81,10 +80,10 @@ async def ask_each(
     waiting: list[Pending] = []
     ended = skipped = 0
 
-    async def ask_one(what: str, work: Coroutine[Any, Any, None]) -> None:
+    async def ask_one(what: str, ask: Callable[[], Awaitable[None]]) -> None:
         nonlocal ended, skipped
         try:
-            await work
+            await ask()
         except Pending as error:
             waiting.append(error)
         except (MalformedAnswer, Unanswered, BudgetSpent) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from blindspot.agents.teachers.teacher import Refutation, Teacher
@@ -51,7 +52,7 @@ async def revise_refuted(context: Context, number: int, bench: Bench, report: Re
         written = await revise_program(context, teacher, row, trial, test, least)
         count += written  # not `count += await …`: that would lose what others add meanwhile
 
-    works = [(f"program {row.program_id} was not revised", revise_one(row)) for row in refuted]
+    works = [(f"program {row.program_id} was not revised", partial(revise_one, row)) for row in refuted]
     try:
         waiting, _ = await ask_each(context, number, "programs", works, lambda ended: report(ended, len(refuted)))
     finally:
